@@ -1,0 +1,48 @@
+# make run, make test: install what is missing, then open the console / run all tests.
+PYTHON ?= python3
+VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: run test lint bench install system lock screenshots rights-page clean
+
+run: install
+	@$(BIN)/ggnet-console $(ARGS)
+
+test: install
+	@QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+
+bench: install
+	@QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m bench $(ARGS)
+
+screenshots: install
+	@$(BIN)/python -m tests.screenshots docs/screenshots
+
+rights-page: install
+	@$(BIN)/python -m tests.rights_page docs/rights.md
+
+install: system $(VENV)/.installed
+
+system:
+	@packaging/install-system.sh
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "GGnet Console needs Python 3.11 to 3.13: make %s PYTHON=python3.11" % "install")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Re-resolve the locked environment. Needs uv; the result names no package index.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --all-extras --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf .venv .venv-* build dist

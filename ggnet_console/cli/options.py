@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that several verbs of ``ggnet`` share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from typer.models import OptionInfo
+
+
+class OnOff(StrEnum):
+    """A switch."""
+
+    ON = "on"
+    OFF = "off"
+
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON; the keys are the columns' names.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
+OwnerDsn = Annotated[
+    str | None,
+    typer.Option("--owner-dsn", metavar="DSN", help="On a shared server: how its owner connects."),
+]
+PasswordStdin = Annotated[
+    bool,
+    typer.Option("--password-stdin", help="Read the password from standard input's first line."),
+]
+
+
+def one_of(name: str, values: type[StrEnum], help_text: str) -> OptionInfo:
+    """An option that takes one of ``values``, in capitals or not."""
+    info: OptionInfo = typer.Option(
+        name, case_sensitive=False, metavar="|".join(values), help=help_text
+    )
+    return info

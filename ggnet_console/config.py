@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration: built-in defaults < configuration file < environment < command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .enums import BackendChoice
+from .errors import ConsoleError
+from .paths import Home
+
+SYSTEM_FILE = Path("/etc/ggnet/config.toml")
+DEFAULT_PORTAL = "127.0.0.1:3260"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What this process was told; every field has an environment variable ``GGNET_<FIELD>``."""
+
+    home: Path
+    database_url: str | None = field(default=None, repr=False)
+    """libpq DSN of a shared server; without one, the embedded cluster below ``home``."""
+    agent_database_url: str | None = field(default=None, repr=False)
+    """DSN with which ``ggnet-agent`` signs in on a shared server; all that it needs there."""
+    portal: str = DEFAULT_PORTAL
+    """``address:port`` on which this host's iSCSI targets listen; several with commas, of which
+    machines are told the first."""
+    backend: str = ""
+    """Which iSCSI target runs, ``lio`` or ``tgt``; default: what an admin chose for the host."""
+    host: str = ""
+    """Name of this storage host; default: the machine's host name."""
+    import_folder: Path | None = None
+    """Folder on the storage host whose entries may be imported by name."""
+    pg_bin: Path | None = None
+    """Folder with initdb and pg_ctl; default: the newest below /usr/lib/postgresql."""
+    user: str | None = None
+    """Account to sign in with, for scripts."""
+    password_file: Path | None = None
+    """File whose first line is that account's password."""
+    log_level: str = "INFO"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this installation runs its own private PostgreSQL."""
+        return self.database_url is None and self.agent_database_url is None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What to put into a child's environment so that it finds the same configuration."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {f"GGNET_{name.upper()}": str(value) for name, value in told.items() if value}
+
+    @property
+    def tree(self) -> Home:
+        """The folders below ``home``."""
+        return Home(self.home)
+
+    @property
+    def portals(self) -> tuple[tuple[str, int], ...]:
+        """The portals, each as address (IPv6 without brackets) and TCP port."""
+        return tuple(_portal(text.strip()) for text in self.portal.split(","))
+
+    @property
+    def backend_choice(self) -> BackendChoice | None:
+        """The backend that is pinned here; None: the database decides."""
+        if not self.backend:
+            return None
+        try:
+            return BackendChoice(self.backend.upper())
+        except ValueError:
+            raise ConsoleError(
+                f"The backend “{self.backend}” is not one of "
+                f"{', '.join(BackendChoice).lower()}; correct GGNET_BACKEND."
+            ) from None
+
+
+def _portal(text: str) -> tuple[str, int]:
+    address, _, port = text.rpartition(":")
+    if not address or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
+        raise ConsoleError(
+            f"The portal “{text}” is not of the form address:port; "
+            "set it like 127.0.0.1:3260 or [fd00::1]:3260, several with commas."
+        )
+    return address.strip("[]"), int(port)
+
+
+_PATHS = {"home", "import_folder", "pg_bin", "password_file"}
+
+
+def load(
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+    **command_line: Any,
+) -> Config:
+    """Read the configuration; ``command_line`` entries that are None count as not given.
+
+    Raises ConsoleError when the file cannot be read or names a setting that does not exist.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    if file is None and environ.get("GGNET_CONFIG"):
+        file = Path(environ["GGNET_CONFIG"])
+    for candidate in [SYSTEM_FILE, _user_file(environ)] if file is None else [file]:
+        values |= _read(candidate, required=file is not None)
+    names = {setting.name for setting in fields(Config)}
+    values |= {
+        name: environ[f"GGNET_{name.upper()}"]
+        for name in names
+        if environ.get(f"GGNET_{name.upper()}")
+    }
+    values |= {name: value for name, value in command_line.items() if value is not None}
+    for name in _PATHS & values.keys():
+        values[name] = Path(values[name]).expanduser().absolute()
+    config = Config(home=values.pop("home", None) or _default_home(environ))
+    config = replace(config, **values)
+    return config if config.host else replace(config, host=_host_name())
+
+
+def _read(file: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        if not required:
+            return {}
+        raise ConsoleError(f"The configuration file {file} does not exist.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConsoleError(f"The configuration file {file} cannot be read: {error}.") from error
+    known = {setting.name for setting in fields(Config)}
+    for name, value in values.items():
+        if name not in known or not isinstance(value, str):
+            raise ConsoleError(
+                f"{file}: “{name}” is not a setting with a text value; "
+                f"known are {', '.join(sorted(known))}."
+            )
+    return values
+
+
+def _default_home(environ: Mapping[str, str]) -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/ggnet")
+    data = environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "ggnet"
+
+
+def _user_file(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "ggnet" / "config.toml"
+
+
+def _host_name() -> str:
+    """The host name in the letters a PostgreSQL role and a queue can carry."""
+    name = socket.gethostname().split(".")[0].lower()
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in name).strip("-") or "host"
+
+
+def remember(environ: Mapping[str, str] | None = None, **values: str | None) -> Path:
+    """Write ``values`` into the user's configuration file, keeping its other settings.
+
+    None takes a setting out of the file.
+    """
+    file = _user_file(os.environ if environ is None else environ)
+    merged = {**_read(file, required=False), **values}
+    # TOML's basic strings escape as JSON's do.
+    text = "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n"
+        for name, value in sorted(merged.items())
+        if value is not None
+    )
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(text, "utf-8")
+        part.rename(file)
+    except OSError as error:
+        raise ConsoleError(
+            f"The configuration file {file} cannot be written: {error.strerror}."
+        ) from error
+    return file

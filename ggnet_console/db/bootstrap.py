@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make a database of GGnet Console on a PostgreSQL server: roles, database, extensions."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from .cluster import CONSOLE_ROLE, agent_role
+
+if TYPE_CHECKING:
+    import psycopg
+
+GROUPS = ("owner", "broker", "signaller", "newcomer", "viewer", "operator", "admin", "agents")
+"""Newcomers may do nothing but change their password; the signaller ends others' connections."""
+
+
+def group_role(group: str, installation: str) -> str:
+    """A group role; it carries the database's id because roles belong to the whole server."""
+    return f"ggnet_{group}_{installation}"
+
+
+def create_database(connection: psycopg.Connection, name: str, *hosts: str) -> str:
+    """Create the roles and the empty database ``name``; returns the installation's id.
+
+    ``connection`` is an autocommit superuser connection to any database of the server. The
+    schema is the migrations' business. Half-made roles of a failed attempt harm nobody: every
+    attempt draws a new id.
+    """
+    installation = secrets.token_hex(4)
+    role = {group: sql.Identifier(group_role(group, installation)) for group in GROUPS}
+    for group in GROUPS:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} NOLOGIN {}").format(
+                role[group], sql.SQL("CREATEROLE" if group == "broker" else "")
+            )
+        )
+    for member, group in (
+        ("operator", "viewer"),
+        ("admin", "operator"),
+        ("owner", "broker"),
+        ("owner", "signaller"),
+    ):
+        connection.execute(sql.SQL("GRANT {} TO {}").format(role[group], role[member]))
+    connection.execute(sql.SQL("GRANT pg_signal_backend TO {}").format(role["signaller"]))
+    # PostgreSQL 16 and later let CREATEROLE grant only what it holds with ADMIN OPTION.
+    for group in ("newcomer", "viewer", "operator", "admin"):
+        connection.execute(
+            sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(role[group], role["broker"])
+        )
+    _ensure_login(connection, CONSOLE_ROLE)
+    for host in hosts:
+        admit_agent(connection, installation, host)
+    connection.execute(
+        sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
+            sql.Identifier(name), role["owner"]
+        )
+    )
+    open_database(connection, name, installation)
+    return installation
+
+
+def admit_agent(connection: psycopg.Connection, installation: str, host: str) -> None:
+    """Make the agent of the storage host ``host`` one of this installation's agents."""
+    _ensure_login(connection, agent_role(host))
+    connection.execute(
+        sql.SQL("GRANT {} TO {}").format(
+            sql.Identifier(group_role("agents", installation)), sql.Identifier(agent_role(host))
+        )
+    )
+
+
+def _ensure_login(connection: psycopg.Connection, role: str) -> None:
+    """A role that connects by itself; installations on one server share it."""
+    if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+    # What people type into the sign-in page is a parameter of the console's one statement, the
+    # CHAP secret of a target that is adopted one of an agent's.
+    connection.execute(
+        sql.SQL("ALTER ROLE {} SET log_parameter_max_length = 0").format(sql.Identifier(role))
+    )
+
+
+def connecting_groups(installation: str) -> list[str]:
+    """The groups whose members, and the members of their members, may connect."""
+    return [group_role(group, installation) for group in ("newcomer", "viewer", "agents")]
+
+
+def open_database(connection: psycopg.Connection, name: str, installation: str) -> None:
+    """Let this installation's roles, and nobody else, connect to the database ``name``."""
+    database = sql.Identifier(name)
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    members = [CONSOLE_ROLE, *connecting_groups(installation)]
+    connection.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(
+            database, sql.SQL(", ").join(map(sql.Identifier, members))
+        )
+    )
+
+
+def prepare_database(connection: psycopg.Connection, installation: str) -> None:
+    """Inside the new database, as superuser: extensions, and the id the migrations read."""
+    owner = sql.Identifier(group_role("owner", installation))
+    connection.execute("CREATE EXTENSION IF NOT EXISTS pgcrypto")
+    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    # Otherwise anybody could keep the server busy with bcrypt before signing in.
+    connection.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    # Nobody ends connections but through our functions, which look who asks; nobody has a use for
+    # large objects, with which anybody signed in could fill the disk.
+    for function in (
+        "pg_terminate_backend(int, bigint)",
+        "pg_cancel_backend(int)",
+        "lo_creat(int)",
+        "lo_create(oid)",
+        "lo_from_bytea(oid, bytea)",
+    ):
+        connection.execute(
+            sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
+        )
+    connection.execute(
+        sql.SQL("GRANT EXECUTE ON FUNCTION pg_terminate_backend(int, bigint) TO {}").format(
+            sql.Identifier(group_role("signaller", installation))
+        )
+    )
+    connection.execute(
+        sql.SQL("GRANT EXECUTE ON FUNCTION crypt(text, text), gen_random_bytes(int) TO {}").format(
+            sql.Identifier(group_role("broker", installation))
+        )
+    )
+    connection.execute(
+        sql.SQL(
+            "CREATE OR REPLACE FUNCTION installation_id() RETURNS text LANGUAGE sql IMMUTABLE "
+            "AS $$ SELECT {}::text $$"
+        ).format(sql.Literal(installation))
+    )
+    connection.execute(sql.SQL("ALTER FUNCTION installation_id() OWNER TO {}").format(owner))

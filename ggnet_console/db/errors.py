@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Translation of the database's errors into sentences, once, at the edge where they arise."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy import exc
+
+from ..errors import (
+    ConsoleError,
+    FieldError,
+    NotFoundError,
+    RefusedError,
+    SignInError,
+    UnreachableError,
+)
+
+_DUPLICATES = {
+    "uq_machines_name": ("name", "Another machine already has this name."),
+    "uq_machines_mac": ("mac", "Another machine already has this MAC address."),
+    "uq_machines_ip": ("ip", "Another machine already has this IP address."),
+    "uq_images_name": ("name", "Another image already has this name."),
+    "uq_users_name": ("name", "Another account already has this name."),
+}
+_CHECKS = {
+    "ck_machines_name": ("name", "A machine's name has 1 to 64 characters."),
+    "ck_images_name": ("name", "An image's name has 1 to 64 characters."),
+    "ck_users_name": ("name", "An account's name has 1 to 64 printable characters."),
+    "ck_settings_value": ("value", "This value is outside the range allowed for the setting."),
+}
+_IN_USE = {
+    "fk_targets_machine_id": "This machine has a target; stop its session and remove the target first.",
+    "fk_luns_image_version_id": "This image is served by a target; remove the target first.",
+}
+_OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}
+_SIGN_IN_ENDED = "The sign-in has ended or was never valid; sign in again."
+
+# How libpq 18, psycopg and the server say why there is no connection (there is no SQLSTATE then),
+# and what that means. The server's own lines (“FATAL:”) come in its lc_messages, wanted as C.
+_NO_CONNECTION: tuple[tuple[str, type[ConsoleError], str], ...] = (
+    (
+        "SSL error: certificate verify failed",
+        UnreachableError,
+        "The certificate of {server} was not issued by the authority in the CA file, or is out of "
+        "date; ask the server's administrator for the right CA file.",
+    ),
+    (
+        'root certificate file "(?P<file>.*)" does not exist',
+        UnreachableError,
+        "There is no CA file {file}, so the server's certificate cannot be checked; name the CA "
+        "file that the server's administrator gives out (sslrootcert).",
+    ),
+    (
+        'could not read root certificate file "(?P<file>.*)"',
+        UnreachableError,
+        "The CA file {file} holds no certificate; get it anew from the server's administrator.",
+    ),
+    (
+        'server certificate for "(?P<name>[^"]*)".* does not match host name "(?P<host>.*)"',
+        UnreachableError,
+        "The certificate was issued for “{name}”, not for “{host}”; use the name that stands in "
+        "it, or have one issued for this name.",
+    ),
+    (
+        "server does not support SSL, but SSL was required",
+        UnreachableError,
+        "{Server} offers no TLS; have its administrator switch it on (ssl = on).",
+    ),
+    (
+        "Connection refused",
+        UnreachableError,
+        "Nothing answers at {server}; check host and port, and that PostgreSQL runs there and "
+        "listens to the network.",
+    ),
+    (
+        "failed to resolve host '(?P<host>.*?)'",
+        UnreachableError,
+        "No computer named “{host}” is known in this network; check the host name.",
+    ),
+    (
+        "timeout expired|Connection timed out|No route to host|Network is unreachable",
+        UnreachableError,
+        "{Server} did not answer in time; check host and port, the network and firewalls.",
+    ),
+    (
+        'database "(?P<name>.*)" does not exist',
+        UnreachableError,
+        "There is no database “{name}” on {server}; check its name, or make it with "
+        "“ggnet db setup-server”.",
+    ),
+    (
+        'permission denied for database "(?P<name>.*)"',
+        RefusedError,
+        "This role may not use the database “{name}”; it belongs to another installation.",
+    ),
+    (
+        '(?:password authentication failed for user|no pg_hba.conf entry for .* user|role) "ggnet_s_',
+        SignInError,
+        _SIGN_IN_ENDED,
+    ),
+    (
+        '(?:password authentication failed for user|role) "(?P<name>[^"]*)"',
+        UnreachableError,
+        "{Server} does not know the role “{name}”, or its password is another one; ask the "
+        "server's administrator for the password.",
+    ),
+    (
+        "no password supplied",
+        UnreachableError,
+        "{Server} wants a password and none is kept here; enter it under “Another server…” in the "
+        "window, or with “ggnet db connect”.",
+    ),
+    (
+        "no pg_hba.conf entry for .*, no encryption",
+        UnreachableError,
+        "{Server} lets nobody in without TLS; choose the TLS mode verify-full.",
+    ),
+    (
+        "no pg_hba.conf entry for|pg_hba.conf rejects connection for",
+        UnreachableError,
+        "{Server} does not let this computer or role in; its pg_hba.conf needs the lines that "
+        "“ggnet db setup-server” prints.",
+    ),
+    (
+        "session is read-only|server is in hot standby mode",
+        UnreachableError,
+        "{Server} is a standby and takes no writes; name the primary as well, with commas between.",
+    ),
+    (
+        "too many clients already|remaining connection slots are reserved",
+        UnreachableError,
+        "{Server} has no connection left; try again later, or have max_connections raised.",
+    ),
+)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn errors of psycopg and SQLAlchemy raised inside into ConsoleErrors; bugs pass as they are."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if not isinstance(error.orig, psycopg.Error):
+            raise
+        raise (translate(error.orig) or error) from error
+    except psycopg.Error as error:
+        raise (translate(error) or error) from error
+
+
+def translate(error: psycopg.Error) -> ConsoleError | None:
+    """The sentence for ``error``, or None when it is a bug."""
+    message = (error.diag.message_primary or str(error)).strip()
+    state = error.sqlstate or ""
+    constraint = error.diag.constraint_name or ""
+    if state in _OURS:
+        return _OURS[state](message)
+    if constraint in _DUPLICATES or constraint in _CHECKS:
+        return FieldError(*(_DUPLICATES | _CHECKS)[constraint])
+    if constraint in _IN_USE:
+        return ConsoleError(_IN_USE[constraint])
+    if isinstance(error, pg.InsufficientPrivilege):
+        return RefusedError("Your role does not allow this; ask an admin.", message)
+    if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification):
+        return SignInError(_SIGN_IN_ENDED, message)
+    if state.startswith("08") or state in {"57P01", "57P02", "57P03"}:
+        return UnreachableError("The connection to the database was lost.", message)
+    if state == "53100":
+        return ConsoleError("The database server's disk is full; free some space there.", message)
+    if isinstance(error, psycopg.OperationalError) and not state:
+        return _no_connection(message)
+    if isinstance(error, psycopg.InterfaceError):
+        return UnreachableError("The connection to the database was lost.", message)
+    return None
+
+
+def _no_connection(message: str) -> ConsoleError:
+    """Why no connection was made; of several hosts, why not to the last one tried."""
+    last = message.partition("\nMultiple connection attempts failed")[0]
+    at = re.search(r'connection to server at "([^"]+)"(?: \([^)]*\))?, port (\d+)', last)
+    server = f"server {at[1]}:{at[2]}" if at else "server"
+    for pattern, kind, sentence in _NO_CONNECTION:
+        if found := re.search(pattern, last):
+            names = {"server": f"the {server}", "Server": f"The {server}", **found.groupdict()}
+            return kind(sentence.format(**names), message)
+    return UnreachableError("The database cannot be reached.", message)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the database of this process's installation is, and how each kind of role reaches it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import insert
+
+from ..config import Config
+from ..errors import ConsoleError, UnreachableError
+from ..models import Host
+from . import bootstrap, schema
+from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
+from .engine import Database, parse_dsn, shared_dsn
+from .errors import translated
+
+DATABASE = "ggnet"
+_CREATION_LOCK = 0x67676E65
+
+
+class Installation:
+    """The embedded cluster of ``config.home``, or the shared server ``config`` names.
+
+    A context manager: an embedded cluster runs at least as long as the block; its database is
+    made on first use.
+    """
+
+    def __init__(
+        self, config: Config, console_password: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """``console_password`` looks up what ``config.database_url`` leaves out, if it is kept."""
+        self.config = config
+        self._console_password = functools.cache(console_password)
+        self.cluster = Cluster(config.tree, config.host, config.pg_bin) if config.embedded else None
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Start or join the embedded cluster and make its database when there is none yet.
+
+        Raises ConsoleError; then nothing is held.
+        """
+        if self.cluster is None:
+            return
+        self.cluster.acquire()
+        try:
+            make_database(self.cluster.dsn(SUPERUSER, "postgres"), DATABASE, self.config.host)
+        except UnreachableError as error:
+            self.cluster.release()
+            raise UnreachableError(
+                f"The private database below {self.config.home} does not answer.", error.details
+            ) from error
+        except BaseException:
+            self.cluster.release()
+            raise
+
+    def close(self) -> None:
+        """Leave the embedded cluster; the last process out stops it."""
+        if self.cluster is not None:
+            self.cluster.release()
+
+    def revive(self) -> None:
+        """Start the embedded server again if it died; a shared server is others' business."""
+        if self.cluster is not None:
+            self.cluster.revive()
+
+    def alone(self) -> bool:
+        """Whether this is the last process of an embedded installation."""
+        return self.cluster is not None and self.cluster.alone()
+
+    @property
+    def key(self) -> str:
+        """Tells this installation from others on this machine, for what is remembered of it."""
+        return str(self.config.database_url or self.config.home)
+
+    def console(self, program: str) -> Database:
+        """As the console role, which may only sign in and ask for the schema's revision."""
+        return Database(self._dsn(CONSOLE_ROLE), program=program, pool_size=1)
+
+    def signed_in(self, role_name: str, secret: str, program: str) -> Database:
+        """As the role of a sign-in."""
+        return Database(self._dsn(role_name, secret), program=program)
+
+    def agent_dsn(self) -> str:
+        """The connection string of this host's agent."""
+        if self.cluster is not None:
+            return self.cluster.dsn(agent_role(self.config.host))
+        if self.config.agent_database_url is None:
+            raise ConsoleError(
+                "The agent does not know how to sign in; set GGNET_AGENT_DATABASE_URL to the "
+                "connection string of this host's agent role."
+            )
+        return shared_dsn(self.config.agent_database_url, default_user=agent_role(self.config.host))
+
+    def owner(self, program: str) -> Database:
+        """As the owner of an embedded installation, who is this OS user."""
+        if self.cluster is None:
+            raise ConsoleError(
+                "On a shared server this needs the owner's connection string: --owner-dsn."
+            )
+        return Database(self.cluster.dsn(SUPERUSER), program=program, pool_size=1)
+
+    def revision(self, dsn: str | None = None) -> str | None:
+        """The revision of the database's schema, as the console or an agent (``dsn``) may ask."""
+        try:
+            with translated(), psycopg.connect(dsn or self._dsn(CONSOLE_ROLE)) as connection:
+                row = connection.execute("SELECT public.schema_revision()").fetchone()
+                return str(row[0]) if row else None
+        except psycopg.errors.UndefinedFunction:
+            return None
+
+    def require_schema(self, dsn: str | None = None) -> None:
+        """Raise SchemaError unless the schema is the one this program was made for."""
+        schema.require_head(self.revision(dsn))
+
+    def _dsn(self, role: str, secret: str | None = None) -> str:
+        if self.cluster is not None:
+            dsn = self.cluster.dsn(role)
+            return make_conninfo(dsn, password=secret) if secret else dsn
+        url = self.config.database_url
+        if url is None:
+            raise ConsoleError(
+                "This computer has an agent's connection only; set GGNET_DATABASE_URL to the "
+                "connection string of the shared server."
+            )
+        if role != CONSOLE_ROLE:
+            return shared_dsn(url, user=role, password=secret)
+        dsn = shared_dsn(url, default_user=CONSOLE_ROLE)
+        password = None if "password" in parse_dsn(dsn) else self._console_password()
+        return make_conninfo(dsn, password=password) if password else dsn
+
+
+def make_database(server_dsn: str, name: str, *hosts: str) -> bool:
+    """Make the database ``name`` for the storage hosts ``hosts``; False when it is there already.
+
+    ``server_dsn`` is a superuser's. The database is made under another name and renamed once it is
+    whole, so a process killed in between leaves nothing that looks like a database; an advisory
+    lock lets one of several first starters do it.
+    """
+    unfinished = f"{name}_unfinished"
+    unfinished_dsn = make_conninfo(server_dsn, dbname=unfinished)
+    with translated(), psycopg.connect(server_dsn, autocommit=True) as server:
+        if _exists(server, name):
+            return False
+        server.execute("SELECT pg_advisory_lock(%s)", [_CREATION_LOCK])
+        if _exists(server, name):
+            return False
+        server.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(unfinished)))
+        installation = bootstrap.create_database(server, unfinished, *hosts)
+        make_schema(unfinished_dsn, installation, *hosts)
+        server.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(unfinished), sql.Identifier(name)
+            )
+        )
+    return True
+
+
+def make_schema(owner_dsn: str, installation: str, *hosts: str) -> None:
+    """Fill a database that ``bootstrap.create_database`` made: extensions, migrations, its hosts."""
+    with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        bootstrap.prepare_database(connection, installation)
+    database = Database(owner_dsn, program="ggnet setup", pool_size=1)
+    with contextlib.closing(database), translated(), database.engine.connect() as connection:
+        schema.upgrade(connection)
+        for host in hosts:
+            connection.execute(insert(Host).values(name=host, agent_role=agent_role(host)))
+        connection.commit()
+
+
+def _exists(server: psycopg.Connection, name: str) -> bool:
+    return bool(server.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount)
+
+
+def read_password(config: Config) -> str:
+    """The first line of ``GGNET_PASSWORD_FILE``; ConsoleError when it cannot be read."""
+    file = config.password_file
+    if file is None:
+        raise ConsoleError("GGNET_USER is set, but GGNET_PASSWORD_FILE is not.")
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise ConsoleError(f"The password file {file} cannot be read: {reason}.") from error
+    if not lines:
+        raise ConsoleError(f"The password file {file} is empty.")
+    return lines[0]

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mapped classes: columns, constraints, enums; no Qt, no I/O."""
+
+from .account import SignIn, User
+from .audit import SEARCHED, AuditChain, AuditEntry, AuditLink
+from .base import Base
+from .boot_session import BootSession
+from .host import Host
+from .image import Image, ImageVersion
+from .job import Job
+from .machine import Machine
+from .open_object import OpenObject
+from .setting import Setting
+from .target import Lun, Target, TargetReport, TargetSecret
+
+__all__ = [
+    "SEARCHED",
+    "AuditChain",
+    "AuditEntry",
+    "AuditLink",
+    "Base",
+    "BootSession",
+    "Host",
+    "Image",
+    "ImageVersion",
+    "Job",
+    "Lun",
+    "Machine",
+    "OpenObject",
+    "Setting",
+    "SignIn",
+    "Target",
+    "TargetReport",
+    "TargetSecret",
+    "User",
+]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Boot sessions: giving machines an image, and what was observed of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Select, cast, func, select, text
+from sqlalchemy.orm import Session
+
+from ..enums import SessionStatus, SessionType
+from ..errors import NotFoundError
+from ..models import BootSession, Host, Machine, User
+
+PAGE = 300
+OPEN = (SessionStatus.PENDING, SessionStatus.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class BootSessionRow:
+    """A session; ``connected`` says whether its initiator is logged in right now."""
+
+    id: int
+    machine: str
+    machine_id: int
+    image: str
+    type: SessionType
+    status: SessionStatus
+    stop_requested: bool
+    connected: bool
+    target_iqn: str
+    initiator_iqn: str
+    portal: str
+    lun: int
+    client_address: str | None
+    bytes_read: int
+    bytes_written: int
+    host: str
+    error: str
+    started_by: str | None
+    created_at: datetime
+    ready_at: datetime | None
+    active_at: datetime | None
+    last_seen_at: datetime | None
+    expires_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def open(self) -> bool:
+        """Whether the machine may still log in."""
+        return self.status in OPEN
+
+
+@dataclass(frozen=True)
+class Started:
+    """Sessions begun together, and the job that makes their targets."""
+
+    session_ids: list[int]
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BootSessionTotal:
+    """How many sessions have a status, and the bytes their machines read and wrote."""
+
+    status: SessionStatus
+    sessions: int
+    bytes_read: int
+    bytes_written: int
+
+
+@functools.cache
+def _select() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            BootSession.id,
+            Machine.name,
+            BootSession.machine_id,
+            BootSession.image_name,
+            BootSession.type,
+            BootSession.status,
+            BootSession.stop_requested,
+            BootSession.connected,
+            BootSession.target_iqn,
+            BootSession.initiator_iqn,
+            BootSession.portal,
+            BootSession.lun,
+            func.host(BootSession.client_address),
+            BootSession.bytes_read,
+            BootSession.bytes_written,
+            Host.name,
+            BootSession.error,
+            User.name,
+            BootSession.created_at,
+            BootSession.ready_at,
+            BootSession.active_at,
+            BootSession.last_seen_at,
+            BootSession.expires_at,
+            BootSession.ended_at,
+        )
+        .join(Machine, Machine.id == BootSession.machine_id)
+        .join(Host, Host.id == BootSession.host_id)
+        .outerjoin(User, User.id == BootSession.started_by)
+        .order_by(BootSession.id.desc())
+    )
+
+
+def list_boot_sessions(
+    session: Session,
+    ids: Iterable[int] | None = None,
+    *,
+    open_only: bool = False,
+    machine_id: int | None = None,
+    before_id: int | None = None,
+    since_id: int | None = None,
+    limit: int = PAGE,
+) -> list[BootSessionRow]:
+    """Newest first: a page of sessions, of those older than ``before_id``, of those not older than
+    ``since_id``, or just those of ``ids``.
+    """
+    query = _select()
+    if ids is not None:
+        query = query.where(BootSession.id.in_(list(ids)))
+    else:
+        query = query.limit(limit)
+    if open_only:
+        query = query.where(BootSession.status.in_(OPEN))
+    if machine_id is not None:
+        query = query.where(BootSession.machine_id == machine_id)
+    if before_id is not None:
+        query = query.where(BootSession.id < before_id)
+    if since_id is not None:
+        query = query.where(BootSession.id >= since_id)
+    return [BootSessionRow(*row) for row in session.execute(query)]
+
+
+def boot_session_totals(session: Session) -> list[BootSessionTotal]:
+    """Sessions, past ones too, counted by status; every status has its row."""
+    rows = session.execute(
+        select(
+            BootSession.status,
+            func.count(),
+            cast(func.sum(BootSession.bytes_read), BigInteger),
+            cast(func.sum(BootSession.bytes_written), BigInteger),
+        ).group_by(BootSession.status)
+    )
+    found = {row[0]: BootSessionTotal(*row) for row in rows}
+    return [found.get(status, BootSessionTotal(status, 0, 0, 0)) for status in SessionStatus]
+
+
+def get_boot_session(session: Session, name: str) -> BootSessionRow:
+    """The session with this number, or the newest of the machine called ``name``."""
+    query = _select().limit(1)
+    by_machine = func.lower(Machine.name) == name.lower()
+    row = session.execute(query.where(by_machine)).first()
+    if row is None and name.isascii() and name.isdigit() and len(name) < 19:
+        row = session.execute(query.where(BootSession.id == int(name))).first()
+    if row is None:
+        raise NotFoundError(f"There is no session {name}, and no machine “{name}” that had one.")
+    return BootSessionRow(*row)
+
+
+def start_boot_sessions(
+    session: Session, machine_ids: Sequence[int], image_id: int, session_type: SessionType
+) -> Started:
+    """Give each machine the image, all or none; ConsoleError says what stands against it."""
+    row = session.execute(
+        text(
+            "SELECT session_ids, job_id FROM session_start(:machines, :image, "
+            "CAST(:type AS session_type))"
+        ).bindparams(machines=list(machine_ids), image=image_id, type=session_type)
+    ).one()
+    return Started(list(row.session_ids), row.job_id)
+
+
+def stop_boot_sessions(session: Session, session_ids: Sequence[int]) -> int | None:
+    """Ask that these machines be refused from now on; the job's id, None when none was open."""
+    job_id: int | None = session.execute(
+        text("SELECT session_stop(:ids)").bindparams(ids=list(session_ids))
+    ).scalar_one()
+    return job_id

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copies disk images in and hashes them: sparse, regular files only, no symlink followed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import ConsoleError, NotFoundError
+
+BLOCK_BYTES = 2**20
+_GRAIN_BYTES = 64 * 2**10
+_FLUSH_BYTES = 256 * 2**20
+_ZEROS = bytes(BLOCK_BYTES)
+_ZERO_GRAIN = bytes(_GRAIN_BYTES)
+_UPLOAD_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}\Z")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What arrived: size of the file and the SHA-256 (hexadecimal) of its content."""
+
+    size_bytes: int
+    sha256: str
+
+
+def shown(name: str | Path) -> str:
+    """A file name fit for the screen: control characters and bytes that are no text escaped."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in str(name))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: one byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def open_regular(path: Path, *, dir_fd: int | None = None) -> int:
+    """Open a regular file for reading; the caller closes the descriptor.
+
+    Does not follow a symlink in the last component and does not wait for the writer of a pipe.
+    Raises ConsoleError for everything that is not a readable regular file.
+    """
+    name = shown(path)
+    try:
+        fd = os.open(
+            path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd
+        )
+    except FileNotFoundError as error:
+        raise NotFoundError(f"The file “{name}” does not exist.") from error
+    except (OSError, ValueError) as error:
+        raise ConsoleError(_why_not_opened(name, error), str(error)) from error
+    mode = os.fstat(fd).st_mode
+    if stat.S_ISREG(mode):
+        return fd
+    os.close(fd)
+    kind = next((text for test, text in _KINDS if test(mode)), "not a file")
+    raise ConsoleError(f"“{name}” is {kind}, not a disk image; choose a regular file.")
+
+
+def _why_not_opened(name: str, error: OSError | ValueError) -> str:
+    number = error.errno if isinstance(error, OSError) else errno.EINVAL
+    match number:
+        case errno.ELOOP:
+            return f"“{name}” is a symbolic link; choose the file it points to."
+        case errno.ENXIO:
+            return f"“{name}” is a socket or device, not a disk image; choose a regular file."
+        case errno.EACCES | errno.EPERM:
+            return f"You may not read “{name}”; ask its owner for access or a copy."
+        case errno.ENAMETOOLONG | errno.EINVAL:
+            return f"“{name}” cannot be the name of a file."
+    return f"The file “{name}” cannot be opened: {os.strerror(number or errno.EIO)}."
+
+
+def open_entry(folder: Path, name: str) -> int:
+    """Open a regular file that lies directly in ``folder``, by its bare name.
+
+    For names that come from other people: raises ConsoleError for anything that would lead out
+    of the folder. The caller closes the descriptor.
+    """
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise ConsoleError(
+            f"“{shown(name)}” is not the bare name of a file in {shown(folder)}; "
+            "give it without any folder."
+        )
+    try:
+        folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConsoleError(
+            f"The folder {shown(folder)} cannot be opened: {error.strerror}."
+        ) from error
+    try:
+        return open_regular(Path(name), dir_fd=folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def open_offered(folder: Path, name: str) -> int:
+    """Open an entry that is there for everybody, as ``open_entry``, for people who name it.
+
+    What they may not read root reads all the same, so the file's mode has to say it.
+    """
+    fd = open_entry(folder, name)
+    if os.geteuid() != 0 or os.fstat(fd).st_mode & stat.S_IROTH:
+        return fd
+    os.close(fd)
+    raise ConsoleError(
+        _why_not_opened(shown(name), PermissionError(errno.EACCES, "not for others"))
+    )
+
+
+def open_incoming(folder: Path, upload_id: str) -> int:
+    """Open what was handed over for import under ``upload_id`` (lower-case hexadecimal, UUID).
+
+    The caller closes the descriptor. Raises ConsoleError when it is no such id or no such file.
+    """
+    if not _UPLOAD_ID.match(upload_id):
+        raise ConsoleError(f"“{shown(upload_id)}” is not the id of an upload.")
+    return open_entry(folder, upload_id)
+
+
+def copy_in(
+    source: Path | int,
+    target: Path,
+    *,
+    expected_sha256: str | None = None,
+    expected_md5: str | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    tick: Callable[[], None] = lambda: None,
+) -> Copied:
+    """Copy a regular file to ``target``, which must not exist yet, and hash it on the way.
+
+    ``source`` is a path, opened by ``open_regular``, or a descriptor, which stays open. Holes and
+    zeros become holes. ``progress`` gets bytes done and in total for every MiB; ``tick`` is called
+    as often and may raise CancelledError. ``target`` gets mode 0600 and is on the disk (fsync)
+    when this returns; when it raises, nothing is left of it.
+
+    Raises ConsoleError: not a regular file, changed while copying, disk full, checksum differs.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, int):
+            # The sentence may be read by others, whom the way to the file does not concern.
+            source_fd, name = source, shown(Path(f"/proc/self/fd/{source}").readlink().name)
+        else:
+            source_fd, name = open_regular(source), shown(source)
+            stack.callback(os.close, source_fd)
+        target_fd = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, target_fd)
+        try:
+            return _copy(
+                source_fd,
+                target_fd,
+                name=name,
+                expected_sha256=expected_sha256,
+                expected_md5=expected_md5,
+                progress=progress,
+                tick=tick,
+            )
+        except OSError as error:
+            target.unlink(missing_ok=True)
+            _fail(name, target, error)
+        except BaseException:
+            target.unlink(missing_ok=True)  # the agent may have ended a stalled upload
+            raise
+
+
+def _copy(
+    source_fd: int,
+    target_fd: int,
+    *,
+    name: str,
+    expected_sha256: str | None,
+    expected_md5: str | None,
+    progress: Callable[[int, int], None],
+    tick: Callable[[], None],
+) -> Copied:
+    before = os.fstat(source_fd)
+    sha256 = hashlib.sha256()
+    md5 = hashlib.md5(usedforsecurity=False) if expected_md5 else None
+    done = unflushed = 0
+    for offset, block, is_hole in _blocks(source_fd, before.st_size):
+        tick()
+        sha256.update(block)
+        if md5 is not None:
+            md5.update(block)
+        if not is_hole:
+            _write_sparse(target_fd, block, offset)
+            unflushed += len(block)
+        if unflushed >= _FLUSH_BYTES:
+            # Else the flush at the end could take minutes, in which nothing is heard of the copy.
+            os.fdatasync(target_fd)
+            unflushed = 0
+        done = offset + len(block)
+        progress(done, before.st_size)
+    after = os.fstat(source_fd)
+    if done != before.st_size or _identity(before) != _identity(after):
+        raise ConsoleError(
+            f"“{name}” was changed by another program while it was copied; "
+            "close that program and try again."
+        )
+    for kind, expected, found in (
+        ("SHA-256", expected_sha256, sha256.hexdigest()),
+        ("MD5", expected_md5, md5.hexdigest() if md5 else ""),
+    ):
+        if expected and expected.strip().lower() != found:
+            raise ConsoleError(
+                f"The {kind} of “{name}” is {found}, expected was {expected.strip().lower()}; "
+                "the file is damaged or another one: fetch it again."
+            )
+    os.ftruncate(target_fd, done)
+    os.fsync(target_fd)
+    return Copied(done, sha256.hexdigest())
+
+
+def hash_file(
+    fd: int, size_bytes: int, on_block: Callable[[int], None] = lambda _done: None
+) -> str:
+    """SHA-256 (hexadecimal) of an open file; ``on_block`` gets the bytes done and may raise.
+
+    Lets other threads run meanwhile: hashlib and read() release the interpreter's lock.
+    """
+    sha256 = hashlib.sha256()
+    for offset, block, _ in _blocks(fd, size_bytes):
+        sha256.update(block)
+        on_block(offset + len(block))
+    return sha256.hexdigest()
+
+
+def _blocks(fd: int, size_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
+    """(offset, bytes, whether it is a hole) from the beginning to the end; holes are not read."""
+    offset = 0
+    while offset < size_bytes:
+        data = _next_data(fd, offset, size_bytes)
+        while offset < data:
+            length = min(BLOCK_BYTES, data - offset)
+            yield offset, _ZEROS if length == BLOCK_BYTES else bytes(length), True
+            offset += length
+        if offset >= size_bytes:
+            return
+        hole = min(os.lseek(fd, offset, os.SEEK_HOLE), size_bytes)
+        while offset < hole:
+            block = os.pread(fd, min(BLOCK_BYTES, hole - offset), offset)
+            if not block:
+                return  # the file was shortened meanwhile: the caller compares sizes
+            yield offset, block, False
+            offset += len(block)
+
+
+def _next_data(fd: int, offset: int, size_bytes: int) -> int:
+    try:
+        return min(os.lseek(fd, offset, os.SEEK_DATA), size_bytes)
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # lseek(2): only a hole is left
+            return size_bytes
+        raise
+
+
+def _write_sparse(fd: int, block: bytes, offset: int) -> None:
+    """Write the parts of ``block`` that are not zero."""
+    view = memoryview(block)
+    start = 0  # of the run that is to be written
+    for grain in range(0, len(block), _GRAIN_BYTES):
+        if block.startswith(_ZERO_GRAIN, grain):
+            _write(fd, view[start:grain], offset + start)
+            start = grain + _GRAIN_BYTES
+    _write(fd, view[start:], offset + start)
+
+
+def _write(fd: int, data: memoryview, offset: int) -> None:
+    while data:
+        written = os.pwrite(fd, data, offset)
+        data, offset = data[written:], offset + written
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+def _fail(name: str, target: Path, error: OSError) -> NoReturn:
+    if error.errno in _FULL:
+        raise ConsoleError(
+            f"“{name}” does not fit on the disk that holds {shown(target.parent)}; "
+            "free some space and try again.",
+            str(error),
+        ) from error
+    raise ConsoleError(
+        f"“{name}” cannot be copied to {shown(target.parent)}: {error.strerror}.", str(error)
+    ) from error

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""qemu-img(1) on open files: every image is a pinned node, every call runs in the sandbox."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from ..errors import ConsoleError
+from . import process
+from .sandbox import Limits, Sandbox
+
+_PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+_LOG_TO_REPLAY = "contains a log that needs to be replayed"
+_CHECK_CLEAN, _CHECK_LEAKS, _CHECK_UNSUPPORTED, _CHECK_DAMAGED = 0, 3, 63, 2
+_MAP_LIMIT_BYTES = 512 * 2**20
+"""``map`` prints ~100 bytes per extent; an image of millions of extents is still an image."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What qemu itself sees in a file."""
+
+    driver: str
+    """qemu's name of the format: ``raw``, ``qcow2``, ``vhdx``, ``vpc`` (VHD), ``vmdk`` …"""
+    virtual_size_bytes: int
+    encrypted: bool
+    backing_file: bool
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An open file, and the one format (qemu's driver) it is read or written as."""
+
+    fd: int
+    driver: str
+
+    @property
+    def path(self) -> str:
+        """Where a program that inherited the descriptor finds the file."""
+        return f"/proc/self/fd/{self.fd}"
+
+    def node(self, *, read_only: bool = True) -> str:
+        """A pinned node: this format, this file, and nothing the image itself names beside it."""
+        file = {"driver": "file", "filename": self.path}
+        node = {"driver": self.driver, "read-only": read_only, "backing": None, "file": file}
+        return f"json:{json.dumps(node)}"
+
+
+class LogToReplayError(ConsoleError):
+    """A VHDX was not closed cleanly: ``replay_log`` must come before anything is read."""
+
+
+@dataclass(frozen=True)
+class QemuImg:
+    """Runs qemu-img for one piece of work on files that are open in this process.
+
+    ``subject`` names that work's image in error sentences. ``deadline`` (``time.monotonic()``)
+    is shared by all calls, ``tick`` may cancel any of them, see ``process.run``.
+    """
+
+    subject: str
+    sandbox: Sandbox
+    deadline: float
+    max_file_bytes: int
+    tick: Callable[[], None] | None = None
+
+    def info(self, fd: int) -> Info:
+        """qemu's own probe of the format; the only call that does not pin a driver.
+
+        Raises LogToReplayError for a VHDX that was not closed cleanly.
+        """
+        file = {"driver": "file", "filename": Disk(fd, "").path}
+        node = json.dumps({"read-only": True, "file": file})
+        done = self._run(["info", "--output=json", f"json:{node}"], [fd])
+        if done.returncode != 0:
+            if _LOG_TO_REPLAY in done.messages:
+                raise LogToReplayError(
+                    f"{self.subject} was not closed cleanly by the program that wrote it.",
+                    done.messages,
+                )
+            self._fail("cannot be opened; it is damaged or not a disk image", done)
+        answer = self._parse(done)
+        return Info(
+            driver=answer["format"],
+            virtual_size_bytes=answer["virtual-size"],
+            encrypted=bool(answer.get("encrypted")),
+            backing_file="backing-filename" in answer,
+        )
+
+    def replay_log(self, disk: Disk) -> None:
+        """Finish the writes in a VHDX's log, on the file itself (``check -r all``)."""
+        done = self._run(["check", "-q", "-r", "all", disk.node(read_only=False)], [disk.fd])
+        if done.returncode != _CHECK_CLEAN:
+            self._fail("was not closed cleanly, and its log cannot be replayed", done)
+
+    def check(self, disk: Disk) -> None:
+        """Raise ConsoleError when the container's own structures are damaged.
+
+        Leaked clusters only waste space, and formats without a check pass.
+        """
+        done = self._run(["check", "-q", disk.node()], [disk.fd])
+        if done.returncode == _CHECK_DAMAGED:
+            self._fail("is damaged; copy it again, or repair it where it came from", done)
+        if done.returncode not in (_CHECK_CLEAN, _CHECK_LEAKS, _CHECK_UNSUPPORTED):
+            self._fail("cannot be checked; it is damaged or not a disk image", done)
+
+    def data_bytes(self, disk: Disk) -> int:
+        """Bytes of the virtual disk that hold data: the sum of ``data && !zero`` of ``map``.
+
+        An upper bound: for formats that do not tell (VHDX) it is the virtual size.
+        """
+        done = self._run(
+            ["map", "--output=json", disk.node()], [disk.fd], output_limit_bytes=_MAP_LIMIT_BYTES
+        )
+        if done.returncode != 0:
+            self._fail("cannot be read; it is damaged", done)
+        extents = self._parse(done)
+        return sum(e["length"] for e in extents if e["data"] and not e["zero"])
+
+    def convert(
+        self,
+        source: Disk,
+        target: Disk,
+        on_fraction: Callable[[float], None],
+        options: Sequence[str] = (),
+    ) -> None:
+        """Write the disk in ``source`` to ``target``, sparse.
+
+        A raw target must be all zeros and already have the disk's size; others are made by
+        qemu-img (``options``: its ``-o``). ``on_fraction`` gets 0.0 to 1.0 about every percent.
+        """
+        made = ["-n", "--target-is-zero"] if target.driver == "raw" else []
+        creation = [word for option in options for word in ("-o", option)]
+
+        def on_output(output: bytes) -> None:
+            # `-p` prints "    (12.34/100%)\r"; a number cut between two pieces is just not shown.
+            for percent in _PERCENT.findall(output)[-1:]:
+                on_fraction(float(percent) / 100)
+
+        done = self._run(
+            ["convert", "-p", *made, *creation, "-O", target.driver, source.node(), target.path],
+            [source.fd, target.fd],
+            on_output=on_output,
+        )
+        if done.returncode != 0:
+            self._fail("cannot be converted; it may be damaged", done)
+
+    def compare(self, one: Disk, other: Disk) -> None:
+        """Raise ConsoleError unless both hold the same disk (but for zeros at the end)."""
+        done = self._run(["compare", "-q", one.node(), other.node()], [one.fd, other.fd])
+        if done.returncode != 0:
+            self._fail("differs from its converted copy; the storage may be failing", done)
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        fds: Sequence[int],
+        *,
+        on_output: Callable[[bytes], None] | None = None,
+        output_limit_bytes: int = 16 * 2**20,
+    ) -> process.Completed:
+        left_s = max(0.0, self.deadline - time.monotonic())
+        limits = Limits(cpu_s=math.ceil(left_s) + 1, file_size_bytes=self.max_file_bytes)
+        return process.run(
+            self.sandbox.wrap(["qemu-img", *arguments], limits),
+            timeout_s=left_s,
+            tick=self.tick,
+            on_output=on_output,
+            output_limit_bytes=output_limit_bytes,
+            pass_fds=fds,
+        )
+
+    def _parse(self, done: process.Completed) -> Any:
+        try:
+            return json.loads(done.stdout)
+        except ValueError as error:
+            raise ConsoleError(
+                f"{self.subject}: qemu-img's answer cannot be read; it may be of a version that is "
+                "too old (7.2 or newer is needed).",
+                done.stdout[:1000].decode("utf-8", "replace"),
+            ) from error
+
+    def _fail(self, what: str, done: process.Completed) -> NoReturn:
+        if done.returncode < 0:
+            what = (
+                f"cannot be processed: qemu-img was ended by signal {-done.returncode}; try again"
+            )
+        elif _FULL.search(done.messages):
+            what = "does not fit on the disk of the storage host; free some space and try again"
+        raise ConsoleError(f"{self.subject} {what}.", done.messages)

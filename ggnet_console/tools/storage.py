@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage host's folders: made with the right modes, and whether something fits in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..config import Config
+from ..errors import ConsoleError
+from ..paths import Home
+from ..values import format_size
+
+_RESERVE_BYTES = 64 * 2**20
+"""Left free for the database and logs that may share the disk."""
+
+
+def prepare(tree: Home) -> None:
+    """Make the folders of a storage host that are missing; modes of existing ones are set again."""
+    modes = {
+        tree.incoming: 0o700,
+        tree.images: 0o711,
+        tree.exports: 0o755,
+        tree.work: 0o711,
+        tree.logs: 0o700,
+        tree.tgt_socket.parent: 0o700,
+    }
+    for folder, mode in modes.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(mode)
+        except OSError as error:
+            raise ConsoleError(
+                f"The folder {folder} cannot be made ready: {error.strerror}."
+            ) from error
+
+
+def require_storage_host(config: Config) -> None:
+    """Raise ConsoleError unless this computer holds the images of the installation."""
+    if config.embedded:
+        prepare(config.tree)
+    elif not os.access(config.tree.incoming, os.W_OK):
+        raise ConsoleError(
+            f"This computer is not the storage host, or you may not write to "
+            f"{config.tree.incoming}; import the image at the storage host."
+        )
+
+
+def require_space(folder: Path, source_fd: int) -> None:
+    """Raise ConsoleError unless the data of the open file ``source_fd`` fits into ``folder``."""
+    status = os.fstat(source_fd)
+    needed = min(status.st_size, status.st_blocks * 512)
+    free = free_bytes(folder)
+    if needed > free:
+        raise ConsoleError(
+            f"The file needs {format_size(needed)}, but only {format_size(max(free, 0))} are free "
+            f"in {folder}; free some space there."
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """Space an image may take in ``folder``: what is free less a small reserve."""
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize - _RESERVE_BYTES

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The detail pane beside a table: the selected row's name, state and tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QScrollArea,
+    QStackedWidget,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from . import format as fmt
+from .controls import IconButton, StateLine, Value, clear, copyable, hairline, label
+from .table import R
+from .theme import tabular
+from .tokens import XS, L, M, S, State
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the overview; ``section`` begins a group."""
+
+    label: str
+    value: str
+    tooltip: str = ""
+    section: str = ""
+    copy: str = ""
+    """What a button beside the value says it copies; "" without one."""
+
+
+class Facts(QWidget):
+    """Labels and values in two columns; values can be selected and copied."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shape: list[tuple[str, str]] = []
+        self._values: list[Value] = []
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(M)
+        self._grid.setVerticalSpacing(S - 2)
+        self._grid.setColumnStretch(1, 1)
+
+    def show_facts(self, facts: Sequence[Fact]) -> None:
+        """Show these; when only values differ, the labels (and a selection in them) stay."""
+        shape = [(fact.section, fact.label) for fact in facts]
+        if shape != self._shape:
+            self._build(facts)
+            self._shape = shape
+        for value, fact in zip(self._values, facts, strict=True):
+            value.set_value(fact.value)
+            value.setToolTip(fact.tooltip)
+
+    def _copy_button(self, value: Value, tip: str) -> IconButton:
+        button = IconButton("copy", tip)
+        button.clicked.connect(lambda: QGuiApplication.clipboard().setText(value.value))
+        return button
+
+    def _build(self, facts: Sequence[Fact]) -> None:
+        clear(self._grid)
+        self._values = []
+        for fact in facts:
+            line = self._grid.rowCount()
+            if fact.section:
+                heading = label(fact.section, "section")
+                heading.setContentsMargins(0, S if self._values else 0, 0, XS)
+                self._grid.addWidget(heading, line, 0, 1, 3)
+                line += 1
+            name = label(fact.label, "secondary")
+            value = Value()
+            value.setFont(tabular(value.font()))
+            self._grid.addWidget(name, line, 0, Qt.AlignmentFlag.AlignTop)
+            self._grid.addWidget(value, line, 1, Qt.AlignmentFlag.AlignTop)
+            if fact.copy:
+                button = self._copy_button(value, fact.copy)
+                self._grid.addWidget(button, line, 2, Qt.AlignmentFlag.AlignTop)
+            self._values.append(value)
+
+
+class Tab(QWidget, Generic[R]):
+    """One more tab of the pane; the page tells it which row is shown."""
+
+    title = ""
+
+    def show_row(self, row: R) -> None:
+        """Show this row; called again with its new value whenever it changes."""
+        raise NotImplementedError
+
+
+class DetailPane(QWidget, Generic[R]):
+    """Shows one row, or how many are selected."""
+
+    closed = Signal()
+
+    def __init__(
+        self,
+        *,
+        name: Callable[[R], str],
+        state: Callable[[R], tuple[State, str]],
+        facts: Callable[[R], Sequence[Fact]],
+        tabs: Sequence[Tab[R]] = (),
+        width: int = 336,
+        parent: QWidget | None = None,
+    ) -> None:
+        """``width``: until somebody drags its edge."""
+        super().__init__(parent)
+        self.preferred_width = width
+        self._name, self._state, self._facts = name, state, facts
+        self._tabs = list(tabs)
+        self._row: R | None = None
+        self.setProperty("role", "surface")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setMinimumWidth(260)
+        self._heading = copyable("", "title")
+        self._line = StateLine()
+        close = IconButton("x", "Close details", "Esc")
+        close.clicked.connect(self.closed)
+        head = QHBoxLayout()
+        head.setContentsMargins(L, M, S, 0)
+        head.addWidget(self._heading, 1, Qt.AlignmentFlag.AlignTop)
+        head.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
+        state_row = QHBoxLayout()
+        state_row.setContentsMargins(L, XS, L, S)
+        state_row.addWidget(self._line)
+        self._bar = QTabBar()
+        self._bar.setDrawBase(False)
+        self._bar.setExpanding(False)
+        self._bar.addTab("Overview")
+        self._stack = QStackedWidget()
+        self._overview = Facts()
+        self._stack.addWidget(_scrolled(self._overview))
+        for tab in self._tabs:
+            self._bar.addTab(tab.title)
+            self._stack.addWidget(_scrolled(tab))
+        self._bar.currentChanged.connect(self._on_tab)
+        bar_row = QHBoxLayout()
+        bar_row.setContentsMargins(XS, 0, 0, 0)
+        bar_row.addWidget(self._bar)
+        bar_row.addStretch()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(head)
+        column.addLayout(state_row)
+        column.addLayout(bar_row)
+        column.addWidget(hairline())
+        column.addWidget(self._stack, 1)
+        # Shown before it has a parent, it would be a window of its own for a moment.
+        self._bar.setVisible(bool(self._tabs))
+
+    def show_rows(self, rows: Sequence[R], noun: str) -> None:
+        """Show the one selected row in full, of several their number and their states."""
+        single = len(rows) == 1
+        self._bar.setEnabled(single)
+        if single:
+            self._row = rows[0]
+            self._heading.setText(self._name(rows[0]))
+            self._line.show_state(*self._state(rows[0]))
+            self._overview.show_facts(self._facts(rows[0]))
+            self._on_tab(self._bar.currentIndex())
+            return
+        self._row = None
+        self._heading.setText(fmt.count(len(rows), noun))
+        names = [self._name(row) for row in rows]
+        self._bar.setCurrentIndex(0)
+        self._line.show_state(State.OFF, fmt.names(names) if names else "")
+        tally: dict[str, int] = {}
+        for row in rows:
+            word = self._state(row)[1].split(" · ")[0]
+            tally[word] = tally.get(word, 0) + 1
+        self._overview.show_facts([Fact(word, str(number)) for word, number in tally.items()])
+
+    def _on_tab(self, number: int) -> None:
+        self._stack.setCurrentIndex(number)
+        if number > 0 and self._row is not None:
+            self._tabs[number - 1].show_row(self._row)
+
+
+def _scrolled(widget: QWidget) -> QScrollArea:
+    """A widget that scrolls when the pane is too low."""
+    inner = QWidget()
+    inner.setProperty("role", "surface")
+    column = QVBoxLayout(inner)
+    column.setContentsMargins(L, M, L, L)
+    column.addWidget(widget)
+    column.addStretch()
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    return area

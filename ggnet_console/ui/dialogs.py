@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dialog recipe: fields → one value → handed to whoever does the work → closed when it is done.
+
+A dialog creates nothing itself, stays open until the work has succeeded, and asks before it drops
+what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QCloseEvent, QShowEvent
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+
+from ..errors import ConsoleError, FieldError
+from .controls import Button, label
+from .form import Field, Form
+from .messages import ErrorBox, confirm
+from .tokens import XL, L, S
+
+Submit = Callable[[dict[str, Any], Callable[[object], None], Callable[[ConsoleError], None]], None]
+"""``submit(values, done, failed)``: do the work elsewhere and call one of the two when it ends."""
+
+
+class FormDialog(QDialog):
+    """A form with one verb; ``submit`` is called with the parsed values."""
+
+    def __init__(
+        self,
+        parent: QWidget,
+        *,
+        title: str,
+        verb: str,
+        fields: Sequence[Field],
+        submit: Submit,
+        intro: str = "",
+        width: int = 460,
+    ) -> None:
+        super().__init__(parent)
+        self._submit = submit
+        self._leaving = False
+        self.setWindowTitle(title)
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.form = Form(fields)
+        self.form.folded.connect(self.fit)
+        self._error = ErrorBox()
+        heading = label(title, "title")
+        self.body = QVBoxLayout()
+        self.body.setContentsMargins(XL, 0, XL, 0)
+        self.body.setSpacing(L)
+        if intro:
+            self.body.addWidget(label(intro, "secondary", wrap=True))
+        self.body.addWidget(self.form)
+        self.body.addStretch()
+        inner = QWidget()
+        inner.setLayout(self.body)
+        area = QScrollArea()
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inner)
+        self._area = area
+        self._inner = inner
+        self._cancel = Button("Cancel")
+        self._cancel.clicked.connect(self.reject)
+        self.go = Button(verb, kind="primary")
+        self.go.setDefault(True)
+        self.go.clicked.connect(self._on_go)
+        self.buttons = QHBoxLayout()
+        self.buttons.setSpacing(S)
+        self.buttons.addStretch()
+        self.buttons.addWidget(self._cancel)
+        self.buttons.addWidget(self.go)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, L, 0, L)
+        column.setSpacing(L)
+        for widget in (heading, self._error):
+            row = QHBoxLayout()
+            row.setContentsMargins(XL, 0, XL, 0)
+            row.addWidget(widget)
+            column.addLayout(row)
+        column.addWidget(area, 1)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(XL, 0, XL, 0)
+        foot.addLayout(self.buttons)
+        column.addLayout(foot)
+        self._width = width
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.fit()
+        first = next(iter(self.form.boxes.values()), None)
+        if first is not None and self.focusWidget() is None:
+            first.editor.setFocus()
+
+    def adjustSize(self) -> None:
+        """Follow the form when it folds and unfolds."""
+        self.fit()
+
+    def fit(self) -> None:
+        """As high as the form needs, never higher than the screen allows."""
+        self._inner.setFixedWidth(self._width)
+        needed = self.body.totalHeightForWidth(self._width)
+        if needed < 0:
+            needed = self._inner.sizeHint().height()
+        rest = 150 + (self._error.sizeHint().height() if not self._error.isHidden() else 0)
+        most = self.screen().availableGeometry().height() - 80
+        self.resize(self._width, min(needed + rest, most))
+
+    def busy(self, working: bool) -> None:
+        """While the work runs the fields stay readable and cannot be changed."""
+        self.form.setEnabled(not working)
+        self.go.setEnabled(not working)
+
+    def reject(self) -> None:
+        """Esc, Cancel, the close button: ask when something would be lost."""
+        if not self.form.changed or not self.form.isEnabled():
+            super().reject()
+            return
+        confirm(
+            self,
+            "Discard what you typed?",
+            "Nothing of it has been saved.",
+            "Discard",
+            lambda: self.done(QDialog.DialogCode.Rejected),
+            refuse="Keep editing",
+        )
+
+    def done(self, result: int) -> None:
+        """Qt closes a dialog that is done; that is not the person closing it."""
+        self._leaving = True
+        super().done(result)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        if self._leaving:
+            super().closeEvent(event)
+        else:
+            event.ignore()
+            self.reject()
+
+    def _on_go(self) -> None:
+        values = self.form.submit()
+        if values is None:
+            return
+        self._error.clear()
+        self.busy(True)
+        self._submit(values, self._on_done, self._on_failed)
+
+    def _on_done(self, _value: object) -> None:
+        self.accept()
+
+    def _on_failed(self, error: ConsoleError) -> None:
+        self.busy(False)
+        if not (isinstance(error, FieldError) and self.form.set_error(error.field, error.summary)):
+            self._error.show_error(error)
+        self.fit()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage hosts: what is wrong with one in words, what serves its targets, and changing that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
+
+from ..enums import BackendChoice, Role
+from ..errors import ConsoleError
+from ..services import hosts
+from ..services.hosts import HostRow
+from . import format as fmt
+from .controls import Button, Sign, clear, copyable, label
+from .desk import Desk
+from .dialogs import FormDialog
+from .form import Field
+from .tokens import XS, L, M, S, State
+
+_BACKENDS = {"lio": "LIO", "tgt": "tgt"}
+_CHOICES = (
+    (BackendChoice.AUTO, "Automatic: LIO where it can run, else tgt"),
+    (BackendChoice.LIO, "LIO, in the kernel"),
+    (BackendChoice.TGT, "tgt, in a process of its own"),
+)
+
+
+def backend_of(row: HostRow) -> str:
+    """What serves the host's targets, and why."""
+    name = _BACKENDS.get(row.backend, row.backend) or fmt.NONE
+    return f"{name} – {row.backend_reason}" if row.backend_reason else name
+
+
+def trouble_of(row: HostRow) -> str:
+    """Why machines cannot be started from this host, and what to do; empty when all is well."""
+    if not row.alive:
+        heard = (
+            f"does not answer (last heard {fmt.ago(row.heartbeat_at)})"
+            if row.heartbeat_at
+            else "has never answered"
+        )
+        return f"The storage host {row.name} {heard}; its agent must run before machines can start."
+    return f"{row.name}: {row.problem}" if row.problem else ""
+
+
+class HostLines(QFrame):
+    """Each storage host with what serves its targets, over the settings."""
+
+    def __init__(self, page: QWidget, desk: Desk) -> None:
+        super().__init__()
+        self._page, self._desk = page, desk
+        self._shown: list[tuple[object, ...]] = []
+        self.buttons: dict[str, Button] = {}
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(M)
+        self._grid.setVerticalSpacing(XS)
+        self._grid.setColumnStretch(3, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(L, 0, L, M)
+        column.setSpacing(S)
+        column.addWidget(label("Storage hosts", "section"))
+        column.addLayout(self._grid)
+        desk.feeds.hosts.updated.connect(self._draw)
+        desk.access.changed.connect(self._draw)
+        self._draw()
+
+    def _draw(self) -> None:
+        refusal = self._desk.access.refusal(Role.ADMIN)
+        rows = sorted(self._desk.feeds.hosts.rows.values(), key=lambda row: row.name)
+        shown: list[tuple[object, ...]] = [
+            (row.name, row.portal, backend_of(row), row.backend_choice, trouble_of(row), refusal)
+            for row in rows
+        ]
+        if shown == self._shown:
+            return
+        self._shown = shown
+        clear(self._grid)
+        self.buttons = {}
+        for line, row in enumerate(rows):
+            self._grid.addWidget(
+                Sign(State.ATTENTION if trouble_of(row) else State.RUNNING), line, 0
+            )
+            self._grid.addWidget(label(row.name), line, 1)
+            self._grid.addWidget(label(row.portal, "secondary"), line, 2)
+            self._grid.addWidget(copyable(backend_of(row)), line, 3)
+            choice = f"Chosen: {fmt.word(row.backend_choice)}"
+            self._grid.addWidget(label(choice, "secondary"), line, 4)
+            button = Button("Change…")
+            button.setEnabled(refusal is None)
+            button.setToolTip(refusal or "")
+            button.clicked.connect(
+                lambda _on, host=row: choose_backend(self._page, self._desk, host)
+            )
+            self._grid.addWidget(button, line, 5)
+            self.buttons[row.name] = button
+
+
+def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
+    """Ask which iSCSI target a host is to run."""
+
+    def submit(
+        values: dict[str, Any],
+        done: Callable[[object], None],
+        failed: Callable[[ConsoleError], None],
+    ) -> None:
+        desk.runner.run(
+            hosts.choose_backend,
+            row.id,
+            BackendChoice(values["backend"]),
+            done=done,
+            failed=failed,
+            parent=parent,
+        )
+
+    dialog = FormDialog(
+        parent.window(),
+        title=f"What serves the targets of {row.name}",
+        verb="Save",
+        intro=f"Now: {backend_of(row)}. The agent changes over within seconds; no machine may have "
+        "a session then. The agent's own configuration goes before what is chosen here.",
+        fields=[
+            Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
+        ],
+        submit=submit,
+    )
+    dialog.open()
+    return dialog

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Jobs page: long work with percent, speed, time left, Cancel and Try again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QVBoxLayout
+
+from ..enums import JobKind, JobStatus
+from ..services import jobs
+from ..services.jobs import JobRow
+from . import format as fmt
+from .actions import Action
+from .controls import label
+from .deeds import History
+from .desk import Desk
+from .detail import DetailPane, Fact, Tab
+from .messages import Details
+from .page import Chip, Empty, Page
+from .statusbar import Work
+from .table import Column
+from .tokens import S, State
+
+_IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
+_RETRIED = (JobKind.IMAGE_VERIFY, JobKind.IMAGE_CONVERT, JobKind.IMAGE_REMOVE)
+
+
+def title_of(row: JobRow) -> str:
+    """What a job does, to what: “Import Win11-Games”."""
+    return f"{fmt.word(row.kind)} {row.object_name}".strip()
+
+
+def state_of(row: JobRow) -> tuple[State, str]:
+    """A job's sign and what there is to say about it."""
+    if row.status is JobStatus.FAILED:
+        return State.FAILED, f"Failed · {row.error}"
+    if row.open and row.cancel_requested:
+        return State.WORKING, "Cancelling"
+    if row.status is JobStatus.RUNNING:
+        share = fmt.percent(row.percent / 100)
+        return State.WORKING, " · ".join(filter(None, (row.phase or "Running", share)))
+    return fmt.state(row.status), fmt.word(row.status)
+
+
+def work_of(row: JobRow) -> Work:
+    """A running job as the status bar shows it."""
+    return Work(title_of(row), row.percent / 100, fmt.time_left(row.seconds_left))
+
+
+def _running(row: JobRow) -> bool:
+    return row.status is JobStatus.RUNNING
+
+
+def _took(row: JobRow) -> float | None:
+    if row.started_at is None or row.finished_at is None:
+        return None
+    return (row.finished_at - row.started_at).total_seconds()
+
+
+COLUMNS: tuple[Column[JobRow], ...] = (
+    Column(
+        "started",
+        "Started",
+        lambda r: fmt.ago(r.created_at),
+        sort=lambda r: -r.created_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.created_at),
+        width=96,
+        secondary=True,
+        live=True,
+    ),
+    Column("title", "Job", title_of, width=184),
+    Column(
+        "state",
+        "State",
+        lambda r: state_of(r)[1],
+        sort=lambda r: (not r.open, r.status.value),
+        state=lambda r: state_of(r)[0],
+        progress=lambda r: r.percent / 100 if _running(r) else None,
+        width=232,
+        stretch=True,
+        live=True,
+    ),
+    Column(
+        "speed",
+        "Speed",
+        lambda r: fmt.speed(r.bytes_per_s) if _running(r) else fmt.NONE,
+        sort=lambda r: r.bytes_per_s if _running(r) else None,
+        width=88,
+        align="right",
+        tabular=True,
+        live=True,
+    ),
+    Column(
+        "left",
+        "Time left",
+        lambda r: fmt.duration(r.seconds_left) if _running(r) else fmt.NONE,
+        sort=lambda r: r.seconds_left if _running(r) else None,
+        width=88,
+        align="right",
+        tabular=True,
+        live=True,
+    ),
+    Column("by", "By", lambda r: r.created_by_name or fmt.NONE, width=80),
+    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
+    Column(
+        "took",
+        "Took",
+        lambda r: fmt.duration(_took(r)),
+        sort=_took,
+        width=88,
+        align="right",
+        tabular=True,
+        hidden=True,
+    ),
+)
+
+CHIPS: tuple[Chip[JobRow], ...] = (
+    Chip("Running", lambda r: r.open),
+    Chip("Failed", lambda r: r.status is JobStatus.FAILED),
+    Chip("Ended", lambda r: not r.open),
+)
+
+
+def facts(row: JobRow) -> list[Fact]:
+    """The overview of one job."""
+    done = fmt.NONE
+    if row.bytes_total:
+        done = f"{fmt.size(row.bytes_done)} of {fmt.size(row.bytes_total)}"
+    result = [
+        Fact("Work", fmt.word(row.kind)),
+        Fact("On", row.object_name or fmt.NONE),
+        Fact("Done", done),
+        Fact("Speed", fmt.speed(row.bytes_per_s) if _running(row) else fmt.NONE),
+        Fact("Time left", fmt.duration(row.seconds_left) if _running(row) else fmt.NONE),
+        Fact("Storage host", row.host),
+        Fact("Asked for", fmt.ago(row.created_at), fmt.exact(row.created_at), section="Times"),
+        Fact("By", row.created_by_name or fmt.NONE),
+        Fact("Started", fmt.ago(row.started_at), fmt.exact(row.started_at)),
+        Fact("Ended", fmt.ago(row.finished_at), fmt.exact(row.finished_at)),
+        Fact("Took", fmt.duration(_took(row))),
+    ]
+    if row.attempts > 1:
+        result.append(Fact("Attempts", str(row.attempts)))
+    if row.result.get("file"):
+        result.append(Fact("Result", str(row.result["file"])))
+    return result
+
+
+def _cancellable(rows: Sequence[JobRow]) -> str | None:
+    for row in rows:
+        if not row.open:
+            return "Has ended already"
+        if row.kind not in _IMAGE_KINDS:
+            return "Changes of targets take moments and cannot be cancelled"
+        if row.cancel_requested:
+            return "Is being cancelled"
+    return None
+
+
+def _retriable(rows: Sequence[JobRow]) -> str | None:
+    for row in rows:
+        if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+            return "Only what failed or was cancelled can be tried again"
+        if row.kind is JobKind.IMAGE_IMPORT:
+            return "An import that failed keeps nothing: import the file again"
+        if row.kind not in _RETRIED:
+            return "Ask for it again on its own page instead"
+    return None
+
+
+class ErrorTab(Tab[JobRow]):
+    """What the tools said about a failure."""
+
+    title = "Error"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(S)
+        self._sentence = label("", wrap=True)
+        self._column.addWidget(self._sentence)
+        self._details: Details | None = None
+
+    def show_row(self, row: JobRow) -> None:
+        self._sentence.setText(row.error or "No error.")
+        if self._details is not None:
+            self._details.hide()
+            self._details.deleteLater()
+            self._details = None
+        if row.error_details:
+            self._details = Details(row.error_details, shown=True)
+            self._column.addWidget(self._details)
+
+
+class JobsPage(Page[JobRow]):
+    """Open jobs, and the newest of those that ended."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        super().__init__(
+            key="jobs",
+            title="Jobs",
+            noun="job",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=(
+                Action(
+                    "Cancel",
+                    "ban",
+                    self._on_cancel,
+                    "Del",
+                    _cancellable,
+                    button="plain",
+                    noun="job",
+                ),
+                Action("Try again", "rotate-ccw", self._on_retry, "", _retriable),
+            ),
+            empty=Empty(
+                "No jobs yet",
+                "Long work such as importing an image runs in the background and is shown here "
+                "with its progress. You can close this window; the work goes on.",
+            ),
+            detail=DetailPane(
+                name=title_of, state=state_of, facts=facts, tabs=[ErrorTab(), History(desk, "job")]
+            ),
+            access=desk.access,
+            settings=desk.settings,
+        )
+        desk.feeds.jobs.attach(self)
+
+    def _on_cancel(self, rows: list[JobRow]) -> None:
+        for row in rows:
+            self._desk.do(self, jobs.cancel_job, row.id)
+
+    def _on_retry(self, rows: list[JobRow]) -> None:
+        for row in rows:
+            self._desk.do(self, jobs.retry_job, row.id)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Messages to people: an error with its details behind a fold, and questions with a safe default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..errors import ConsoleError
+from . import icons
+from .controls import Button, copyable, label, tokens_for
+from .tokens import XL, L, S
+
+WIDTH = 460
+
+
+class Details(QWidget):
+    """Text behind a fold, with a button that copies it."""
+
+    def __init__(self, text: str, *, shown: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._fold = Button("Details", "chevron-right", "link")
+        self._fold.setCheckable(True)
+        self._copy = Button("Copy", "copy", "link")
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        self.text.setFixedHeight(168)
+        row = QHBoxLayout()
+        row.addWidget(self._fold)
+        row.addStretch()
+        row.addWidget(self._copy)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(S)
+        column.addLayout(row)
+        column.addWidget(self.text)
+        self._fold.toggled.connect(self._on_fold)
+        self._copy.clicked.connect(self._on_copy)
+        self._on_fold(shown)
+
+    def _on_fold(self, shown: bool) -> None:
+        self._fold.set_icon("chevron-down" if shown else "chevron-right")
+        self.text.setVisible(shown)
+        window = self.window()
+        if isinstance(window, QDialog):
+            window.adjustSize()
+
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self.text.toPlainText())
+        self._copy.setText("Copied")
+
+
+class ErrorBox(QFrame):
+    """An error inside a dialog or page, above what it concerns; hidden while there is none."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "errorbox")
+        self.sentence = copyable("", "error")
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(S, S, S, S)
+        self._column.addWidget(self.sentence)
+        self._details: Details | None = None
+        self.hide()
+
+    def show_error(self, error: ConsoleError) -> None:
+        """Show the sentence, and the details if there are any."""
+        self.clear()
+        self.sentence.setText(error.summary)
+        if error.details:
+            self._details = Details(error.details)
+            self._column.addWidget(self._details)
+        self.show()
+
+    def clear(self) -> None:
+        """Take the error away."""
+        self.hide()
+        if self._details is not None:
+            self._details.deleteLater()
+            self._details = None
+
+
+class Message(QDialog):
+    """A heading, a sentence, perhaps a list or details, and buttons; the last one is on the right."""
+
+    def __init__(
+        self,
+        parent: QWidget | None,
+        title: str,
+        text: str,
+        sign: str = "",
+        details: str = "",
+        *,
+        unfold: bool = False,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(XL, L, XL, L)
+        column.setSpacing(L)
+        column.setSizeConstraint(QVBoxLayout.SizeConstraint.SetFixedSize)
+        head = QHBoxLayout()
+        head.setSpacing(S)
+        if sign:
+            picture = QLabel()
+            tokens = tokens_for(self)
+            picture.setPixmap(
+                icons.pixmap(sign, tokens.failed, icons.LARGE, self.devicePixelRatioF())
+            )
+            head.addWidget(picture, 0, Qt.AlignmentFlag.AlignTop)
+        heading = label(title, "section", wrap=True)
+        head.addWidget(heading, 1)
+        column.addLayout(head)
+        if text:
+            self.text = copyable(text)
+            self.text.setFixedWidth(WIDTH)
+            column.addWidget(self.text)
+        else:
+            heading.setMinimumWidth(WIDTH)
+        if details:
+            column.addWidget(Details(details, shown=unfold))
+        self._buttons = QHBoxLayout()
+        self._buttons.setSpacing(S)
+        self._buttons.addStretch()
+        column.addLayout(self._buttons)
+
+    def add_button(self, button: Button, handler: Callable[[], None], *, safe: bool) -> None:
+        """Add a button that closes the dialog and then calls ``handler``; ``safe``: the default."""
+        self._buttons.addWidget(button)
+        if safe:
+            button.setDefault(True)
+            button.setFocus()
+        button.clicked.connect(self.close)
+        button.clicked.connect(handler)
+
+
+def show_error(
+    parent: QWidget | None, error: ConsoleError, title: str = "That did not work"
+) -> Message:
+    """Show an error without waiting for it to be closed; without a parent the caller keeps it."""
+    dialog = Message(parent, title, error.summary, "circle-x", error.details)
+    dialog.add_button(Button("Close"), lambda: None, safe=True)
+    dialog.open()
+    return dialog
+
+
+def confirm(
+    parent: QWidget,
+    title: str,
+    text: str,
+    verb: str,
+    then: Callable[[], None],
+    *,
+    refuse: str = "Cancel",
+    danger: bool = True,
+) -> None:
+    """Ask before something that cannot be undone; the safe answer is the default.
+
+    ``title`` names the deed and its objects, ``text`` what depends on them, ``verb`` the button.
+    """
+    choose(parent, title, text, [(verb, danger, then)], refuse=refuse)
+
+
+def choose(
+    parent: QWidget,
+    title: str,
+    text: str,
+    answers: Sequence[tuple[str, bool, Callable[[], None]]],
+    *,
+    refuse: str = "Cancel",
+) -> None:
+    """Ask with several answers ``(verb, dangerous, then)``; refusing is the default."""
+    dialog = Message(parent, title, text)
+    for verb, danger, then in answers:
+        dialog.add_button(Button(verb, kind="danger" if danger else "plain"), then, safe=False)
+    dialog.add_button(Button(refuse), lambda: None, safe=True)
+    dialog.open()

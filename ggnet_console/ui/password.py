@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everybody's own password: the dialog behind the person menu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from ..errors import ConsoleError, FieldError
+from ..services import accounts
+from .desk import Desk
+from .dialogs import FormDialog
+from .form import Field
+from .signin import NEW_PASSWORD, chosen_password
+from .tokens import State
+
+
+def change_password(parent: QWidget, desk: Desk) -> None:
+    """Ask for the present password and, twice, for the new one."""
+
+    def submit(
+        values: dict[str, Any],
+        done: Callable[[object], None],
+        failed: Callable[[ConsoleError], None],
+    ) -> None:
+        try:
+            new = chosen_password(values)
+        except FieldError as error:
+            failed(error)
+            return
+
+        def changed(value: object) -> None:
+            done(value)
+            desk.notify("Your password is changed; your other sign-ins have ended.", State.RUNNING)
+
+        desk.runner.run(
+            accounts.change_password,
+            values["present_password"],
+            new,
+            done=changed,
+            failed=failed,
+            parent=dialog,
+        )
+
+    dialog = FormDialog(
+        parent,
+        title="Change password",
+        verb="Change password",
+        intro="Where else you are signed in, you have to sign in again with the new password.",
+        fields=[
+            Field("present_password", "Present password", "password", required=True),
+            *NEW_PASSWORD,
+        ],
+        submit=submit,
+    )
+    dialog.open()

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Small pure conversions of the field's values, shared by services, command line and window."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+
+from .errors import FieldError
+
+_HEX12 = re.compile(r"[0-9a-f]{12}\Z")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_IQN = re.compile(rf"iqn\.\d{{4}}-(?:0[1-9]|1[0-2])(?:\.{_LABEL}){{2,}}(?::[a-z0-9.:-]+)?\Z")
+_IQN_AUTHORITY = "iqn.2026-11.net.ggnet"
+IQN_MAX_BYTES = 223
+"""RFC 3720, 3.2.6.1."""
+
+
+def parse_mac(text: str) -> str:
+    """A MAC address in any usual notation as ``aa:bb:cc:dd:ee:ff``.
+
+    Raises FieldError("mac") for anything else, and for group (IEEE 802 I/G bit) or all-zero
+    addresses, which no network card can have.
+    """
+    digits = re.sub(r"[\s:.\-]", "", text).lower()
+    if not _HEX12.match(digits):
+        raise FieldError(
+            "mac", f"“{text.strip()}” is not a MAC address: 12 hexadecimal digits are needed."
+        )
+    if int(digits[:2], 16) & 1:
+        raise FieldError(
+            "mac", f"“{text.strip()}” is a group address; a network card's own address is needed."
+        )
+    if digits == "0" * 12:
+        raise FieldError("mac", "The MAC address of a network card cannot be all zeros.")
+    return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
+
+
+def parse_ip(text: str) -> str | None:
+    """An IPv4 or IPv6 host address in its usual form, None for an empty text.
+
+    Raises FieldError("ip") for anything else, and for addresses no machine can have (multicast,
+    unspecified, loopback, broadcast).
+    """
+    if not text.strip():
+        return None
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        raise FieldError(
+            "ip", f"“{text.strip()}” is not an IP address, such as 10.0.2.11 or fd00::11."
+        ) from None
+    if (
+        address.is_multicast
+        or address.is_unspecified
+        or address.is_loopback
+        or str(address) == "255.255.255.255"
+        # A scope (%eth0) means something to one host only; a mapped address is IPv4's other coat.
+        or (address.version == 6 and (address.scope_id or address.ipv4_mapped))
+    ):
+        raise FieldError("ip", f"{address} cannot be the address of a machine.")
+    return str(address)
+
+
+def parse_iqn(text: str) -> str:
+    """An iSCSI qualified name (``iqn.YYYY-MM.reversed.domain:name``) in lower case.
+
+    The letters are those of RFC 3720 3.2.6.1 (after RFC 3722 folding: a-z, 0-9, dash, dot,
+    colon), at least two parts after the month as LIO's rtslib wants them, no underscore.
+    Raises FieldError("iqn") for anything else.
+    """
+    name = text.strip().lower()
+    if len(name.encode()) > IQN_MAX_BYTES:
+        raise FieldError("iqn", f"An iSCSI name has at most {IQN_MAX_BYTES} bytes.")
+    if not _IQN.match(name):
+        raise FieldError(
+            "iqn",
+            f"“{text.strip()}” is not an iSCSI name such as {_IQN_AUTHORITY}:name "
+            "(letters, digits, dash, dot and colon only).",
+        )
+    return name
+
+
+def target_iqn(mac: str) -> str:
+    """The name of the one target of the machine with this MAC address."""
+    return f"{_IQN_AUTHORITY}:target.{_bare_mac(mac)}"
+
+
+def is_ours(iqn: str) -> bool:
+    """Whether a target carries a name that ``target_iqn`` gives: GGnet Console made it."""
+    name, _, mac = iqn.rpartition(".")
+    return name == f"{_IQN_AUTHORITY}:target" and bool(_HEX12.match(mac))
+
+
+def initiator_iqn(mac: str) -> str:
+    """The name with which the machine with this MAC address logs in."""
+    return f"{_IQN_AUTHORITY}:initiator.{_bare_mac(mac)}"
+
+
+def initiator_mac(iqn: str) -> str | None:
+    """The MAC address in a name that ``initiator_iqn`` gives; None of any other name."""
+    name, _, mac = iqn.rpartition(".")
+    if name != f"{_IQN_AUTHORITY}:initiator" or not _HEX12.match(mac):
+        return None
+    return ":".join(mac[i : i + 2] for i in range(0, 12, 2))
+
+
+def unit_serial(*identity: object) -> str:
+    """A SCSI unit serial: 32 hexadecimal digits, the same for the same ids in the same order.
+
+    It must be unique per machine and disk, or an initiator takes two disks for two paths to one
+    (SPC-4 7.8.16); and stable, or a machine takes its disk for a new one.
+    """
+    return hashlib.sha256("\0".join(map(str, identity)).encode()).hexdigest()[:32]
+
+
+def _bare_mac(mac: str) -> str:
+    return parse_mac(mac).replace(":", "")
+
+
+def format_size(size_bytes: int) -> str:
+    """Bytes as people read them, in binary units: ``1.5 GiB``."""
+    size = float(size_bytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            return f"{size_bytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} PiB"
+
+
+def count(number: int, noun: str) -> str:
+    """“1 target”, “3 targets”."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which iSCSI target serves a storage host, and why: LIO in the kernel, or tgt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import Config
+from ..enums import BackendChoice
+from ..tools.lio_host import lio_available
+from ..tools.targets import TargetBackend
+from ..tools.tgt import Tgt
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is to serve (LIO or TGT, never AUTO), and the reason in words for people."""
+
+    backend: BackendChoice
+    reason: str
+
+
+def select(config: Config, chosen: BackendChoice) -> Selection:
+    """The configuration's word, else what an admin chose, else LIO where it can run.
+
+    Where LIO was chosen but cannot run, tgt serves and the reason says so.
+    """
+    pinned = config.backend_choice
+    wish = pinned or chosen
+    who = "this host's configuration says so" if pinned else "an admin chose it"
+    if wish is BackendChoice.TGT:
+        return Selection(wish, who)
+    problem = lio_available()
+    if problem:
+        return Selection(BackendChoice.TGT, problem)
+    return Selection(
+        BackendChoice.LIO,
+        who if wish is BackendChoice.LIO else "found by itself: root, and the kernel has LIO",
+    )
+
+
+def make(backend: BackendChoice, config: Config) -> TargetBackend:
+    """The backend that ``select`` named; it does nothing yet."""
+    if backend is BackendChoice.LIO:
+        from ..tools.lio import Lio  # noqa: PLC0415 - rtslib, which tgt does not need
+
+        return Lio(config.portals)
+    return Tgt(config.tree.tgt_socket, config.portals, config.tree.logs / "tgtd.log")

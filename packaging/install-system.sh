@@ -1,0 +1,49 @@
+#!/bin/sh
+# Install the Debian packages that are missing; starts no server and is safe to repeat.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+missing=
+for package in $(sed 's/#.*//' "$here/debian-packages"); do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null; then
+    echo "GGnet Console needs these packages, and this system has no apt-get to install them:$missing" >&2
+    exit 1
+fi
+if [ "$(id -u)" = 0 ]; then as_root=; else
+    command -v sudo >/dev/null || {
+        echo "These packages are missing and installing them needs root or sudo:$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+echo "Installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"; }
+
+# Nothing that is installed here may start by itself: services are the administrator's decision,
+# and Debian's tgt would listen on 0.0.0.0:3260, its PostgreSQL on 5432.
+policy=/usr/sbin/policy-rc.d
+ours=
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root tee $policy >/dev/null
+    $as_root chmod 755 $policy
+    ours=yes
+fi
+trap '[ -z "$ours" ] || $as_root rm -f $policy' EXIT INT TERM
+apt update
+case " $missing " in *" tgt "*)
+    [ -e /etc/systemd/system/tgt.service ] || {
+        $as_root mkdir -p /etc/systemd/system
+        $as_root ln -s /dev/null /etc/systemd/system/tgt.service
+    } ;;
+esac
+case " $missing " in *" postgresql "*)
+    if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
+        apt install --no-install-recommends postgresql-common >/dev/null
+        $as_root mkdir -p /etc/postgresql-common/createcluster.d
+        echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.d/ggnet.conf >/dev/null
+    fi ;;
+esac
+# shellcheck disable=SC2086
+apt install --no-install-recommends $missing >/dev/null

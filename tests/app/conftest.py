@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures of the tests of whole programs: a storage host, disks to import, people's windows."""
+
+from __future__ import annotations
+
+import bz2
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QApplication
+from real_database import RealDatabase
+from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
+
+from ggnet_console.enums import Role
+from ggnet_console.services import accounts
+from ggnet_console.services.boot_sessions import BootSessionRow
+from ggnet_console.ui.shell import Shell
+from ggnet_console.ui.theme import Theme
+from ggnet_console.ui.workspace import Workspace, make_feeds
+from ggnet_console.workers.background import Background
+
+
+@pytest.fixture(scope="session")
+def blank() -> Iterator[Path]:
+    """A database cluster for storage hosts to begin with."""
+    with blank_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def host(blank: Path) -> Iterator[RealHost]:
+    """A storage host whose agent has not been started yet."""
+    with real_host(blank) as host:
+        yield host
+
+
+@pytest.fixture
+def served(host: RealHost) -> RealHost:
+    """A storage host with its agent at work."""
+    host.start()
+    return host
+
+
+@pytest.fixture(scope="session")
+def disks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``disk.raw`` (4 MiB of data in 8 MiB), the same as ``disk.qcow2``, and Hyper-V's VHDX."""
+    folder = tmp_path_factory.mktemp("disks")
+    raw = folder / "disk.raw"
+    raw.write_bytes(os.urandom(4 * MIB))
+    os.truncate(raw, 8 * MIB)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, folder / "disk.qcow2"], check=True)
+    packed = DATA / "iotest-dynamic-1G.vhdx.bz2"
+    (folder / "hyper-v.vhdx").write_bytes(bz2.decompress(packed.read_bytes()))
+    return folder
+
+
+@pytest.fixture
+def log_in() -> Iterator[Callable[[BootSessionRow], LoggedIn]]:
+    """Logs machines in; they are ended with the test."""
+    logged_in: list[LoggedIn] = []
+
+    def log_in(row: BootSessionRow) -> LoggedIn:
+        logged_in.append(LoggedIn(row))
+        return logged_in[-1]
+
+    yield log_in
+    for one in logged_in:
+        one.end()
+
+
+@dataclass
+class OpenWindow:
+    """The real window of one signed-in person."""
+
+    shell: Shell
+    workspace: Workspace
+    signed_in: accounts.SignedIn
+
+
+@pytest.fixture
+def window_of(
+    qapp: QApplication, qtbot, tmp_path, database: RealDatabase
+) -> Iterator[Callable[[Role], OpenWindow]]:
+    opened: list[tuple[Shell, Theme, Background]] = []
+
+    def open_window(role: Role) -> OpenWindow:
+        settings = QSettings(str(tmp_path / f"{role}.ini"), QSettings.Format.IniFormat)
+        theme = Theme(qapp, settings)
+        shell = Shell(settings, theme)
+        signed_in = database.log_in(role.lower())
+        background = Background(database.open(database.dsn(signed_in)), shell)
+        workspace = Workspace(
+            shell,
+            background,
+            make_feeds(background, shell),
+            None,  # nothing is imported here
+            settings,
+            user_id=signed_in.user_id,
+            person=signed_in.name,
+            role=signed_in.role,
+            server="test server",
+        )
+        opened.append((shell, theme, background))
+        shell.show()
+        return OpenWindow(shell, workspace, signed_in)
+
+    yield open_window
+    for shell, theme, background in opened:
+        shell.close()
+        background.end()
+        assert background.wait()
+        shell.deleteLater()
+        theme.deleteLater()

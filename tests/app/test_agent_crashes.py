@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Imports whose agent, importer or qemu-img dies at any moment: READY or ERROR, nothing half-made."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from real_host import MIB, RealHost, is_running, wait_for
+from sqlalchemy import text
+
+VERBS = {"Checking": "check", "Converting": "convert", "Comparing": "compare"}
+
+
+def expect_ready(host: RealHost, image_id: int) -> None:
+    assert host.image(image_id).status == "READY"
+    wait_for(lambda: host.left_over() == [f"images/{image_id}-1.raw"], "only the image is left")
+    assert host.tree.image_file(image_id, 1).stat().st_mode & 0o777 == 0o444
+    assert host.qemu_imgs() == []
+
+
+def expect_error(host: RealHost, image_id: int, words: str) -> None:
+    image = host.image(image_id)
+    assert image.status == "ERROR"
+    assert words in image.error
+    wait_for(lambda: not host.left_over(), "nothing is left")
+    assert host.qemu_imgs() == []
+
+
+@pytest.fixture
+def importer(host: RealHost, disks: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that imports and stands still halfway."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, Path(__file__).with_name("slow_importer.py")),
+            *(host.operator.dsn, disks / "disk.raw"),
+        ],
+        env=host.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def begun(importer: subprocess.Popen[str]) -> tuple[int, int]:
+    """Image and job of an importer, once it is halfway."""
+    assert importer.stdout is not None
+    image_id, job_id = importer.stdout.readline().split()
+    assert importer.stdout.readline() == "halfway\n"
+    return int(image_id), int(job_id)
+
+
+@pytest.mark.parametrize("phase", VERBS)
+def test_an_agent_killed_in_any_phase_finishes_the_import_after_its_restart(
+    phase: str, served: RealHost, disks: Path
+) -> None:
+    served.hold(VERBS[phase])
+    image = served.import_file(disks / "disk.qcow2")
+    stopped = served.held(VERBS[phase])
+    assert served.image(image.image_id).status == "PROCESSING"
+    served.kill()
+    wait_for(lambda: not is_running(stopped), "qemu-img dies with its agent")
+    served.let_go()
+    served.start()
+    served.succeeded(image.job_id)
+    assert served.job(image.job_id).attempts == 2
+    expect_ready(served, image.image_id)
+
+
+def test_an_agent_killed_while_qemu_img_writes_finishes_the_import_after_its_restart(
+    served: RealHost, disks: Path
+) -> None:
+    big = served.folder / "big.raw"
+    with big.open("wb") as file:
+        for _ in range(24):
+            file.write(os.urandom(8 * MIB))
+    image = served.import_file(_as_qcow2(big))
+    part = served.tree.work / f"job-{image.job_id}" / "image.part"
+    wait_for(lambda: part.exists() and part.stat().st_blocks, "qemu-img writes")
+    served.kill()
+    wait_for(lambda: not served.qemu_imgs(), "qemu-img dies with its agent")
+    served.start()
+    served.succeeded(image.job_id)
+    assert served.job(image.job_id).attempts == 2
+    expect_ready(served, image.image_id)
+
+
+def _as_qcow2(raw: Path) -> Path:
+    image = raw.with_suffix(".qcow2")
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, image], check=True)
+    raw.unlink()
+    return image
+
+
+def test_a_raw_image_that_was_sealed_but_not_recorded_is_taken_up_again(
+    served: RealHost, disks: Path
+) -> None:
+    served.hold("info")
+    image = served.import_file(disks / "disk.raw")
+    served.held("info")
+    served.kill()
+    # What a kill between the rename and the commit leaves.
+    work = served.tree.work / f"job-{image.job_id}"
+    sealed = served.tree.image_file(image.image_id, 1)
+    (work / "source").rename(sealed)
+    sealed.chmod(0o444)
+    served.let_go()
+    served.start()
+    served.succeeded(image.job_id)
+    expect_ready(served, image.image_id)
+
+
+def test_an_upload_goes_on_when_the_agent_is_killed_meanwhile(
+    served: RealHost, importer: subprocess.Popen[str]
+) -> None:
+    image_id, job_id = begun(importer)
+    assert served.image(image_id).status == "UPLOADING"
+    served.kill()
+    served.start()
+    assert importer.communicate("go on\n", 30) == ("", "")
+    assert importer.returncode == 0
+    served.succeeded(job_id)
+    expect_ready(served, image_id)
+
+
+def test_a_killed_importer_is_noticed_and_its_file_removed(
+    served: RealHost, importer: subprocess.Popen[str]
+) -> None:
+    image_id, job_id = begun(importer)
+    (half,) = served.tree.incoming.iterdir()
+    assert half.stat().st_size > 0
+    importer.kill()
+    with served.owner.begin() as session:  # as if half a minute had passed
+        session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
+    assert served.ended(job_id).status == "FAILED"
+    expect_error(served, image_id, "stopped while the file was copied; import it again")
+
+
+def test_an_importer_that_comes_back_too_late_is_told(
+    served: RealHost, importer: subprocess.Popen[str]
+) -> None:
+    image_id, job_id = begun(importer)
+    with served.owner.begin() as session:
+        session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
+    assert served.ended(job_id).status == "FAILED"
+    output, errors = importer.communicate("go on\n", 30)
+    assert output == ""
+    assert errors.endswith("This upload is no longer running.\n")
+    assert importer.returncode == 1
+    expect_error(served, image_id, "import it again")
+
+
+def test_a_killed_qemu_img_is_an_error_with_a_sentence(served: RealHost, disks: Path) -> None:
+    served.hold("convert")
+    image = served.import_file(disks / "disk.qcow2")
+    os.kill(served.held("convert"), signal.SIGKILL)
+    job = served.ended(image.job_id)
+    assert job.status == "FAILED"
+    assert job.error == served.image(image.image_id).error
+    expect_error(served, image.image_id, "qemu-img was ended by signal 9; try again")
+
+
+def test_after_three_crashes_the_import_is_given_up(served: RealHost, disks: Path) -> None:
+    served.hold("convert")
+    image = served.import_file(disks / "disk.qcow2")
+    for _ in range(3):
+        served.held("convert")
+        served.kill()
+        wait_for(lambda: not served.qemu_imgs(), "qemu-img dies with its agent")
+        served.start()
+    job = served.ended(image.job_id)
+    assert (job.status, job.error) == (
+        "FAILED",
+        "The work was interrupted 3 times and is given up.",
+    )
+    expect_error(served, image.image_id, "interrupted 3 times")
+
+
+def test_stopping_the_agent_puts_the_job_back_and_is_no_attempt(
+    served: RealHost, disks: Path
+) -> None:
+    served.hold("convert")
+    image = served.import_file(disks / "disk.qcow2")
+    for _ in range(4):
+        served.held("convert")
+        served.stop()
+        assert served.qemu_imgs() == []
+        job = served.job(image.job_id)
+        assert (job.status, job.attempts) == ("QUEUED", 0)
+        served.start()
+    served.held("convert")
+    served.stop()
+    served.let_go()
+    served.start()
+    served.succeeded(image.job_id)
+    expect_ready(served, image.image_id)

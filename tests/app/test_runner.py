@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runner comes to an end whatever it is doing when it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import cast
+
+from ggnet_console.config import Config
+from ggnet_console.db.engine import Database
+from ggnet_console.workers.keeper import TargetKeeper
+from ggnet_console.workers.runner import Runner
+
+
+def test_a_runner_that_is_stopped_while_it_connects_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} user=nobody dbname=nothing"
+        database, keeper = Database(dsn, program="tests"), cast(TargetKeeper, None)
+        runner = Runner(dsn, Config(home=Path("/nowhere"), host="testhost"), 1, database, keeper)
+        runner.start()
+        connection, _ = silent.accept()
+        with connection:
+            runner.stop()
+            assert runner.wait(30_000)

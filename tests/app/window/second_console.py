@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A second console in a process of its own: it says in JSON lines what its window shows.
+
+``second_console.py USER PASSWORD``; a line comes whenever something changed. A line on its standard
+input is obeyed: ``close``, or ``import FILE``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from PySide6.QtCore import QSettings, QSocketNotifier, QTimer
+from PySide6.QtWidgets import QApplication
+from window_hands import PAGES, click, fill, import_dropped, open_every_page, tables
+
+from ggnet_console import config
+from ggnet_console.app import Console
+from ggnet_console.ui.signin import SignInPage
+
+LOOK_MS = 20
+
+
+class SecondConsole:
+    """The real console, with hands and eyes."""
+
+    def __init__(self, app: QApplication, user: str, password: str) -> None:
+        settings = config.load()
+        remembered = QSettings(f"{settings.home}-second.ini", QSettings.Format.IniFormat)
+        self.console = Console(app, settings, remembered)
+        self._who = user, password
+        self._signing_in = False
+        self._said = ""
+        self._timer = QTimer()
+        self._timer.timeout.connect(self.look)
+        self._timer.start(LOOK_MS)
+        self._orders = QSocketNotifier(0, QSocketNotifier.Type.Read)
+        self._orders.activated.connect(self.obey)
+
+    def look(self) -> None:
+        shell = self.console.shell
+        gate = shell.findChild(SignInPage)
+        if gate is not None and not self._signing_in:
+            self._signing_in = True
+            user, password = self._who
+            fill(gate.form, user=user, password=password)
+            click(gate, "Sign in")
+        shown = tables(shell)
+        if shown and len(shown) < len(PAGES) - 1:
+            shell.activateWindow()  # only the active window takes shortcuts
+            open_every_page(shell)
+        elif shown:
+            state = {
+                "tables": shown,
+                "banner": shell.banner.text if shell.banner.isVisible() else "",
+                "notice": shell.notice.text,
+            }
+            said = json.dumps(state)
+            if said != self._said:
+                self._said = said
+                print(json.dumps({"at": time.time(), **state}), flush=True)
+
+    def obey(self) -> None:
+        order = os.read(0, 4096).decode().rstrip("\n")
+        if not order:
+            self._orders.setEnabled(False)
+        elif order == "close":
+            self.console.shell.close()
+        else:
+            import_dropped(self.console.shell, Path(order.removeprefix("import ")))
+
+
+def main() -> None:
+    app = QApplication(sys.argv[:1])
+    app.setQuitOnLastWindowClosed(False)
+    second = SecondConsole(app, *sys.argv[1:])
+    second.console.show()
+    sys.exit(second.console.exec())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Closing the window: who goes on serving, what is asked, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
+from real_database import PASSWORD
+from real_host import LoggedIn, initiator_options, is_running
+from real_window import Premises, RealConsole, spin
+from window_hands import CTRL, Key, click, dialogs, import_dropped, is_shown
+
+from ggnet_console.db.installation import Installation
+from ggnet_console.services.boot_sessions import BootSessionRow
+from ggnet_console.ui.dialogs import FormDialog
+from ggnet_console.ui.messages import Message
+
+Open = Callable[[], RealConsole]
+LogIn = Callable[[BootSessionRow], LoggedIn]
+TAKES_OVER_S = 10
+
+
+@pytest.fixture
+def window(console: RealConsole) -> RealConsole:
+    """The first console, with an operator at it."""
+    console.sign_in("operator", PASSWORD)
+    return console
+
+
+@pytest.fixture
+def session(window: RealConsole, installed: Premises, disks: Path) -> BootSessionRow:
+    """A machine that was started from this window."""
+    installed.psql("INSERT INTO machines (name, mac) VALUES ('PC-01', '52:54:00:12:34:01')")
+    window.page("images")
+    import_dropped(window.shell, disks / "disk.raw")
+    window.shows("images", "disk", state="Ready".__eq__)
+    window.shows("machines", "PC-01")
+    page = window.page("machines")
+    QTest.keyClick(page.view, Key.Key_A, CTRL)
+    QTest.keyClick(page.view, Key.Key_Return, CTRL)
+    QTest.keyClick(window.dialog(FormDialog), Key.Key_Return)
+    window.form_closes()
+    window.shows("sessions", "PC-01", state=lambda text: text.startswith("Waiting for boot"))
+    return window.session_of("PC-01")
+
+
+def reads(row: BootSessionRow) -> bool:
+    """Whether this machine's initiator may log in and read."""
+    return not subprocess.run(
+        ["qemu-io", "-r", "-c", "read 0 1M", "--image-opts", initiator_options(row)],
+        capture_output=True,
+        check=False,
+        timeout=60,
+    ).returncode
+
+
+def is_running_now(text: str) -> bool:
+    return text.startswith("Running")
+
+
+def status_of(installed: Premises, row: BootSessionRow) -> str:
+    with Installation(installed.config):
+        [(status,)] = installed.psql("SELECT status FROM boot_sessions WHERE id = %s", row.id)
+    return str(status)
+
+
+def nothing_runs(installed: Premises) -> bool:
+    return not installed.agents() and installed.tgtd() is None and installed.postmaster() is None
+
+
+def test_the_last_window_closes_and_nothing_stays_behind(
+    window: RealConsole, installed: Premises
+) -> None:
+    spin(installed.tgtd, "the console serves")
+    window.shell.close()
+    spin(lambda: window.has_ended, "the console ends without a question")
+    assert nothing_runs(installed)
+
+
+def test_a_console_ends_its_process_with_its_window(installed: Premises) -> None:
+    process = installed.second_console("viewer", PASSWORD)
+    spin(lambda: process.shown, "it is signed in")
+    process.order("close")
+    spin(process.ended, "the process ends")
+    assert process.returncode == 0
+    assert nothing_runs(installed)
+
+
+def test_esc_leaves_the_window_open_and_the_machine_running(
+    window: RealConsole, session: BootSessionRow, log_in: LogIn
+) -> None:
+    window.shell.close()
+    question = window.dialog(Message)
+    assert question.windowTitle() == "1 machine still runs from this computer"
+    QTest.keyClick(question, Key.Key_Escape)
+    spin(lambda: not dialogs(Message), "the question is gone")
+    assert window.shell.isVisible()
+    log_in(session)
+    window.shows("sessions", "PC-01", state=is_running_now)
+
+
+def test_stopping_the_machines_ends_their_sessions_and_everything_else(
+    window: RealConsole, installed: Premises, session: BootSessionRow
+) -> None:
+    window.shell.close()
+    click(window.dialog(Message), "Stop 1 machine")
+    spin(lambda: window.has_ended, "the console ends")
+    assert nothing_runs(installed)
+    assert not reads(session)
+    assert status_of(installed, session) == "STOPPED"
+
+
+def test_kept_machines_are_served_by_an_agent_until_the_last_session_ends(
+    window: RealConsole,
+    installed: Premises,
+    session: BootSessionRow,
+    open_console: Open,
+    log_in: LogIn,
+) -> None:
+    window.shell.close()
+    click(window.dialog(Message), "Keep serving 1 machine")
+    spin(lambda: window.has_ended, "the console ends")
+    [agent] = installed.agents()
+    assert installed.postmaster() is not None
+    machine = log_in(session)
+    assert "read 1048576" in machine.read()
+
+    again = open_console()
+    again.sign_in("operator", PASSWORD)
+    again.shows("sessions", "PC-01", state=is_running_now, client_address="127.0.0.1".__eq__)
+    assert installed.agents() == [agent]
+    page = again.page("sessions")
+    page.select([session.id])
+    QTest.keyClick(page.view, Key.Key_Delete)
+    click(again.dialog(Message), "Stop 1 session")
+    again.shows("sessions", "PC-01", state=lambda text: text.startswith("Stopped"))
+    assert not reads(session)
+    spin(lambda: not is_running(agent), "the agent left behind has nothing left to do")
+    again.shell.close()
+    spin(lambda: again.has_ended, "the second run ends")
+    assert nothing_runs(installed)
+
+
+def test_machines_of_somebody_who_signed_out_go_on_being_served(
+    window: RealConsole, installed: Premises, session: BootSessionRow
+) -> None:
+    window.shell.sign_out_wanted.emit()
+    spin(lambda: window.desktop.work is None, "nobody is signed in")
+    window.shell.close()
+    spin(lambda: window.has_ended, "the console ends without a question")
+    assert installed.agents()
+    assert reads(session)
+
+
+def test_with_a_second_console_open_nothing_is_asked_and_that_one_takes_over(
+    window: RealConsole, installed: Premises, session: BootSessionRow, disks: Path, log_in: LogIn
+) -> None:
+    second = installed.second_console("operator", PASSWORD)
+    spin(lambda: second.shown, "the second console is signed in")
+    window.shell.close()
+    spin(lambda: window.has_ended, "the console ends", TAKES_OVER_S)
+    assert not dialogs(QWidget)
+    assert installed.agents() == []
+    log_in(session)
+    spin(
+        lambda: is_shown(second.shown, "sessions", "PC-01", state=is_running_now),
+        "the second console looks after the machine",
+        TAKES_OVER_S,
+    )
+    second.order(f"import {disks / 'hyper-v.vhdx'}")
+    spin(
+        lambda: is_shown(second.shown, "images", "hyper-v", state="Ready".__eq__),
+        "the second console works on its import",
+    )
+
+
+def test_after_a_console_was_killed_the_next_one_recovers(
+    open_console: Open, installed: Premises, disks: Path
+) -> None:
+    killed = installed.second_console("operator", PASSWORD)
+    spin(lambda: killed.shown, "a console is open")
+    spin(installed.tgtd, "it serves")
+    killed.kill()
+    server = installed.postmaster()
+    window = open_console()
+    window.sign_in("operator", PASSWORD)
+    assert installed.postmaster() == server, "the server that went on is adopted"
+    import_dropped(window.shell, disks / "disk.raw")
+    window.shows("images", "disk", state="Ready".__eq__)
+    window.shell.close()
+    spin(lambda: window.has_ended, "the console ends")
+    assert nothing_runs(installed)

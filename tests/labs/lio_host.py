@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole storage host whose agent runs in the lab's guest and serves with the kernel's LIO."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import Any
+
+from real_host import RealHost, initiator_options, wait_for
+
+from ggnet_console.db.cluster import PORT, agent_role
+from ggnet_console.services.boot_sessions import BootSessionRow
+
+from .lab import HOST_ADDRESS, Lab, Process
+
+_START = """
+import os, subprocess, sys
+agent = subprocess.Popen([sys.executable, "-m", "ggnet_console.agent"], env=os.environ | env,
+                         stdin=subprocess.DEVNULL, stdout=open(out, "ab"), stderr=subprocess.STDOUT)
+"""
+
+
+class LioHost(RealHost):
+    """Its database runs outside, where people are; ``folder`` lies in the lab's."""
+
+    backend = "auto"
+
+    def __init__(self, lab: Lab, folder: Path, blank: Path) -> None:
+        self.lab = lab
+        self._process: Process | None = None
+        self._published = ExitStack()
+        super().__init__(folder, blank)
+        server = self.tree.sockets / f".s.PGSQL.{PORT}"
+        self._published.enter_context(lab.publish(PORT, server))
+
+    def choose_portal(self) -> str:
+        return f"{Lab.address}:3260"
+
+    def start(self, *, wait: bool = True, **_options: Any) -> None:
+        before = self.host().compared_at
+        self._process = self.lab.process()
+        database = (
+            f"host={HOST_ADDRESS} port={PORT} user={agent_role('testhost')} dbname=ggnet "
+            "sslmode=disable"
+        )
+        self._process.python(
+            _START,
+            env={
+                "GGNET_CONFIG": self.environment["GGNET_CONFIG"],
+                "GGNET_AGENT_DATABASE_URL": database,
+                "PYTHONPATH": self.environment["PYTHONPATH"],
+            },
+            out=str(self.folder / "agent.out"),
+        )
+        if wait:
+            wait_for(lambda: self.host().compared_at != before, "the agent has compared", 60)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.python("agent.kill(); agent.wait()")
+        self._process.close()
+        self._process = None
+
+    def lose_power(self) -> None:
+        """The guest is gone from one moment to the next; it comes back without its agent."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+        self.lab.power_off()
+        self.lab.start()
+
+    def end(self) -> None:
+        if self._process is not None:
+            self.kill()
+        super().end()
+        self._published.close()
+
+    def peak_memory_bytes(self) -> int:
+        """The most memory that the agent has ever had resident (VmHWM of proc(5))."""
+        assert self._process is not None
+        status = self._process.python('result = open(f"/proc/{agent.pid}/status").read()')
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def reads(
+        self,
+        session: BootSessionRow,
+        copy: Path,
+        initiator: str | None = None,
+        chap: tuple[str, str] | None = None,
+    ) -> bool:
+        """Whether a machine on the lab's network can read the whole disk into ``copy``.
+
+        ``chap``: the name and the secret that it has.
+        """
+        options = initiator_options(session, initiator)
+        secret: tuple[str, ...] = ()
+        if chap is not None:
+            options += f",user={chap[0]},password-secret=chap"
+            secret = ("--object", f"secret,id=chap,data={chap[1]}")
+        argv = ("qemu-img", "convert", *secret, "-O", "raw", "--image-opts", options, copy)
+        return self.lab.outside(argv, timeout_s=60).returncode == 0
+
+    def logged_in(self, session: BootSessionRow) -> AbstractContextManager[object]:
+        """A machine that stays logged in while the block runs."""
+        options = initiator_options(session)
+        return self.lab.background(["qemu-io", "-r", "--image-opts", options])

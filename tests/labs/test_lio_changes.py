@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Changes of targets that are in use: who keeps a disk, who is asked about, what fails as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ggnet_console.errors import ConsoleError
+from ggnet_console.tools.targets import Chap, SessionsCutError
+
+from .bench import MIB, Bench, command, comparable, initiator, iqn
+
+
+def test_a_session_is_told_with_address_bytes_and_commands(bench: Bench) -> None:
+    wanted = bench.target(1, bench.disk("a.raw"), bench.disk("b.raw"))
+    bench.lio.apply(wanted)
+    assert bench.lio.connections() == ()
+    with bench.logged_in(wanted) as session:
+        command(session, "read 0 3M")
+        command(session, "write 1M 2M")
+        (one,) = bench.lio.connections()
+        first, second = one.luns
+        assert (one.target_iqn, one.initiator_iqn) == (wanted.iqn, initiator(1))
+        assert (one.address, first.lun, second.lun) == ("10.199.7.1", 1, 2)
+        assert (first.bytes_read, first.bytes_written) == (3 * MIB, 2 * MIB)
+        assert first.commands is not None
+        assert first.commands >= 3
+        assert (second.bytes_read, second.bytes_written) == (0, 0)
+        assert [target.sessions for target in bench.lio.running()] == [1]
+
+
+def test_counters_go_on_over_logins_and_begin_anew_with_a_new_access(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    keys = []
+    read = []
+    for again in (False, False, True):
+        if again:
+            bench.lio.disconnect(wanted.iqn)
+            bench.lio.apply(wanted)
+        with bench.logged_in(wanted) as session:
+            command(session, "read 0 2M")
+            (one,) = bench.lio.connections()
+            keys.append(one.key)
+            read.append(one.bytes_read)
+    assert keys[0] == keys[1] != keys[2]
+    assert read == [2 * MIB, 4 * MIB, 2 * MIB]
+
+
+def test_sessions_of_targets_that_let_everybody_in_are_told_too(bench: Bench) -> None:
+    target = bench.hand_made()
+    bench.targetcli(f"/iscsi/{target}/tpg1", "set", "attribute", "generate_node_acls=1")
+    wanted = replace(bench.target(chap=None), iqn=target)
+    with bench.logged_in(wanted, read_only=True) as session:
+        command(session, "read 0 2M")
+        (one,) = bench.lio.connections()
+        assert (one.target_iqn, one.initiator_iqn) == (target, initiator(1))
+        assert [lun.bytes_read for lun in one.luns] == [2 * MIB]
+        (running,) = bench.lio.running()
+        assert running.sessions == 1
+        assert "everybody may log in" in running.oddity
+        with pytest.raises(ConsoleError, match="lets everybody in"):
+            bench.lio.disconnect(target, initiator(1))
+        bench.lio.disconnect(target)
+        assert bench.lio.connections() == ()
+    assert bench.qemu_io(wanted, "read 0 512", read_only=True).returncode == 1
+
+
+def test_a_live_session_is_not_cut_without_the_word(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    with bench.logged_in(wanted) as session:
+        other_disk = bench.disk("other.raw")
+        lun = replace(wanted.luns[0], path=other_disk)
+        before = bench.dump(wanted.iqn)
+        saved = bench.saveconfig.read_bytes()
+        for change in (
+            lambda: bench.lio.remove(wanted.iqn),
+            lambda: bench.lio.apply(replace(wanted, luns=())),
+            lambda: bench.lio.apply(replace(wanted, luns=(lun,))),
+            lambda: bench.lio.apply(replace(wanted, initiators=frozenset([initiator(2)]))),
+        ):
+            with pytest.raises(SessionsCutError) as caught:
+                change()
+            assert caught.value.initiators == {initiator(1)}
+            assert initiator(1) in str(caught.value)
+        assert bench.dump(wanted.iqn) == before
+        assert bench.saveconfig.read_bytes() == saved
+        assert "512 bytes, 1 ops" in command(session, "read 0 512")
+
+
+def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    empty = bench.dump("core/")
+    assert empty
+    with bench.logged_in(wanted) as session:
+        assert session.stdin is not None
+        session.stdin.write("aio_read 0 4M\n" * 2000)
+        session.stdin.flush()
+        with pytest.raises(SessionsCutError):
+            bench.lio.remove(wanted.iqn)
+        bench.lio.remove(wanted.iqn, cut=True)
+        assert bench.lio.running() == bench.lio.connections() == ()
+    assert bench.dump("core/") == {}
+
+
+def test_whoever_keeps_access_keeps_the_session(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    more = replace(
+        wanted,
+        luns=(*wanted.luns, replace(wanted.luns[0], lun=2, path=bench.disk("b.raw"), serial="b")),
+        initiators=wanted.initiators | {initiator(2)},
+        chap=Chap("pc-01", "a-new-secret-for-all"),
+    )
+    with bench.logged_in(wanted) as session:
+        (before,) = bench.lio.connections()
+        bench.lio.apply(more)
+        assert bench.lio.differences(more, bench.lio.running()[0]) == ()
+        (after,) = bench.lio.connections()
+        assert after.key == before.key
+        assert "512 bytes, 1 ops" in command(session, "read 512 512")
+        assert bench.qemu_io(more, "read 0 512", **{"initiator-name": initiator(2)}).returncode == 0
+        bench.lio.apply(replace(more, initiators=wanted.initiators))
+        assert "512 bytes, 1 ops" in command(session, "read 1024 512")
+    assert bench.qemu_io(wanted, "read 0 512").returncode == 1  # the old secret
+    assert bench.qemu_io(more, "read 0 512", lun=2).returncode == 0
+
+
+def test_disconnecting_ends_the_session_and_refuses_from_then_on(bench: Bench) -> None:
+    wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
+    bench.lio.apply(wanted)
+    second = {"initiator-name": initiator(2)}
+    with bench.logged_in(wanted), bench.logged_in(wanted, **second) as stays:
+        assert len(bench.lio.connections()) == 2
+        bench.lio.disconnect(wanted.iqn, initiator(1))
+        assert [one.initiator_iqn for one in bench.lio.connections()] == [initiator(2)]
+        assert "512 bytes, 1 ops" in command(stays, "read 0 512")
+        assert bench.qemu_io(wanted, "read 0 512").returncode == 1
+        assert bench.lio.saved().targets[0].initiators == {initiator(2)}
+        bench.lio.disconnect(wanted.iqn)
+        assert bench.lio.connections() == ()
+    assert bench.qemu_io(wanted, "read 0 512", **second).returncode == 1
+
+
+def test_a_changed_disk_comes_only_after_the_sessions_have_ended(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    lun = replace(wanted.luns[0], path=bench.disk("new.raw"), serial="0e3")
+    changed = replace(wanted, luns=(lun,))
+    with bench.logged_in(wanted):
+        bench.lio.apply(changed, cut=True)
+    assert bench.lio.differences(changed, bench.lio.running()[0]) == ()
+    assert [store.name for store in _stores(bench)] == ["ggnet_0e3"]
+    done = bench.qemu_io(changed, "read -v 0 16")
+    assert b"new.raw.".hex(" ") in done.stdout
+
+
+def _stores(bench: Bench) -> list[object]:
+    process = bench.lab.process()
+    stores: list[object] = process.python(
+        "from ggnet_console.tools.lio_configfs import store_folders, read_store\n"
+        "result = [read_store(folder) for folder, name in store_folders() if name]"
+    )
+    process.close()
+    return stores
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "shorter", "folder"])
+def test_a_bad_backing_file_takes_down_its_own_target_alone(bench: Bench, damage: str) -> None:
+    good, bad = bench.target(1), bench.target(2)
+    path = bad.luns[0].path
+    for wanted in (good, bad):
+        bench.lio.apply(wanted)
+    bench.guest("rm", path)
+    if damage == "folder":
+        bench.guest("mkdir", path)
+    elif damage != "missing":
+        bench.guest("truncate", "-s", "0" if damage == "empty" else "1M", path)
+    with pytest.raises(ConsoleError, match=r"disk-2\.raw cannot be served"):
+        bench.lio.apply(bad)
+    states = {one.iqn: one.enabled for one in bench.lio.running()}
+    assert states == {good.iqn: True, bad.iqn: False}
+    assert path.exists() is (damage != "missing")
+    size = path.stat().st_size if path.is_file() else 0
+    assert size == (MIB if damage == "shorter" else 0)
+    assert bench.qemu_io(good, "read 0 512").returncode == 0
+    assert bench.qemu_io(bad, "read 0 512").returncode == 1
+    bench.guest("rm", "-rf", path)
+    bench.guest("cp", good.luns[0].path, path)
+    bench.lio.apply(bad)
+    assert bench.qemu_io(bad, "read 0 512").returncode == 0
+
+
+def test_a_session_on_a_lost_file_goes_on(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    with bench.logged_in(wanted) as session:
+        bench.guest("rm", wanted.luns[0].path)
+        assert "does not exist" in bench.lio.running()[0].oddity
+        with pytest.raises(ConsoleError, match="Import the image again"):
+            bench.lio.apply(wanted)
+        assert "512 bytes, 1 ops" in command(session, "read 0 512")
+
+
+def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
+    wanted = bench.target(1, bench.disk("a.raw"))
+    bench.lio.apply(wanted)
+    taken = bench.target(2).luns[0]  # its backstore's name is in use
+    bench.lio.apply(bench.target(2))
+    before, saved = bench.dump(""), bench.saveconfig.read_bytes()
+    changed = replace(
+        wanted,
+        luns=(replace(wanted.luns[0], serial="5a"), replace(taken, lun=7)),
+        initiators=frozenset([initiator(5)]),
+        chap=None,
+    )
+    with pytest.raises(ConsoleError, match="serves another target already"):
+        bench.lio.apply(changed)
+    assert comparable(bench.dump("")) == comparable(before)
+    assert bench.saveconfig.read_bytes() == saved
+    assert bench.qemu_io(wanted, "read 0 512").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        ("/iscsi/{iqn}/tpg1 disable", "enabled"),
+        ("/iscsi/{iqn}/tpg1/acls create iqn.2003-01.org.example:guest", "initiators"),
+        ("/iscsi/{iqn}/tpg1/acls delete {initiator}", "initiators"),
+        ("/iscsi/{iqn}/tpg1/acls/{initiator} set auth password=changed", "chap"),
+        ("/iscsi/{iqn}/tpg1 set attribute authentication=0", "chap"),
+        ("/iscsi/{iqn}/tpg1 set attribute generate_node_acls=1", "structure"),
+        ("/iscsi/{iqn}/tpg1/portals delete 10.199.7.2 3260", "portals"),
+        ("/iscsi/{iqn}/tpg1/portals create 10.199.7.2 3261", "portals"),
+        ("/iscsi/{iqn}/tpg1/luns delete lun1", "LUN 1"),
+        ("/iscsi/{iqn}/tpg1/acls/{initiator} delete 1", "structure"),
+        ("/iscsi/{iqn}/tpg1/acls/{initiator} set auth mutual_userid=me", "structure"),
+        ("/iscsi/{iqn} create 2", "structure"),
+        ("/iscsi delete {iqn}", "target"),
+    ],
+)
+def test_what_is_changed_by_hand_is_seen_and_repaired(
+    bench: Bench, command: str, field: str
+) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    bench.targetcli(*command.format(iqn=iqn(1), initiator=initiator(1)).split())
+    found = bench.lio.running()
+    if field == "target":
+        assert found == ()
+    else:
+        assert field in {each.field for each in bench.lio.differences(wanted, found[0])}
+    bench.lio.apply(wanted)
+    (running,) = bench.lio.running()
+    assert bench.lio.differences(wanted, running) == ()
+    assert bench.qemu_io(wanted, "read 0 512").returncode == 0

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m tests.rights_page docs/rights.md``: the declared rights matrix as a page of the docs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ggnet_console.db.rights import MATRIX, Holder
+from ggnet_console.enums import Role
+from ggnet_console.services.rights import list_rights
+
+HEAD = """\
+# Who may do what
+
+Made by `make rights-page` from `ggnet_console/db/rights.py`, from which the migrations make the grants; do
+not edit. Tests try every cell on a real server, as the role in question.
+
+## People
+
+Rights are PostgreSQL grants to the role of a sign-in: they hold in the window, for `ggnet` and for
+`psql` alike. An account that was given its password by somebody else may only change it at first.
+
+"""
+EXACT = """
+## Every grant
+
+`console` is the role before sign-in, `newcomer` an account that has to change its password, `agent`
+the program of a storage host. What is not here is refused. OPERATOR has VIEWER's rights as well,
+ADMIN those of both.
+
+"""
+ROWS = """
+Agents write rows of their own storage host alone: row-level policies on the tables they may write, and
+on the queue, compare `hosts.agent_role` with the role that is connected.
+"""
+NAMES = {Holder.AGENT: "agent"}
+
+
+def page() -> str:
+    """The whole page."""
+    people = _table(("", "", *(role.value for role in Role)), _deeds())
+    exact = _table(("object", "right", "columns", "held by"), _grants())
+    return f"{HEAD}{people}{EXACT}{exact}{ROWS}"
+
+
+def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(titles)]
+    lines += [["---"] * len(lines[0]), *map(list, rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _deeds() -> Iterator[tuple[str, ...]]:
+    noun = ""
+    for right in list_rights():
+        marks = ("✓" if role in right.roles else "" for role in Role)
+        yield ("" if right.noun == noun else f"**{right.noun}**", right.deed, *marks)
+        noun = right.noun
+
+
+def _grants() -> list[tuple[str, str, str, str]]:
+    return sorted(
+        (
+            f"`{name}()`" if right.verb == "EXECUTE" else f"`{name}`",
+            right.verb,
+            ", ".join(right.columns) or ("" if right.verb in {"EXECUTE", "DELETE"} else "all"),
+            ", ".join(NAMES.get(holder, holder.value) for holder in right.holders),
+        )
+        for right in MATRIX
+        for name in right.objects
+    )
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), "utf-8")

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of its own for each window, and a theme."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QSettings
+from PySide6.QtWidgets import QApplication
+
+from ggnet_console.enums import Role
+
+from .demo import Room, Window
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> QSettings:
+    return QSettings(str(tmp_path / "window.ini"), QSettings.Format.IniFormat)
+
+
+@pytest.fixture
+def window(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
+    """The real shell over a room of forty machines, on its Machines page."""
+    yield from _opened(qapp, qtbot, settings, Room())
+
+
+@pytest.fixture
+def viewer(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
+    """The same for somebody who may only look."""
+    yield from _opened(qapp, qtbot, settings, Room(role=Role.VIEWER))
+
+
+@pytest.fixture
+def admin(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
+    """The same for an admin, who also sees accounts, audit and settings."""
+    yield from _opened(qapp, qtbot, settings, Room(role=Role.ADMIN))
+
+
+@pytest.fixture
+def empty_window(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
+    """The same with nothing in it yet."""
+    yield from _opened(qapp, qtbot, settings, Room(empty=True))
+
+
+def _opened(qapp, qtbot, settings, room) -> Iterator[Window]:
+    window = Window(qapp, settings, room)
+    window.shell.resize(1366, 768)
+    with qtbot.waitExposed(window.shell):
+        window.shell.show()
+    window.shell.show_page("machines")
+    with qtbot.waitActive(window.shell):
+        window.shell.activateWindow()
+    yield window
+    window.shell.close()
+    window.shell.deleteLater()
+    window.theme.deleteLater()

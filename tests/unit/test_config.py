@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration: what wins over what, and what is said about a wrong one."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ggnet_console import config
+from ggnet_console.errors import ConsoleError
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path,
+) -> None:
+    file = written(
+        tmp_path, 'portal = "10.0.0.1:1"\nhost = "from-file"\nlog_level = "DEBUG"\nuser = "ada"\n'
+    )
+    environ = {"GGNET_PORTAL": "10.0.0.2:2", "GGNET_HOST": "from-environ"}
+    loaded = config.load(environ, file, portal="10.0.0.3:3", host=None, user=None)
+    assert loaded.portal == "10.0.0.3:3"
+    assert loaded.host == "from-environ"
+    assert loaded.log_level == "DEBUG"
+    assert loaded.user == "ada"
+
+
+def test_nothing_configured_means_an_embedded_installation_on_loopback(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data")}
+    loaded = config.load(environ, written(tmp_path, ""))
+    assert loaded.embedded
+    assert loaded.portals == (("127.0.0.1", 3260),)
+    assert loaded.host
+    root = os.geteuid() == 0
+    assert loaded.home == (Path("/var/lib/ggnet") if root else tmp_path / "data" / "ggnet")
+    assert loaded.tree.root == loaded.home
+
+
+def test_the_file_is_the_user_s_own_or_the_one_the_environment_names(tmp_path: Path) -> None:
+    (tmp_path / "ggnet").mkdir()
+    written(tmp_path / "ggnet", 'host = "users-own"')
+    named = written(tmp_path, 'host = "named"')
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    assert config.load(environ).host == "users-own"
+    assert config.load(environ | {"GGNET_CONFIG": str(named)}).host == "named"
+
+
+def test_an_empty_variable_counts_as_not_given(tmp_path: Path) -> None:
+    file = written(tmp_path, 'host = "from-file"')
+    assert config.load({"GGNET_HOST": "", "GGNET_DATABASE_URL": ""}, file).host == "from-file"
+
+
+def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+    loaded = config.load(
+        {"GGNET_HOME": "here", "GGNET_PASSWORD_FILE": "~/secret"}, written(tmp_path, "")
+    )
+    assert loaded.home == tmp_path / "here"
+    assert loaded.password_file == Path("/home/ada/secret")
+
+
+def test_a_named_server_means_a_shared_installation(tmp_path: Path) -> None:
+    environ = {"GGNET_DATABASE_URL": "host=db dbname=ggnet"}
+    assert not config.load(environ, written(tmp_path, "")).embedded
+
+
+def test_an_agent_s_connection_alone_means_a_shared_installation_as_well(tmp_path: Path) -> None:
+    environ = {"GGNET_AGENT_DATABASE_URL": "host=db dbname=ggnet"}
+    assert not config.load(environ, written(tmp_path, "")).embedded
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("portl = '10.0.0.1:1'", "“portl” is not a setting .* known are .*portal"),
+        ("portal = 3260", "“portal” is not a setting with a text value"),
+        ("portal = ", "cannot be read"),
+        ("[portal]\nport = '1'", "“portal” is not a setting with a text value"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path: Path, text: str, sentence: str) -> None:
+    file = written(tmp_path, text)
+    with pytest.raises(ConsoleError, match=sentence) as caught:
+        config.load({}, file)
+    assert str(file) in caught.value.summary
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConsoleError, match="cannot be read"):
+        config.load({}, file)
+    with pytest.raises(ConsoleError, match="cannot be read"):
+        config.load({}, tmp_path)
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    for missing in (
+        lambda: config.load({}, tmp_path / "none.toml"),
+        lambda: config.load({"GGNET_CONFIG": str(tmp_path / "none.toml")}),
+    ):
+        with pytest.raises(ConsoleError, match=r"none\.toml does not exist"):
+            missing()
+
+
+@pytest.mark.parametrize(
+    ("portal", "address"),
+    [
+        ("10.0.0.1:3260", ("10.0.0.1", 3260)),
+        ("[fd00::1]:860", ("fd00::1", 860)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
+)
+def test_a_portal_is_an_address_and_a_port(portal: str, address: tuple[str, int]) -> None:
+    assert config.Config(Path("/x"), portal=portal).portals == (address,)
+
+
+@pytest.mark.parametrize(
+    "portal", ["", "3260", "10.0.0.1", "10.0.0.1:", ":3260", "a:0", "a:65536", "a:b", "a:²"]
+)
+def test_anything_else_is_no_portal(portal: str) -> None:
+    with pytest.raises(ConsoleError, match="not of the form address:port"):
+        _ = config.Config(Path("/x"), portal=portal).portals
+
+
+def test_what_is_remembered_is_read_again_beside_what_was_there(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    awkward = "host=/run dbname=\"a\\b\" 'c' # é\t😀"
+    assert config.remember(environ, host="one", portal="10.0.0.1:1") == (
+        tmp_path / "ggnet" / "config.toml"
+    )
+    file = config.remember(environ, host="two", database_url=awkward)
+    assert tomllib.loads(file.read_text("utf-8")) == {
+        "host": "two",
+        "portal": "10.0.0.1:1",
+        "database_url": awkward,
+    }
+    assert config.load(environ).database_url == awkward
+    assert [entry.name for entry in file.parent.iterdir()] == ["config.toml"]
+
+
+def test_what_is_taken_back_is_gone_from_the_file(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    config.remember(environ, host="one", database_url="host=db")
+    file = config.remember(environ, database_url=None)
+    assert tomllib.loads(file.read_text("utf-8")) == {"host": "one"}
+    assert config.load(environ).embedded
+
+
+def test_what_cannot_be_remembered_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ggnet").write_text("in the way")
+    with pytest.raises(ConsoleError, match="configuration file"):
+        config.remember({"XDG_CONFIG_HOME": str(tmp_path)}, host="one")

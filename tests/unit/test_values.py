@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MAC and IP addresses and sizes, as people write and read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ggnet_console.errors import FieldError
+from ggnet_console.values import format_size, parse_ip, parse_mac
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "52:54:00:ab:cd:ef",
+        "52-54-00-AB-CD-EF",
+        "5254.00ab.cdef",
+        "525400ABCDEF",
+        " 52 54 00 ab cd ef\n",
+    ],
+)
+def test_a_mac_address_in_any_usual_notation_is_one_and_the_same(text: str) -> None:
+    assert parse_mac(text) == "52:54:00:ab:cd:ef"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "12 hexadecimal digits"),
+        ("52:54:00:ab:cd", "12 hexadecimal digits"),
+        ("52:54:00:ab:cd:ef:01", "12 hexadecimal digits"),
+        ("52:54:00:ab:cd:eg", "12 hexadecimal digits"),
+        ("52:54:00:ab:cd:e\N{ARABIC-INDIC DIGIT ONE}", "12 hexadecimal digits"),
+        ("ff:ff:ff:ff:ff:ff", "group address"),
+        ("01:00:5e:00:00:fb", "group address"),
+        ("00:00:00:00:00:00", "all zeros"),
+    ],
+)
+def test_what_no_network_card_can_have_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(FieldError, match=reason) as caught:
+        parse_mac(text)
+    assert caught.value.field == "mac"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("10.0.2.11", "10.0.2.11"),
+        (" 192.168.0.1 ", "192.168.0.1"),
+        ("FD00:0:0::0011", "fd00::11"),
+        ("fe80::1", "fe80::1"),
+        ("", None),
+        ("  ", None),
+    ],
+)
+def test_an_ip_address_comes_back_in_its_usual_form(text: str, address: str | None) -> None:
+    assert parse_ip(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10.0.2",
+        "10.0.2.256",
+        "10.0.2.011",
+        "10.0.2.11/24",
+        "pc-01",
+        "fd00::1::2",
+        "0.0.0.0",
+        "127.0.0.1",
+        "::1",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+    ],
+)
+def test_what_no_machine_can_have_is_refused(text: str) -> None:
+    with pytest.raises(FieldError) as caught:
+        parse_ip(text)
+    assert caught.value.field == "ip"
+    assert text in caught.value.summary
+
+
+@pytest.mark.parametrize(
+    "text", ["fe80::1%eth0", "fe80::1%" + "x" * 20, "::ffff:127.0.0.1", "::ffff:224.0.0.1"]
+)
+def test_addresses_the_database_or_no_machine_could_have_are_refused(text: str) -> None:
+    with pytest.raises(FieldError):
+        parse_ip(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (1536 * 2**20, "1.5 GiB"),
+        (16 * 2**40, "16.0 TiB"),
+        (2**50, "1.0 PiB"),
+    ],
+)
+def test_sizes_are_shown_in_binary_units(size: int, text: str) -> None:
+    assert format_size(size) == text
