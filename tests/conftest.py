@@ -10,8 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import psycopg
 import pytest
+from keyring.backends import fail
 from real_database import HOST, RealDatabase, Server, Template
 
 from ggnet_console.db.cluster import SUPERUSER, Cluster
@@ -22,6 +24,15 @@ from ggnet_console.paths import Home
 def _no_automatic_garbage() -> None:
     """Widgets that go in another thread than the main one take the process with them."""
     gc.disable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_keyring() -> None:
+    """As on a server, and never the developer's own.
+
+    Left to itself, the library would take the first backend that any test module has defined.
+    """
+    keyring.set_keyring(fail.Keyring())
 
 
 @pytest.fixture(scope="module", autouse=True)

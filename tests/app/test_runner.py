@@ -10,14 +10,21 @@ from typing import cast
 from ggnet_console.config import Config
 from ggnet_console.db.engine import Database
 from ggnet_console.workers.keeper import TargetKeeper
+from ggnet_console.workers.reconciler import Reconciler
 from ggnet_console.workers.runner import Runner
 
 
 def test_a_runner_that_is_stopped_while_it_connects_ends() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         dsn = f"host=127.0.0.1 port={silent.getsockname()[1]} user=nobody dbname=nothing"
-        database, keeper = Database(dsn, program="tests"), cast(TargetKeeper, None)
-        runner = Runner(dsn, Config(home=Path("/nowhere"), host="testhost"), 1, database, keeper)
+        runner = Runner(
+            dsn,
+            Config(home=Path("/nowhere"), host="testhost"),
+            1,
+            Database(dsn, program="tests"),
+            cast(TargetKeeper, None),  # only jobs use them, and none comes
+            cast(Reconciler, None),
+        )
         runner.start()
         connection, _ = silent.accept()
         with connection:
