@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
-from . import __version__, config, log
+from . import __version__, config, log, paths
 from .config import Config
 from .errors import ConsoleError
 from .ui.shell import Shell
@@ -34,6 +34,7 @@ from .ui.signin import (
     SignInPage,
 )
 from .ui.theme import Theme
+from .ui.tokens import State
 from .workers.garbage import GarbageCollector
 from .workers.preload import Preload
 
@@ -58,13 +59,16 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 def main() -> None:
     """Open the window and run until it is closed."""
     arguments = _arguments(sys.argv[1:])
+    if arguments.config is not None:
+        # What is remembered later goes there, too.
+        os.environ["GGNET_CONFIG"] = str(arguments.config.absolute())
     try:
         settings = config.load(
-            file=arguments.config,
             home=arguments.home,
             database_url=_without_password(arguments.database_url),
             portal=arguments.portal,
         )
+        _require_connection_string(settings.database_url)
         _require_screen()
     except ConsoleError as error:
         sys.exit(f"ggnet-console: {error.summary}")
@@ -87,6 +91,13 @@ def _without_password(database_url: str | None) -> str | None:
 
         refuse_password(database_url)
     return database_url
+
+
+def _require_connection_string(database_url: str | None) -> None:
+    if database_url is not None:
+        from .db.engine import parse_dsn  # noqa: PLC0415 - psycopg, before the first frame
+
+        parse_dsn(database_url)
 
 
 def _require_screen() -> None:
@@ -202,18 +213,27 @@ class Console(QObject):
 
     def _begin(self) -> None:
         """The rest is imported: open the installation."""
-        if self._preloading.error is not None:
-            raise self._preloading.error
+        if (fault := self._preloading.error) is not None:
+            self.show_problem(
+                ConsoleError(
+                    "A part of GGnet Console cannot be loaded; install it anew.", repr(fault)
+                )
+            )
+            return
         from .desktop import Desktop  # noqa: PLC0415
 
         try:
-            log.start(self.config.tree.logs, "ggnet-console", self.config.log_level)
+            log.start(paths.user_logs(), "ggnet-console", self.config.log_level)
         except OSError as error:
-            # A desktop that only uses a shared server need not be able to write there.
-            state = Path.home() / ".local" / "state" / "ggnet"
-            log.start(state, "ggnet-console", self.config.log_level)
-            _log.info("logging to %s: %s", state, error)
-        self._desktop = Desktop(self)
+            self.shell.notify(
+                f"No log is kept: {paths.user_logs()} cannot be written ({error.strerror}).",
+                State.ATTENTION,
+            )
+        try:
+            self._desktop = Desktop(self)
+        except ConsoleError as error:
+            self.show_problem(error)
+            return
         if self._waiting is not None:
             self._waiting(self._desktop)
         else:
@@ -222,6 +242,8 @@ class Console(QObject):
     def _try_again(self) -> None:
         if self._desktop is not None:
             self._desktop.open()
+        else:
+            self._begin()
 
     def _on_first_run(self, answer: FirstRun) -> None:
         self._when_ready(lambda desktop: desktop.set_up(answer))

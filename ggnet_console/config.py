@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import socket
@@ -53,10 +54,35 @@ class Config:
         return self.database_url is None and self.agent_database_url is None
 
     @property
+    def kept_host(self) -> str:
+        """The name that a private installation was made for; empty where there is none yet."""
+        if not self.embedded:
+            return ""
+        try:
+            return self.tree.host_name.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""  # none yet, or not ours to read: the database says the rest
+
+    def check(self) -> None:
+        """Raise ConsoleError for a value that nothing could be done with."""
+        require_host_name(self.host)
+        _ = self.portals, self.backend_choice
+        if self.log_level.upper() not in logging.getLevelNamesMapping():
+            raise ConsoleError(
+                f"The log level “{self.log_level}” is not one of DEBUG, INFO, WARNING, ERROR; "
+                "correct GGNET_LOG_LEVEL."
+            )
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What to put into a child's environment so that it finds the same configuration."""
+        """The environment for a child that is to find this configuration, and nothing else."""
+        outside = {name: each for name, each in os.environ.items() if not name.startswith("GGNET_")}
         told = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {f"GGNET_{name.upper()}": str(value) for name, value in told.items() if value}
+        return {
+            **outside,
+            **{f"GGNET_{name.upper()}": str(value) for name, value in told.items() if value},
+            "GGNET_CONFIG": os.devnull,
+        }
 
     @property
     def tree(self) -> Home:
@@ -82,6 +108,15 @@ class Config:
             ) from None
 
 
+def require_host_name(host: str) -> None:
+    """Raise ConsoleError for a name that no role, and no line of pg_hba.conf, could carry."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,49}", host):  # identifiers have 63 bytes
+        raise ConsoleError(
+            f"“{host}” cannot be the name of a storage host: it takes up to 50 small letters, "
+            "digits and hyphens; set GGNET_HOST to such a name."
+        )
+
+
 def _portal(text: str) -> tuple[str, int]:
     address, _, port = text.rpartition(":")
     if not address or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
@@ -102,12 +137,12 @@ def load(
 ) -> Config:
     """Read the configuration; ``command_line`` entries that are None count as not given.
 
-    Raises ConsoleError when the file cannot be read or names a setting that does not exist.
+    Raises ConsoleError when the file cannot be read, names a setting that does not exist, or when
+    a value is of no use.
     """
     environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
-    if file is None and environ.get("GGNET_CONFIG"):
-        file = Path(environ["GGNET_CONFIG"])
+    file = file or _named_file(environ)
     for candidate in [SYSTEM_FILE, _user_file(environ)] if file is None else [file]:
         values |= _read(candidate, required=file is not None)
     names = {setting.name for setting in fields(Config)}
@@ -121,7 +156,10 @@ def load(
         values[name] = Path(values[name]).expanduser().absolute()
     config = Config(home=values.pop("home", None) or _default_home(environ))
     config = replace(config, **values)
-    return config if config.host else replace(config, host=_host_name())
+    if not config.host:
+        config = replace(config, host=config.kept_host or _host_name())
+    config.check()
+    return config
 
 
 def _read(file: Path, *, required: bool) -> dict[str, Any]:
@@ -150,6 +188,11 @@ def _default_home(environ: Mapping[str, str]) -> Path:
     return Path(data) / "ggnet"
 
 
+def _named_file(environ: Mapping[str, str]) -> Path | None:
+    name = environ.get("GGNET_CONFIG")
+    return Path(name) if name else None
+
+
 def _user_file(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "ggnet" / "config.toml"
@@ -158,15 +201,17 @@ def _user_file(environ: Mapping[str, str]) -> Path:
 def _host_name() -> str:
     """The host name in the letters a PostgreSQL role and a queue can carry."""
     name = socket.gethostname().split(".")[0].lower()
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in name).strip("-") or "host"
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)
+    return name.strip("-")[:50] or "host"
 
 
 def remember(environ: Mapping[str, str] | None = None, **values: str | None) -> Path:
-    """Write ``values`` into the user's configuration file, keeping its other settings.
+    """Write ``values`` into the configuration file this process reads, keeping its other settings.
 
-    None takes a setting out of the file.
+    That is GGNET_CONFIG, else the user's own. None takes a setting out of it.
     """
-    file = _user_file(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    file = _named_file(environ) or _user_file(environ)
     merged = {**_read(file, required=False), **values}
     # TOML's basic strings escape as JSON's do.
     text = "".join(

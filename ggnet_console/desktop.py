@@ -51,6 +51,9 @@ class Desktop(QObject):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self.console = console
+        self.crashes = CrashReporter(self)
+        self.crashes.install()
+        self.crashes.closed.connect(self._on_crash_read)
         self.installation = _installation(console.config)
         self._short = Background(parent=self)
         self._opened = False
@@ -59,9 +62,6 @@ class Desktop(QObject):
         self._reviving = False
         self._agent: AgentThread | None = None
         self.work: Work | None = None
-        self.crashes = CrashReporter(self)
-        self.crashes.install()
-        self.crashes.closed.connect(self._on_crash_read)
         shell = console.shell
         shell.ask_before_closing(self._may_close)
         shell.sign_out_wanted.connect(self.sign_out)
@@ -353,7 +353,7 @@ class Desktop(QObject):
 
         (0, 0) when there is another console or agent, for that takes over by itself.
         """
-        if not self.installation.alone():
+        if self._agent is None or self._agent.has_successor():
             return 0, 0
         owner = self.installation.owner(PROGRAM)
         try:

@@ -22,6 +22,11 @@ def user_state() -> Path:
     return user_state_path("ggnet")
 
 
+def user_logs() -> Path:
+    """Where the programs that people start log to, whichever installation they work with."""
+    return user_state() / "logs"
+
+
 MIGRATIONS = _shipped("migrations")
 RESOURCES = _shipped("resources")
 
@@ -73,8 +78,13 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """JSON-lines logs and crash reports."""
+        """The agent's log (JSON lines) and tgtd's."""
         return self.root / "logs"
+
+    @property
+    def host_name(self) -> Path:
+        """The storage host's name that a private installation was made for: its role carries it."""
+        return self.root / "host"
 
     @property
     def undo(self) -> Path:
@@ -85,6 +95,11 @@ class Home:
     def agent_lock(self) -> Path:
         """Held (flock) by the one process that is this installation's agent."""
         return self.root / "agent.lock"
+
+    @property
+    def successors_lock(self) -> Path:
+        """Held shared (flock) by every process that is the agent or would take over from it."""
+        return self.root / "successors.lock"
 
     @property
     def users_lock(self) -> Path:

@@ -45,20 +45,14 @@ class Call:
         return config.load(file=self.config_file, home=self.home, database_url=self.database_url)
 
     def start_log(self) -> Path | None:
-        """Begin to log, in the installation's folder or else this user's own; returns the file.
-
-        None when this user may write to neither.
-        """
+        """Begin to log, in this user's own folder; returns the file, None when it is closed."""
         if self._log_file is not None:
             return self._log_file
-        # The configuration may be the very thing that failed; and only its owner makes a home.
+        # The configuration may be the very thing that failed.
         known = vars(self).get("config")
         level = known.log_level if known else "INFO"
-        folders = [known.tree.logs] if known and known.home.is_dir() else []
-        for folder in (*folders, paths.user_state() / "logs"):
-            with contextlib.suppress(OSError):
-                self._log_file = log.start(folder, PROGRAM, level)
-                break
+        with contextlib.suppress(OSError):
+            self._log_file = log.start(paths.user_logs(), PROGRAM, level)
         return self._log_file
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..config import require_host_name
 from ..errors import ConsoleError
 from ..locks import FileLock
 from ..paths import Home
@@ -48,13 +49,9 @@ class _State(Enum):
 def agent_role(host: str) -> str:
     """The PostgreSQL role of the agent on the storage host named ``host``.
 
-    Raises ConsoleError for a name that no role, and no line of pg_hba.conf, could carry.
+    Raises ConsoleError for a name that cannot be one.
     """
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,49}", host):  # identifiers have 63 bytes
-        raise ConsoleError(
-            f"“{host}” cannot be the name of a storage host: it takes up to 50 small letters, "
-            "digits and hyphens; set GGNET_HOST to such a name."
-        )
+    require_host_name(host)
     return f"ggnet_agent_{host}"
 
 
@@ -131,13 +128,6 @@ class Cluster:
         """Start the server again if it died while this process takes part; else do nothing."""
         with self._alone():
             self._bring_up()
-
-    def alone(self) -> bool:
-        """Whether no other process takes part right now."""
-        with self._alone():
-            alone = self._users.try_exclusive()
-            self._users.shared(_START_TIMEOUT_S)
-            return alone
 
     def release(self) -> None:
         """Leave; the last one out stops the server. Close all connections before."""

@@ -63,6 +63,7 @@ class Installation:
             return
         self.cluster.acquire()
         try:
+            self._keep_host_name()
             make_database(self.cluster.dsn(SUPERUSER, "postgres"), DATABASE, self.config.host)
         except UnreachableError as error:
             self.cluster.release()
@@ -73,6 +74,22 @@ class Installation:
             self.cluster.release()
             raise
 
+    def _keep_host_name(self) -> None:
+        """The storage host keeps its name, whatever the computer is called later."""
+        config, kept = self.config, self.config.kept_host
+        if not kept:
+            try:
+                config.tree.host_name.write_text(f"{config.host}\n", "utf-8")
+            except OSError as error:
+                raise ConsoleError(
+                    f"{config.tree.host_name} cannot be written: {error.strerror}."
+                ) from error
+        elif kept != config.host:
+            raise ConsoleError(
+                f"The installation below {config.home} is that of the storage host “{kept}”, and "
+                f"GGNET_HOST says “{config.host}”; leave GGNET_HOST out or correct it."
+            )
+
     def close(self) -> None:
         """Leave the embedded cluster; the last process out stops it."""
         if self.cluster is not None:
@@ -82,10 +99,6 @@ class Installation:
         """Start the embedded server again if it died; a shared server is others' business."""
         if self.cluster is not None:
             self.cluster.revive()
-
-    def alone(self) -> bool:
-        """Whether this is the last process of an embedded installation."""
-        return self.cluster is not None and self.cluster.alone()
 
     @property
     def key(self) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -56,6 +55,7 @@ class AgentThread(QThread):
         self._installation = installation
         self._config: Config = installation.config
         self._lock = FileLock(self._config.tree.agent_lock)
+        self._succession = FileLock(self._config.tree.successors_lock)
         self._stopping = threading.Event()
         self._end_targets = False
         self._serving = threading.Event()
@@ -77,14 +77,24 @@ class AgentThread(QThread):
         self._stopping.set()
 
     def run(self) -> None:
-        while not self._stopping.is_set():
-            if self._lock.try_exclusive():
-                try:
-                    self._serve_until_stopped()
-                finally:
-                    self._serving.clear()
-                    self._lock.release()
-            self._stopping.wait(_TAKE_OVER_S)
+        self._succession.shared(_TAKE_OVER_S)
+        try:
+            while not self._stopping.is_set():
+                if self._lock.try_exclusive():
+                    try:
+                        self._serve_until_stopped()
+                    finally:
+                        self._serving.clear()
+                        self._lock.release()
+                self._stopping.wait(_TAKE_OVER_S)
+        finally:
+            self._succession.release()
+
+    def has_successor(self) -> bool:
+        """Whether another process would take over if this one ended; from any thread."""
+        alone = self._succession.try_exclusive()
+        self._succession.shared(_TAKE_OVER_S)
+        return not alone
 
     def _serve_until_stopped(self) -> None:
         """Serve; begin again after whatever passes by itself, such as a taken portal."""
@@ -248,10 +258,21 @@ class AgentThread(QThread):
             _log.warning("the target service goes on: %s (%s)", error, error.details)
 
 
+def has_successor(installation: Installation) -> bool:
+    """Whether another process waits to be this installation's agent; for one that is not itself.
+
+    Not everybody who uses the database does: a ``ggnet`` call ends without serving anybody.
+    """
+    lock = FileLock(installation.config.tree.successors_lock)
+    nobody = lock.try_exclusive()
+    lock.release()
+    return not nobody
+
+
 def leave_behind(installation: Installation) -> None:
     """Start a detached ``ggnet-agent`` that serves until nothing is left to do, and wait for it.
 
-    Returns once it takes part in the embedded cluster, so that this does not stop in between.
+    Returns once it waits for the agent's part, and so takes part in the embedded cluster, too.
     """
     config = installation.config
     subprocess.run(
@@ -261,13 +282,13 @@ def leave_behind(installation: Installation) -> None:
             *("--home", str(config.home), "--portal", config.portal),
         ],
         check=True,
-        env={**os.environ, **config.environment},
+        env=config.environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + _DETACH_S
-    while installation.alone():
+    while not has_successor(installation):
         if time.monotonic() > deadline:
             raise ConsoleError(
                 "The agent that should go on serving did not start; "

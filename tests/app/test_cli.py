@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,7 @@ def fresh_installation() -> Iterator[CommandLine]:
 def ggnet() -> Iterator[CommandLine]:
     with fresh_installation() as ggnet:
         yield ggnet
-        logs = list((home(ggnet) / "logs").glob("ggnet.jsonl*"))
+        logs = list(log_of(ggnet).parent.glob("ggnet.jsonl*"))
         assert logs
         assert PASSWORD not in "".join(log.read_text() for log in logs)
 
@@ -66,6 +67,10 @@ def spoilt() -> Iterator[CommandLine]:
 
 def home(ggnet: CommandLine) -> Path:
     return Path(ggnet.environment["GGNET_HOME"])
+
+
+def log_of(ggnet: CommandLine) -> Path:
+    return Path(ggnet.environment["XDG_STATE_HOME"], "ggnet", "logs", "ggnet.jsonl")
 
 
 def installation(ggnet: CommandLine) -> Installation:
@@ -144,6 +149,36 @@ def test_wrong_usage_ends_with_2(ggnet: CommandLine, arguments: tuple[str, ...])
 def test_a_configuration_file_that_is_missing_is_a_sentence(ggnet: CommandLine) -> None:
     assert ggnet.refused("--config", "/nowhere.toml", "whoami") == (
         "The configuration file /nowhere.toml does not exist."
+    )
+
+
+# Where things lie
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_an_installation_is_open_to_pass_and_closed_to_look_into(umask: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
+    folder.chmod(0o711)
+    home = folder / "between" / "home"
+    ggnet = CommandLine({**clean_environment(folder), "GGNET_HOME": str(home)}, folder)
+    before = os.umask(umask)
+    try:
+        ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (home, home.parent)}
+        assert modes == {"home": 0o711, "between": 0o711}
+        assert (folder / "state" / "ggnet" / "logs" / "ggnet.jsonl").exists()
+        assert not (home / "logs").exists()
+    finally:
+        os.umask(before)
+        shutil.rmtree(folder)
+
+
+def test_a_renamed_computer_goes_on_and_another_name_is_refused(ggnet: CommandLine) -> None:
+    kept = (Path(ggnet.environment["GGNET_HOME"]) / "host").read_text().strip()
+    other = ggnet.with_(GGNET_HOST="other")
+    assert other.refused("db", "status").startswith(
+        f"The installation below {ggnet.environment['GGNET_HOME']} is that of the storage host "
+        f"“{kept}”, and GGNET_HOST says “other”"
     )
 
 
@@ -362,7 +397,7 @@ def test_a_server_that_does_not_answer_is_a_sentence_and_details_only_when_asked
 
 def test_a_fault_in_the_program_names_the_log_and_shows_no_traceback(spoilt: CommandLine) -> None:
     as_owner(spoilt, "ALTER TABLE luns RENAME TO lost")
-    log = home(spoilt) / "logs" / "ggnet.jsonl"
+    log = log_of(spoilt)
     assert spoilt.refused("target", "list") == (
         f"This is a fault in ggnet itself (ProgrammingError); the report is in {log}."
     )

@@ -160,3 +160,46 @@ def test_what_cannot_be_remembered_is_said(tmp_path: Path) -> None:
     (tmp_path / "ggnet").write_text("in the way")
     with pytest.raises(ConsoleError, match="configuration file"):
         config.remember({"XDG_CONFIG_HOME": str(tmp_path)}, host="one")
+
+
+def test_what_is_remembered_goes_into_the_file_that_is_read(tmp_path: Path) -> None:
+    named = written(tmp_path, 'portal = "10.0.0.1:1"')
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "GGNET_CONFIG": str(named)}
+    assert config.remember(environ, host="one") == named
+    assert (config.load(environ).host, config.load(environ).portal) == ("one", "10.0.0.1:1")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("portal", "10.0.0.1", "not of the form address:port"),
+        ("portal", "10.0.0.1:1,nonsense", "not of the form address:port"),
+        ("backend", "scst", "“scst” is not one of auto, lio, tgt"),
+        ("host", "a b", "cannot be the name of a storage host"),
+        ("log_level", "LOUD", "not one of DEBUG, INFO"),
+    ],
+)
+def test_a_value_of_no_use_is_said_before_anything_begins(
+    tmp_path: Path, setting: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(ConsoleError, match=sentence):
+        config.load({f"GGNET_{setting.upper()}": value}, written(tmp_path, ""))
+
+
+def test_a_private_installation_keeps_its_host_s_name_when_the_computer_is_renamed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "host").write_text("store1\n")
+    environ = {"GGNET_HOME": str(tmp_path)}
+    empty = written(tmp_path, "")
+    assert config.load(environ, empty).host == "store1"
+    assert config.load({**environ, "GGNET_HOST": "other"}, empty).host == "other"
+    assert config.load({**environ, "GGNET_DATABASE_URL": "host=db"}, empty).host != "store1"
+
+
+def test_a_child_finds_the_same_configuration_whatever_else_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GGNET_DATABASE_URL", "host=elsewhere")
+    mine = config.load({"GGNET_HOME": str(tmp_path)}, written(tmp_path, 'portal = "10.0.0.1:1"'))
+    assert config.load(mine.environment) == mine

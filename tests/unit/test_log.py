@@ -118,3 +118,30 @@ def test_starting_to_log_leaves_stderr_alone(tmp_path: Path) -> None:
     )
     assert (done.stdout, done.stderr) == ("", "")
     assert lines(tmp_path / "x.jsonl")[0]["message"] == "quiet"
+
+
+def test_a_file_that_several_processes_fill_loses_no_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (
+        "import logging, sys; from pathlib import Path; from ggnet_console import log; "
+        "log._MAX_BYTES = 40_000; log.start(Path(sys.argv[1]), 'x'); "
+        "[logging.getLogger('a').error('%s %s', sys.argv[2], n) for n in range(300)]"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code, folder, name]) for name in "ab"]
+    assert [one.wait() for one in both] == [0, 0]
+    written = [line["message"] for file in folder.glob("x.jsonl*") for line in lines(file)]
+    assert sorted(written) == sorted(f"{name} {n}" for name in "ab" for n in range(300))
+    assert 2 <= len(list(folder.glob("x.jsonl*"))) <= 4
+
+
+def test_only_three_full_files_are_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_MAX_BYTES", 1)
+    file = log.start(folder, "x")
+    for n in range(9):
+        logging.getLogger("a").error("%s", n)
+    assert [line["message"] for line in lines(file)] == ["8"]
+    assert sorted(one.name for one in folder.glob("x.jsonl.*")) == [
+        *("x.jsonl.1", "x.jsonl.2", "x.jsonl.3")
+    ]
+    assert lines(folder / "x.jsonl.1")[0]["message"] == "7"

@@ -29,6 +29,7 @@ from ggnet_console import config
 from ggnet_console.app import Console
 from ggnet_console.db.cluster import SUPERUSER, Cluster
 from ggnet_console.db.installation import Installation
+from ggnet_console.desktop import Desktop
 from ggnet_console.enums import Role
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.tools.tgtd import Daemon, Tgtd
@@ -209,10 +210,18 @@ class RealConsole:
         self.has_ended = False
         self.console.ended.connect(self._on_ended)
         self.console.show()
-        spin(lambda: self.console._desktop, "what stands behind the window is imported")
-        self.desktop = self.console._desktop
-        assert self.desktop is not None
-        self.desktop.crashes.crashed.connect(lambda crash: self.crashes.append(crash[0]))
+        spin(
+            lambda: self.console._desktop or isinstance(self.console.gate, ProblemPage),
+            "what stands behind the window is imported",
+        )
+        if self.console._desktop is not None:
+            self.desktop.crashes.crashed.connect(lambda crash: self.crashes.append(crash[0]))
+
+    @property
+    def desktop(self) -> Desktop:
+        """What stands behind the window."""
+        assert self.console._desktop is not None
+        return self.console._desktop
 
     def _on_ended(self) -> None:
         self.has_ended = True
@@ -282,7 +291,6 @@ class RealConsole:
 
     @property
     def feeds(self) -> Feeds:
-        assert self.desktop is not None
         assert self.desktop.work is not None
         return self.desktop.work.workspace.desk.feeds
 
@@ -306,7 +314,6 @@ class RealConsole:
             if dialog is not self.shell and dialog.isVisible():
                 dialog.close()
         if not self.has_ended:
-            assert self.desktop is not None
             self.desktop._quit()
             spin(lambda: self.has_ended, "the console ends")
         self.remove()

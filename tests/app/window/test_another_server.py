@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from real_window import Premises, RealConsole, spin
@@ -80,11 +81,12 @@ def test_a_console_moves_to_a_shared_server_and_back(
     assert rows == [(True,)]
     assert not premises.tree.cluster.exists()
 
-    file = premises.folder / "settings" / "ggnet" / "config.toml"
-    assert tomllib.loads(file.read_text()) == {
-        "database_url": f"host=localhost port={shared.port} dbname=ggnet sslmode=verify-full "
+    file = Path(premises.environment["GGNET_CONFIG"])
+    written = tomllib.loads(file.read_text())
+    assert written.pop("database_url") == (
+        f"host=localhost port={shared.port} dbname=ggnet sslmode=verify-full "
         f"sslrootcert={shared.authority.file}"
-    }
+    )
     [kept] = (premises.folder / "state" / "ggnet").glob("connection-*.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
@@ -95,7 +97,7 @@ def test_a_console_moves_to_a_shared_server_and_back(
     dialog.form.boxes["place"].set_raw("here")
     click(dialog, "Use")
     console.gate(FirstRunPage)
-    assert tomllib.loads(file.read_text()) == {}
+    assert tomllib.loads(file.read_text()) == written
 
 
 def test_a_private_database_in_use_is_left_in_order(

@@ -104,6 +104,17 @@ def test_esc_leaves_the_window_open_and_the_machine_running(
     window.shows("sessions", "PC-01", state=is_running_now)
 
 
+def test_a_command_that_runs_meanwhile_takes_nothing_over_and_the_question_is_asked(
+    window: RealConsole, installed: Premises, session: BootSessionRow
+) -> None:
+    with Installation(installed.config):  # as each ``ggnet`` call takes part in the database
+        window.shell.close()
+        question = window.dialog(Message)
+        QTest.keyClick(question, Key.Key_Escape)
+        spin(lambda: not dialogs(Message), "the question is closed")
+    assert reads(session)
+
+
 def test_stopping_the_machines_ends_their_sessions_and_everything_else(
     window: RealConsole, installed: Premises, session: BootSessionRow
 ) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolButton
@@ -120,3 +121,16 @@ def test_a_storage_host_whose_agent_is_silent_is_said(
     )
     installed.psql("UPDATE hosts SET heartbeat_at = now() WHERE name = 'cellar'")
     spin(lambda: not console.shell.notice.isVisible(), "the host has been heard")
+
+
+def test_a_console_that_cannot_even_begin_says_why_and_can_try_again(
+    open_console: Open, installed: Premises
+) -> None:
+    fitting = installed.config
+    installed.config = replace(fitting, host="no such name")
+    console = open_console()
+    page = console.gate(ProblemPage)
+    assert [text for text in says(page) if "cannot be the name of a storage host" in text]
+    console.console.config = installed.config = fitting
+    click(page, "Try again")
+    console.sign_in("operator", PASSWORD)
