@@ -19,8 +19,6 @@ _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
 _LOG_TO_REPLAY = "contains a log that needs to be replayed"
 _CHECK_CLEAN, _CHECK_LEAKS, _CHECK_UNSUPPORTED, _CHECK_DAMAGED = 0, 3, 63, 2
-_MAP_LIMIT_BYTES = 512 * 2**20
-"""``map`` prints ~100 bytes per extent; an image of millions of extents is still an image."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,26 @@ class Disk:
 
 class LogToReplayError(ConsoleError):
     """A VHDX was not closed cleanly: ``replay_log`` must come before anything is read."""
+
+
+class _DataSum:
+    """Adds up what ``map`` prints, an extent a line, as it comes.
+
+    A small file can have millions of extents: they are never held together.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.rest = b""
+        """The beginning of a line whose end has not come yet."""
+
+    def add(self, output: bytes) -> None:
+        """Raises ValueError or KeyError for what is not understood."""
+        *lines, self.rest = (self.rest + output).split(b"\n")
+        for line in lines:
+            extent = json.loads(line.strip(b"[], \r"))
+            if extent["data"] and not extent["zero"]:
+                self.bytes += extent["length"]
 
 
 @dataclass(frozen=True)
@@ -116,13 +134,14 @@ class QemuImg:
 
         An upper bound: for formats that do not tell (VHDX) it is the virtual size.
         """
-        done = self._run(
-            ["map", "--output=json", disk.node()], [disk.fd], output_limit_bytes=_MAP_LIMIT_BYTES
-        )
+        data = _DataSum()
+        try:
+            done = self._run(["map", "--output=json", disk.node()], [disk.fd], on_output=data.add)
+        except (ValueError, KeyError) as error:
+            self._not_understood(data.rest, error)
         if done.returncode != 0:
             self._fail("cannot be read; it is damaged", done)
-        extents = self._parse(done)
-        return sum(e["length"] for e in extents if e["data"] and not e["zero"])
+        return data.bytes
 
     def convert(
         self,
@@ -164,7 +183,6 @@ class QemuImg:
         fds: Sequence[int],
         *,
         on_output: Callable[[bytes], None] | None = None,
-        output_limit_bytes: int = 16 * 2**20,
     ) -> process.Completed:
         left_s = max(0.0, self.deadline - time.monotonic())
         limits = Limits(cpu_s=math.ceil(left_s) + 1, file_size_bytes=self.max_file_bytes)
@@ -173,7 +191,6 @@ class QemuImg:
             timeout_s=left_s,
             tick=self.tick,
             on_output=on_output,
-            output_limit_bytes=output_limit_bytes,
             pass_fds=fds,
         )
 
@@ -181,11 +198,14 @@ class QemuImg:
         try:
             return json.loads(done.stdout)
         except ValueError as error:
-            raise ConsoleError(
-                f"{self.subject}: qemu-img's answer cannot be read; it may be of a version that is "
-                "too old (7.2 or newer is needed).",
-                done.stdout[:1000].decode("utf-8", "replace"),
-            ) from error
+            self._not_understood(done.stdout, error)
+
+    def _not_understood(self, answer: bytes, error: Exception) -> NoReturn:
+        raise ConsoleError(
+            f"{self.subject}: qemu-img's answer cannot be read; it may be of a version that is "
+            "too old (7.2 or newer is needed).",
+            answer[:1000].decode("utf-8", "replace"),
+        ) from error
 
     def _fail(self, what: str, done: process.Completed) -> NoReturn:
         if done.returncode < 0:

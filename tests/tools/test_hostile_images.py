@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -247,3 +248,40 @@ def test_an_image_name_with_anything_in_it_does_no_harm(bench: Bench) -> None:
     bench.source.write_bytes(b"x" * 512)
     image = bench.make_raw(name="-rf $(touch pwned)\n'\"")
     assert image.virtual_size_bytes == 512
+
+
+def test_a_small_file_of_a_million_extents_takes_no_memory(bench: Bench) -> None:
+    """Each entry of its first table names one second table, in which every other cluster is zero."""
+    cluster, tables = 1 << 16, 256
+    second, first = 3 * cluster, 4 * cluster
+    image = bytearray(5 * cluster)
+    header = struct.pack(
+        *(">4sIQIIQIIQQIIQ", b"QFI\xfb", 3, 0, 0, 16, tables * 8192 * cluster, 0),
+        *(tables, first, cluster, 1, 0, 0),
+    )
+    image[: len(header) + 32] = header + struct.pack(">QQQII", 0, 0, 0, 4, 104)
+    struct.pack_into(">Q", image, cluster, 2 * cluster)
+    for number, count in enumerate((1, 1, 1, tables, 1)):
+        struct.pack_into(">H", image, 2 * cluster + 2 * number, count)
+    for number in range(8192):
+        struct.pack_into(">Q", image, second + 8 * number, number % 2)
+    for number in range(tables):
+        struct.pack_into(">Q", image, first + 8 * number, second)
+    bench.source.write_bytes(image)
+    code = (
+        "import os, resource, sys, time\n"
+        "from ggnet_console.tools.qemu_img import Disk, QemuImg\n"
+        "from ggnet_console.tools.sandbox import Sandbox\n"
+        "fd, sandbox = os.open(sys.argv[1], os.O_RDWR), Sandbox.for_job(1)\n"
+        "sandbox.own(fd)\n"
+        "qemu = QemuImg('it', sandbox, time.monotonic() + 120, 1 << 44)\n"
+        "memory = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "before = memory()\n"
+        "print(qemu.data_bytes(Disk(fd, 'qcow2')), memory() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, bench.source], capture_output=True, text=True, check=True
+    )
+    data_bytes, grown_kib = map(int, done.stdout.split())
+    assert data_bytes == 0
+    assert grown_kib < 16 * 1024
