@@ -304,7 +304,21 @@ class Desktop(QObject):
 
     def sign_out(self) -> None:
         """Back to the sign-in page."""
-        self._end_work(self.console.show_sign_in)
+        self._unless_copying("Sign out", lambda: self._end_work(self.console.show_sign_in))
+
+    def _unless_copying(self, verb: str, then: Callable[[], None]) -> None:
+        """Go on; while a file is being copied in, only when that is wanted."""
+        work = self.work
+        if work is None or not work.importer.active:
+            then()
+            return
+        confirm(
+            self.console.shell,
+            "A file is still being copied in",
+            "The import would end with it; nothing of it is kept.",
+            f"{verb} and cancel the import",
+            then,
+        )
 
     def _end_work(self, then: Callable[[], None]) -> None:
         work, self.work = self.work, None
@@ -322,17 +336,7 @@ class Desktop(QObject):
         """Asked by the window; it stays until everything behind it has come to an end."""
         if self._closing:
             return False
-        work = self.work
-        if work is not None and work.importer.active:
-            confirm(
-                self.console.shell,
-                "A file is still being copied in",
-                "Closing the window ends the import; nothing of it is kept.",
-                "Close and cancel the import",
-                self._look_around,
-            )
-        else:
-            self._look_around()
+        self._unless_copying("Close", self._look_around)
         return False
 
     def _look_around(self) -> None:

@@ -59,7 +59,7 @@ class Home:
 
     @property
     def images(self) -> Path:
-        """Sealed raw images, 0444, served by targets."""
+        """Sealed raw images, 0444 in a folder of 0700, served by targets."""
         return self.root / "images"
 
     def image_file(self, image_id: int, number: int) -> Path:
@@ -68,7 +68,7 @@ class Home:
 
     @property
     def exports(self) -> Path:
-        """Results of ``image convert``, fetched by whoever asked."""
+        """Results of ``image convert``, for the user the agent runs as (0700)."""
         return self.root / "exports"
 
     @property

@@ -12,6 +12,7 @@ from .errors import FieldError
 _HEX12 = re.compile(r"[0-9a-f]{12}\Z")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _IQN = re.compile(rf"iqn\.\d{{4}}-(?:0[1-9]|1[0-2])(?:\.{_LABEL}){{2,}}(?::[a-z0-9.:-]+)?\Z")
+_DIGEST_DIGITS = {"SHA-256": 64, "MD5": 32}
 _IQN_AUTHORITY = "iqn.2026-11.net.ggnet"
 IQN_MAX_BYTES = 223
 """RFC 3720, 3.2.6.1."""
@@ -104,6 +105,24 @@ def initiator_mac(iqn: str) -> str | None:
     if name != f"{_IQN_AUTHORITY}:initiator" or not _HEX12.match(mac):
         return None
     return ":".join(mac[i : i + 2] for i in range(0, 12, 2))
+
+
+def parse_digest(text: str | None, kind: str) -> str | None:
+    """A hexadecimal SHA-256 or MD5 (``kind``) as people paste them; None for an empty text.
+
+    Raises FieldError for anything else.
+    """
+    digits = re.sub(r"[\s:]", "", text or "").lower()
+    if not digits:
+        return None
+    length = _DIGEST_DIGITS[kind]
+    if not re.fullmatch(rf"[0-9a-f]{{{length}}}", digits):
+        raise FieldError(
+            kind.replace("-", "").lower(),
+            f"“{(text or '').strip()}” is not {'an' if kind == 'MD5' else 'a'} {kind}: "
+            f"{length} hexadecimal digits are needed.",
+        )
+    return digits
 
 
 def unit_serial(*identity: object) -> str:

@@ -73,6 +73,8 @@ class Work(QObject):
         """Sign out and let go of everything."""
         self._renew.stop()
         self.importer.cancel()
+        while self.importer.active:
+            await asyncio.sleep(0.01)
         await self.listener.stop()
         self.background.run(accounts.sign_out)
         self.background.end()

@@ -64,9 +64,11 @@ def import_(
 ) -> None:
     """Copy a file in and have it checked and stored; prints the image as it is then."""
     from ..services import images
+    from ..values import parse_digest
 
     call = context.of(ctx)
     spec = images.ImageSpec(name, image_type)
+    sha256, md5 = parse_digest(sha256, "SHA-256"), parse_digest(md5, "MD5")
     with call.signed_in() as database:
         begun: list[Upload] = []
         failure: ConsoleError | None = None
@@ -211,7 +213,8 @@ def verify(ctx: typer.Context, name: _Name, wait: Wait = False, *, as_json: AsJs
 
 @app.command(
     epilog="Example: ggnet image convert win11 --format VHDX --output win11.vhdx. Without "
-    "--output the result stays in the exports folder of the storage host; its path is printed."
+    "--output the result stays in the exports folder of the storage host, which the user of its agent "
+    "alone may read; its path is printed."
 )
 def convert(
     ctx: typer.Context,
@@ -273,10 +276,10 @@ def _fetch(result: Path, output: Path, host: str) -> None:
     """Copy an export out with the caller's own rights."""
     from ..tools.copying import copy_in
 
-    if not result.exists():
+    if not os.access(result, os.R_OK):
         raise ConsoleError(
-            f"The result lies on {host} and cannot be read from here; fetch {result.name} from "
-            "the exports folder there."
+            f"The result lies in the exports folder of {host}, which the user of its agent alone "
+            f"may read; fetch {result.name} there."
         )
     try:
         copy_in(result, output)

@@ -229,7 +229,7 @@ def export(
             )
             progress(Phase.COMPARING, 0, size_bytes)
             qemu.compare(original, made)
-        _seal(part, part_fd, destination, 0o644)
+        _seal(part, part_fd, destination, 0o600)
         return destination.stat().st_size
 
 

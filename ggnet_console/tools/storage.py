@@ -19,8 +19,9 @@ def prepare(tree: Home) -> None:
     """Make the folders of a storage host that are missing; modes of existing ones are set again."""
     modes = {
         tree.incoming: 0o700,
-        tree.images: 0o711,
-        tree.exports: 0o755,
+        # Whole disks: other users of this computer have no business with them.
+        tree.images: 0o700,
+        tree.exports: 0o700,
         tree.work: 0o711,
         tree.logs: 0o700,
         tree.tgt_socket.parent: 0o700,

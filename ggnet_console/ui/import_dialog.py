@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,13 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from ..enums import ImageType
 from ..errors import ConsoleError
 from ..services.images import ImageSpec, Upload, checked_name
+from ..values import parse_digest
 from . import format as fmt
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
 
 _FILES = "Disk images (*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso);;All files (*)"
-
-
-def _digest(length: int, name: str) -> Callable[[str], str | None]:
-    def parse(text: str) -> str | None:
-        digits = re.sub(r"[\s:]", "", text).lower()
-        if not digits:
-            return None
-        if not re.fullmatch(rf"[0-9a-f]{{{length}}}", digits):
-            raise ConsoleError(f"{name} has {length} hexadecimal digits.")
-        return digits
-
-    return parse
 
 
 def _source(text: str) -> Path:
@@ -97,11 +86,11 @@ def import_image(
             Field(
                 "sha256",
                 "Expected SHA-256",
-                parse=_digest(64, "A SHA-256"),
+                parse=partial(parse_digest, kind="SHA-256"),
                 help="Compared while the file is copied.",
                 more=True,
             ),
-            Field("md5", "Expected MD5", parse=_digest(32, "An MD5"), more=True),
+            Field("md5", "Expected MD5", parse=partial(parse_digest, kind="MD5"), more=True),
         ],
         submit=submit,
     )

@@ -83,11 +83,9 @@ class Importer(QObject):
         thread.start()
 
     def cancel(self) -> None:
-        """Stop all copies and wait until nothing is left of them."""
-        for thread in list(self._uploads):
+        """Have all copies stop; nothing is left of them once there is none ``active`` any more."""
+        for thread in self._uploads:
             thread.stop_copying.set()
-        for thread in list(self._uploads):
-            thread.wait()
 
     @Slot(object)
     def _on_event(self, event: Callable[[], None]) -> None:

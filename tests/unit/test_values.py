@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ggnet_console.errors import FieldError
-from ggnet_console.values import format_size, parse_ip, parse_mac
+from ggnet_console.values import format_size, parse_digest, parse_ip, parse_mac
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,26 @@ def test_addresses_the_database_or_no_machine_could_have_are_refused(text: str) 
 )
 def test_sizes_are_shown_in_binary_units(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "digest"),
+    [
+        (None, "MD5", None),
+        (" ", "SHA-256", None),
+        ("D41D8CD9 8F00B204\tE9800998 ECF8427E", "MD5", "d41d8cd98f00b204e9800998ecf8427e"),
+        ("AB:" * 31 + "AB", "SHA-256", "ab" * 32),
+    ],
+)
+def test_a_digest_is_understood_as_people_paste_it(
+    text: str | None, kind: str, digest: str | None
+) -> None:
+    assert parse_digest(text, kind) == digest
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("zzz", "SHA-256"), ("ab" * 32, "MD5"), ("0" * 63, "SHA-256")]
+)
+def test_what_is_no_digest_is_said_before_anything_is_copied(text: str, kind: str) -> None:
+    with pytest.raises(FieldError, match=rf"is not an? {kind}: \d\d hexadecimal digits"):
+        parse_digest(text, kind)

@@ -19,6 +19,7 @@ from ggnet_console.db.installation import Installation
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
+from ggnet_console.ui.signin import SignInPage
 
 Open = Callable[[], RealConsole]
 LogIn = Callable[[BootSessionRow], LoggedIn]
@@ -206,3 +207,24 @@ def test_after_a_console_was_killed_the_next_one_recovers(
     window.shell.close()
     spin(lambda: window.has_ended, "the console ends")
     assert nothing_runs(installed)
+
+
+def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
+    window: RealConsole, installed: Premises
+) -> None:
+    file = installed.folder / "endless.raw"
+    with file.open("wb") as made:
+        made.truncate(256 * 2**30)  # all holes: takes no room, but minutes to read
+    window.page("images")
+    import_dropped(window.shell, file)
+    status = "SELECT status FROM images"
+    spin(lambda: installed.psql(status) == [("UPLOADING",)], "the copy has begun")
+    window.shell.sign_out_wanted.emit()
+    QTest.keyClick(window.dialog(Message), Key.Key_Escape)
+    spin(lambda: not dialogs(Message), "the question is gone")
+    assert window.desktop.work is not None
+    window.shell.sign_out_wanted.emit()
+    click(window.dialog(Message), "Sign out and cancel the import")
+    window.gate(SignInPage)
+    assert installed.psql(status) == [("ERROR",)]
+    assert list(installed.tree.incoming.iterdir()) == []
