@@ -220,7 +220,8 @@ class JobsPage(Page[JobRow]):
             empty=Empty(
                 "No jobs yet",
                 "Long work such as importing an image runs in the background and is shown here "
-                "with its progress. You can close this window; the work goes on.",
+                "with its progress. Once a file has been copied in, you can close this window; "
+                "the work goes on.",
             ),
             detail=DetailPane(
                 name=title_of, state=state_of, facts=facts, tabs=[ErrorTab(), History(desk, "job")]

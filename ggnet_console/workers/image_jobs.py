@@ -24,6 +24,8 @@ _SPANS = {
     Phase.CONVERTING: (5.0, 60.0),
     Phase.COMPARING: (60.0, 100.0),
 }
+_FETCHING = (0.0, 40.0)
+"""Where the file is copied by the job itself; the rest is the other phases'."""
 _WORDS = {
     Phase.CHECKING: "Checking",
     Phase.CONVERTING: "Converting",
@@ -33,6 +35,9 @@ _WORDS = {
 
 class ImageWork(Work):
     """What the jobs on one image share."""
+
+    _begun = 0.0
+    """Percent of the job that were done before the first of the phases."""
 
     @property
     def image_id(self) -> int:
@@ -51,7 +56,8 @@ class ImageWork(Work):
 
     def note(self, phase: Phase, done: int, total: int) -> None:
         """Progress of the tools, as the job's."""
-        self.context.progress(_WORDS[phase], done, total, _SPANS[phase])
+        begin, end = (self._begun + (100 - self._begun) * at / 100 for at in _SPANS[phase])
+        self.context.progress(_WORDS[phase], done, total, (begin, end))
 
 
 class ImportImage(ImageWork):
@@ -135,9 +141,12 @@ class ImportImage(ImageWork):
                 target,
                 expected_sha256=self.task.params.get("sha256"),
                 expected_md5=self.task.params.get("md5"),
-                progress=lambda done, total: self.context.progress("Copying", done, total),
+                progress=lambda done, total: self.context.progress(
+                    "Copying", done, total, _FETCHING
+                ),
                 tick=self.context.tick,
             )
+        self._begun = _FETCHING[1]
         with self.context.database.begin() as session:
             agent_jobs.for_job(session, self.task.job_id)
             agent_jobs.begin_processing(session, self.image_id, copied.size_bytes, copied.sha256)

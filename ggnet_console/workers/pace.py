@@ -39,3 +39,12 @@ class Pace:
             return None, None
         speed = copied / elapsed
         return int(speed), int((total - done) / speed + 0.5)
+
+
+def rest_s(part_s: float, span: tuple[float, float]) -> int:
+    """Seconds that what follows a part of the work will take, as far as one can tell.
+
+    The part takes ``part_s`` seconds for its ``span`` of the whole in percent.
+    """
+    begin, end = span
+    return round(part_s * (100.0 - end) / (end - begin))

@@ -19,7 +19,7 @@ from ..paths import Home
 from ..services import agent_jobs, settings
 from ..services.agent_jobs import Task
 from .keeper import TargetKeeper
-from .pace import Pace
+from .pace import Pace, rest_s
 from .reconciler import Reconciler
 
 
@@ -71,12 +71,17 @@ class Context:
     def progress(
         self, phase: str, done: int, total: int, span: tuple[float, float] = (0.0, 100.0)
     ) -> None:
-        """Say how far ``phase`` is; ``span`` is its part of the whole job in percent."""
+        """Say how far ``phase`` is; ``span`` is its part of the whole job in percent.
+
+        The time left is that of the whole job, as if each part took its share of the time.
+        """
         self.tick()
         if not self._pace.due():
             return
         speed, left = self._pace.measure(done, total)
         fraction = done / total if total else 1.0
+        if speed and left is not None:
+            left += rest_s(total / speed, span)
         try:
             with self.database.begin() as session:
                 agent_jobs.note_progress(

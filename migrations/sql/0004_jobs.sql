@@ -274,7 +274,9 @@ BEGIN
         DELETE FROM luns WHERE target_id = target.id;
         INSERT INTO luns (target_id, lun, image_version_id, serial)
         VALUES (target.id, 1, newest.id,
-                'gg' || lpad(to_hex(machine.id), 7, '0') || lpad(to_hex(newest.id), 7, '0'));
+                -- Unique among installations, too: one initiator may see disks of several.
+                'gg' || installation_id() || lpad(to_hex(machine.id), 7, '0')
+                || lpad(to_hex(newest.id), 7, '0'));
     END IF;
     RETURN target;
 END

@@ -52,7 +52,7 @@ def test_an_export_holds_the_same_disk(
         job_id = images.convert_image(session, image.id, image_format)
     result = served.succeeded(job_id).result
     file = served.tree.exports / result["file"]
-    assert (file.stat().st_size, file.stat().st_mode & 0o777) == (result["size_bytes"], 0o644)
+    assert (file.stat().st_size, file.stat().st_mode & 0o777) == (result["size_bytes"], 0o600)
     driver = {"VHD": "vpc"}.get(image_format, image_format.lower())
     subprocess.run(
         ["qemu-img", "convert", "-f", driver, "-O", "raw", file, tmp_path / "back"], check=True

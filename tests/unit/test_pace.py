@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ggnet_console.workers import pace
-from ggnet_console.workers.pace import REPORT_S, Pace
+from ggnet_console.workers.pace import REPORT_S, Pace, rest_s
 
 MIB = 2**20
 
@@ -79,3 +79,8 @@ def test_at_the_end_no_time_is_left(clock: Clock) -> None:
     one.measure(0, 10 * MIB)
     clock.now += 2
     assert one.measure(10 * MIB, 10 * MIB) == (5 * MIB, 0)
+
+
+def test_what_follows_takes_its_share_of_the_time() -> None:
+    assert rest_s(20.0, (0.0, 40.0)) == 30
+    assert rest_s(20.0, (40.0, 100.0)) == 0
