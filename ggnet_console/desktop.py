@@ -383,7 +383,10 @@ class Desktop(QObject):
         machines, work = depending
         if machines and self.work is not None:
             ask_what_to_do_with_machines(
-                self.console.shell, machines, lambda: self._quit(keep=True), self._stop_machines
+                self.console.shell,
+                machines,
+                lambda: self._quit(keep=True),
+                None if self.work.person.role is Role.VIEWER else self._stop_machines,
             )
         else:
             # Nobody is signed in who could stop machines; queued work needs no window.

@@ -14,7 +14,7 @@ from ..models import Image, ImageVersion, Job
 from .jobs import OPEN
 
 MAX_ATTEMPTS = 3
-SILENT_UPLOAD_S = 30
+SILENT_UPLOAD_S = 60
 """An importer that has not reported for this long is gone; living ones report every 0.25 s."""
 
 

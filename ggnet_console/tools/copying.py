@@ -18,7 +18,7 @@ from ..errors import ConsoleError, NotFoundError
 
 BLOCK_BYTES = 2**20
 _GRAIN_BYTES = 64 * 2**10
-_FLUSH_BYTES = 256 * 2**20
+_FLUSH_BYTES = 32 * 2**20
 _ZEROS = bytes(BLOCK_BYTES)
 _ZERO_GRAIN = bytes(_GRAIN_BYTES)
 _UPLOAD_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}\Z")

@@ -86,7 +86,7 @@ SETTINGS = {
     "audit_keep_days": "Audit trail is kept",
     "bcrypt_cost": "Cost of password hashes",
     "failed_sign_ins_max": "Failed sign-ins in a row",
-    "image_timeout_s": "Longest image step",
+    "image_timeout_s": "Longest work on an image",
     "lock_out_s": "Lock-out lasts",
     "max_virtual_size_bytes": "Largest image",
     "session_timeout_s": "Wait for boot",

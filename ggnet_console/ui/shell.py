@@ -263,18 +263,25 @@ class Shell(QMainWindow):
 
 
 def ask_what_to_do_with_machines(
-    shell: Shell, running: int, keep: Callable[[], None], stop: Callable[[], None]
+    shell: Shell, running: int, keep: Callable[[], None], stop: Callable[[], None] | None
 ) -> None:
-    """Closing the last window while machines run: keep serving them, stop them, or stay."""
+    """Closing the last window while machines run: keep serving them, stop them, or stay.
+
+    Without ``stop`` for somebody who may not.
+    """
     from .messages import choose  # noqa: PLC0415 - not needed for the first frame
 
     machines = fmt.count(running, "machine")
+    choices = [(f"Keep serving {machines}", False, keep)]
+    explained = "Keep serving: the work goes on in the background without a window."
+    if stop is not None:
+        choices.insert(0, (f"Stop {machines}", True, stop))
+        explained += " Stop: their disks go away at once, and what they have not saved is lost."
     choose(
         shell,
         f"{machines} still {'runs' if running == 1 else 'run'} from this computer",
-        "Keep serving: the work goes on in the background without a window. "
-        "Stop: their disks go away at once, and what they have not saved is lost.",
-        [(f"Stop {machines}", True, stop), (f"Keep serving {machines}", False, keep)],
+        explained,
+        choices,
     )
 
 

@@ -261,6 +261,6 @@ INSERT INTO settings (name, value, minimum, maximum, description) VALUES
     ('max_virtual_size_bytes', 17592186044416, 1048576, 1125899906842624,
      'Largest virtual size, in bytes, an imported image may claim'),
     ('image_timeout_s', 14400, 60, 604800,
-     'Seconds one step of image processing may take'),
+     'Seconds the processing, exporting or verifying of one image may take'),
     ('sign_in_hours', 12, 1, 720,
      'Hours a sign-in lasts unless it is renewed');

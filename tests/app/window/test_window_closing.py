@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 from real_database import PASSWORD
 from real_host import LoggedIn, initiator_options, is_running
 from real_window import Premises, RealConsole, spin
-from window_hands import CTRL, Key, click, dialogs, import_dropped, is_shown
+from window_hands import CTRL, Key, click, dialogs, import_dropped, is_shown, says
 
 from ggnet_console.db.installation import Installation
 from ggnet_console.services.boot_sessions import BootSessionRow
@@ -228,3 +228,18 @@ def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
     window.gate(SignInPage)
     assert installed.psql(status) == [("ERROR",)]
     assert list(installed.tree.incoming.iterdir()) == []
+
+
+def test_a_viewer_may_keep_machines_running_and_is_not_offered_to_stop_them(
+    window: RealConsole, session: BootSessionRow
+) -> None:
+    window.shell.sign_out_wanted.emit()
+    window.gate(SignInPage)
+    window.sign_in("viewer", PASSWORD)
+    window.shell.close()
+    question = window.dialog(Message)
+    offered = [text for text in says(question) if text.startswith(("Stop", "Keep"))]
+    assert [text for text in offered if text.startswith("Stop ")] == []
+    assert "Keep serving 1 machine" in offered
+    QTest.keyClick(question, Key.Key_Escape)
+    spin(lambda: not dialogs(Message), "the question is gone")
