@@ -24,8 +24,8 @@ KEPT = KeptSignIn("ada", "ggnet_s_1", 'secret "with" quotes \\ é')
 class MemoryKeyring(KeyringBackend):
     """A keyring in memory, used through the real keyring library.
 
-    A fake, because a real one (Secret Service) needs a desktop session on a D-Bus, which no test
-    machine has. What is tested is our choice between keyring and file, not the desktop.
+    A fake, because a real one cannot be made to refuse at a wish. Its twin on a real Secret
+    Service is ``tests/tools/test_keyring.py``.
     """
 
     priority = 1  # type: ignore[assignment]
