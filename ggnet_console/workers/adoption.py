@@ -18,7 +18,7 @@ def refusal(backend: TargetBackend, found: RunningTarget | None) -> str:
         wanted = undo.as_wanted(found)
         check_wanted(wanted, first_lun=0)
     except ConsoleError as error:
-        return error.summary.removesuffix(".")
+        return error.summary[:1].lower() + error.summary[1:].removesuffix(".")
     fields = "; ".join(
         f"{one.field}: {one.found} instead of {one.wanted}"
         for one in backend.differences(wanted, found)

@@ -160,7 +160,11 @@ def test_drift_made_by_hand_is_seen_planned_applied_and_undone(
     assert read_disk(session, tmp_path / "no", "iqn.2020-01.org.example:thief").returncode != 0
     assert served.host().undoable == 1
     assert stat.S_IMODE(served.tree.undo.stat().st_mode) == 0o600
-    assert served.ask(target_plans.undo_targets, served.host().id).error == ""
+    undone = served.ask(target_plans.undo_targets, served.host().id)
+    assert undone.result == {
+        "changed": 1,
+        "not_restored": {session.target_iqn: ["structure: it lets in the addresses ALL"]},
+    }
     row = served.target(session.target_iqn)
     assert row is not None
     assert [(one.field, one.found) for one in row.differences] == [("LUN 1 serial", "byhand")]

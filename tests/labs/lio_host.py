@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from real_host import RealHost, initiator_options, wait_for
 from ggnet_console.db.cluster import PORT, agent_role
 from ggnet_console.services.boot_sessions import BootSessionRow
 
+from .bench import command
 from .lab import HOST_ADDRESS, Lab, Process
 
 _START = """
@@ -101,7 +104,10 @@ class LioHost(RealHost):
         argv = ("qemu-img", "convert", *secret, "-O", "raw", "--image-opts", options, copy)
         return self.lab.outside(argv, timeout_s=60).returncode == 0
 
-    def logged_in(self, session: BootSessionRow) -> AbstractContextManager[object]:
-        """A machine that stays logged in while the block runs."""
+    @contextmanager
+    def logged_in(self, session: BootSessionRow) -> Iterator[subprocess.Popen[str]]:
+        """A machine that stays logged in while the block runs; qemu-io's commands go to its stdin."""
         options = initiator_options(session)
-        return self.lab.background(["qemu-io", "-r", "--image-opts", options])
+        with self.lab.background(["qemu-io", "-r", "--image-opts", options]) as machine:
+            command(machine)
+            yield machine

@@ -15,9 +15,16 @@ from real_host import MIB, blank_cluster, wait_for
 from ggnet_console.enums import Drift, Role, TargetOrigin
 from ggnet_console.services import accounts, target_plans, targets
 
-from .bench import Bench
+from .bench import Bench, command
 from .lab import HOST_ADDRESS, Lab
 from .lio_host import LioHost
+
+_LEFT_OPEN = """
+import subprocess
+open_ = subprocess.Popen(["targetcli"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+while b"/>" not in open_.stdout.read1(): pass
+result = open_.pid
+"""
 
 
 @pytest.fixture(scope="module")
@@ -182,12 +189,7 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
 ) -> None:
     image = host.import_ready(disk)
     somebody = host.lab.process()
-    pid = somebody.python(
-        "import subprocess\n"
-        "open_ = subprocess.Popen(['targetcli'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
-        "while b'/>' not in open_.stdout.read1(): pass\n"
-        "result = open_.pid"
-    )
+    pid = somebody.python(_LEFT_OPEN)
     started = host.start_sessions([host.machine()], image.id)
     job = host.ended(started.job_id)
     assert job.status == "FAILED"
@@ -196,3 +198,77 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
     somebody.close()
     again = host.start_sessions([host.session(started.session_ids[0]).machine_id], image.id)
     host.succeeded(again.job_id)
+
+
+def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_it(
+    host: LioHost, disk: Path, tmp_path: Path
+) -> None:
+    image = host.import_ready(disk)
+    running, lost = (host.open_session(image.id, number) for number in (1, 2))
+    with host.logged_in(running) as machine:
+        _reads(machine)
+        wait_for(lambda: host.session(running.id).connected, "the login is observed")
+        host.kill()
+        done = host.lab.run(["targetcli", "/iscsi", "delete", lost.target_iqn])
+        assert done.returncode == 0, done
+        somebody = host.lab.process()
+        pid = somebody.python(_LEFT_OPEN)
+        host.start()
+        wait_for(lambda: host.host().problem, "the hindrance is told", 60)
+        assert f"targetcli” (process {pid})" in host.host().problem
+        host.wait_for_drift(lost.target_iqn, Drift.MISSING)
+        assert host.wait_for_drift(running.target_iqn, Drift.IN_STEP) is not None
+        assert [host.session(one.id).status for one in (running, lost)] == ["ACTIVE", "PENDING"]
+        _reads(machine)
+        assert host.stop_session(lost.id).status == "FAILED"  # and nobody else's session ends by it
+        assert host.session(running.id).status == "ACTIVE"
+        somebody.close()
+        assert host.stop_session(lost.id).status == "SUCCEEDED"
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        _reads(machine)
+    wait_for(lambda: not host.session(running.id).connected, "the logout is observed")
+    assert host.session(running.id).status == "ACTIVE"
+    assert host.reads(running, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("content", ["", '{"storage_objects": [], "targ'])
+def test_an_agent_that_starts_with_a_damaged_saved_configuration_ends_nobody(
+    host: LioHost, bench: Bench, disk: Path, tmp_path: Path, content: str
+) -> None:
+    image = host.import_ready(disk)
+    running, lost = (host.open_session(image.id, number) for number in (1, 2))
+    with host.logged_in(running) as machine:
+        _reads(machine)
+        wait_for(lambda: host.session(running.id).connected, "the login is observed")
+        host.kill()
+        done = host.lab.run(["targetcli", "/iscsi", "delete", lost.target_iqn])
+        assert done.returncode == 0, done
+        bench.guest("sh", "-c", f"printf %s '{content}' > {bench.saveconfig}")
+        host.start()
+        wait_for(lambda: host.host().saved_problem, "it is told")
+        what = "is damaged" if content else "is empty"
+        assert what in host.host().saved_problem
+        wait_for(lambda: what in host.host().problem, "it is told that it is in the way")
+        host.wait_for_drift(lost.target_iqn, Drift.MISSING)
+        assert [host.session(one.id).status for one in (running, lost)] == ["ACTIVE", "PENDING"]
+        _reads(machine)
+        assert bench.saveconfig.read_text() == content
+
+        # A session can be stopped all the same: the kernel comes first.
+        third = host.start_sessions([host.machine(3)], image.id)
+        assert host.ended(third.job_id).status == "FAILED"
+        repaired = host.ask(target_plans.repair_targets, host.host().id, set_saved_aside=True)
+        assert repaired.status == "SUCCEEDED"
+        assert host.reads(lost, tmp_path / "copy")
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        _reads(machine)
+        assert host.session(running.id).status == "ACTIVE"
+        bench.guest("sh", "-c", f": > {bench.saveconfig}")
+        wait_for(lambda: host.host().saved_problem, "it is told again")
+        assert host.stop_session(running.id).status == "SUCCEEDED"
+        assert host.session(running.id).status == "STOPPED"
+    assert not host.reads(running, tmp_path / "refused")
+
+
+def _reads(machine: subprocess.Popen[str]) -> None:
+    assert "read 1048576/1048576" in command(machine, "read 0 1M")
