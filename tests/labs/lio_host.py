@@ -23,6 +23,14 @@ agent = subprocess.Popen([sys.executable, "-m", "ggnet_console.agent"], env=os.e
                          stdin=subprocess.DEVNULL, stdout=open(out, "ab"), stderr=subprocess.STDOUT)
 """
 
+LEFT_OPEN = """
+import subprocess
+open_ = subprocess.Popen(["targetcli"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+while b"/>" not in open_.stdout.read1(): pass
+result = open_.pid
+"""
+"""Leaves an interactive targetcli open for as long as the process lives; its pid."""
+
 
 class LioHost(RealHost):
     """Its database runs outside, where people are; ``folder`` lies in the lab's."""

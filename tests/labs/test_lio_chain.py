@@ -3,60 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_host import MIB, blank_cluster, wait_for
+from real_host import MIB, wait_for
 
 from ggnet_console.enums import Drift, Role, TargetOrigin
 from ggnet_console.services import accounts, target_plans, targets
 
 from .bench import Bench, command
-from .lab import HOST_ADDRESS, Lab
-from .lio_host import LioHost
-
-_LEFT_OPEN = """
-import subprocess
-open_ = subprocess.Popen(["targetcli"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-while b"/>" not in open_.stdout.read1(): pass
-result = open_.pid
-"""
-
-
-@pytest.fixture(scope="module")
-def blank() -> Iterator[Path]:
-    with blank_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def host(lab: Lab, bench: Bench, blank: Path) -> Iterator[LioHost]:
-    """The storage host, its agent at work in the guest."""
-    lab.folder.chmod(0o711)  # PostgreSQL runs as a user of its own
-    folder = lab.folder / "host"
-    folder.mkdir(mode=0o711)
-    host = LioHost(lab, folder, blank)
-    try:
-        host.start()
-        yield host
-    finally:
-        host.end()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Path:
-    """4 MiB of data on a disk of 8 MiB, as QCOW2; beside it the same as raw."""
-    raw = tmp_path / "disk.raw"
-    raw.write_bytes(os.urandom(4 * MIB))
-    os.truncate(raw, 8 * MIB)
-    disk = tmp_path / "disk.qcow2"
-    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, disk], check=True)
-    return disk
+from .lab import HOST_ADDRESS
+from .lio_host import LEFT_OPEN, LioHost
 
 
 def test_a_machine_gets_its_disk_from_the_kernel(host: LioHost, disk: Path, tmp_path: Path) -> None:
@@ -189,7 +147,7 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
 ) -> None:
     image = host.import_ready(disk)
     somebody = host.lab.process()
-    pid = somebody.python(_LEFT_OPEN)
+    pid = somebody.python(LEFT_OPEN)
     started = host.start_sessions([host.machine()], image.id)
     job = host.ended(started.job_id)
     assert job.status == "FAILED"
@@ -212,7 +170,7 @@ def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_
         done = host.lab.run(["targetcli", "/iscsi", "delete", lost.target_iqn])
         assert done.returncode == 0, done
         somebody = host.lab.process()
-        pid = somebody.python(_LEFT_OPEN)
+        pid = somebody.python(LEFT_OPEN)
         host.start()
         wait_for(lambda: host.host().problem, "the hindrance is told", 60)
         assert f"targetcli” (process {pid})" in host.host().problem
