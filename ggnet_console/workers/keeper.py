@@ -32,7 +32,7 @@ from ..tools.targets import (
     TryLaterError,
 )
 from ..values import is_ours
-from . import undo
+from . import overlooked, undo
 from .batch import Tell, for_each, raise_for
 from .wishes import wanted_target
 
@@ -54,7 +54,7 @@ class _Watched:
     adopt: bool
     counters: dict[str, tuple[int, int]] = field(default_factory=dict)
     used: dict[str, tuple[LunTraffic, ...]] = field(default_factory=dict)
-    """Of accesses nobody is logged in with: what was done with them when last looked at."""
+    """Of accesses nobody is logged in with: what was done with them when last looked at, or by us."""
     came: bool = False
     """Whether somebody had come and gone between the last two looks."""
     address: str | None = None
@@ -63,7 +63,7 @@ class _Watched:
 
     def see(self, connections: Sequence[Connection]) -> Activity:
         """Take in who is logged in now; the session's totals after it."""
-        gone = {one.key: one.luns for one in connections if not one.logged_in}
+        gone = overlooked.used(connections)
         self.came = any(self.used.get(key) != luns for key, luns in gone.items())
         self.used |= gone
         for one in connections:
@@ -119,7 +119,11 @@ class TargetKeeper:
         with self._lock:
             watched = self._watched.get(iqn)
             if watched is not None:
-                watched.see([one for one in self._backend.activity() if one.target_iqn == iqn])
+                seen = self._backend.activity()
+                here = [one for one in seen if one.target_iqn == iqn]
+                watched.see(here)
+                file = self._tree.overlooked
+                overlooked.add(file, overlooked.used(here), overlooked.used(seen))
 
     @property
     def answers(self) -> bool:
@@ -375,6 +379,7 @@ class TargetKeeper:
                 one.bytes_read,
                 one.bytes_written,
                 adopt=adopt,
+                used=dict(overlooked.read(self._tree.overlooked)),
                 written=Activity(
                     one.session_id,
                     one.machine_id,

@@ -22,6 +22,8 @@ from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.tools.targets import LockedError
 from ggnet_console.tools.tgt import Tgt
 from ggnet_console.workers.keeper import TargetKeeper
+from ggnet_console.workers.reconciler import Reconciler
+from ggnet_console.workers.work import WorkInterruptedError
 
 LogIn = Callable[[BootSessionRow], LoggedIn]
 LOCKED = "Nothing was changed: the kernel's targets are locked by “targetcli” (process 1)."
@@ -57,6 +59,9 @@ class Kept:
         )
         self.keeper = TargetKeeper(
             self.database, self.backend, host.tree, host.host().id, host.portal
+        )
+        self.reconciler = Reconciler(
+            self.database, self.keeper, host.tree, host.host().id, host.portal
         )
 
 
@@ -250,6 +255,35 @@ def test_what_cannot_be_adopted_says_so_before_anybody_tries(served: RealHost) -
     assert entry.oddity == (
         "it asks for the CHAP secret of by-hand, which nobody tells. Take that account away first"
     )
+
+
+def test_an_apply_that_is_interrupted_can_be_undone_as_a_whole(
+    served: RealHost, image: int, keep: Callable[[RealHost], Kept]
+) -> None:
+    iqns = sorted(served.open_session(image, number).target_iqn for number in (1, 2))
+    kept = keep(served)
+    kept.keeper.recover()
+    for iqn in iqns:
+        another_serial(served, iqn)
+
+    def interrupt(done: int, _total: int) -> None:
+        if done == 1:
+            raise WorkInterruptedError
+
+    def wrong() -> list[str]:
+        found = kept.reconciler.compare().findings
+        return [one.iqn for one in found if one.drift is not Drift.IN_STEP]
+
+    with pytest.raises(WorkInterruptedError):
+        kept.reconciler.reconcile(7, None, frozenset(), interrupt)
+    assert wrong() == iqns[1:]
+    assert served.host().undoable == 1
+    assert kept.reconciler.reconcile(7, None, frozenset()) == 1
+    assert wrong() == []
+    assert served.host().undoable == 2
+    assert kept.reconciler.undo(frozenset()) == (2, {})
+    assert wrong() == iqns
+    assert served.host().undoable == 0
 
 
 def test_the_job_says_how_many_targets_are_made(served: RealHost, image: int) -> None:

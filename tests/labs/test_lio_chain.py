@@ -102,6 +102,22 @@ def test_a_secret_is_asked_for_once_it_was_made_and_the_test_login_knows_it(
     assert all(step.ok for step in steps), steps
 
 
+def test_a_test_login_is_not_taken_for_the_machine_by_the_next_agent_either(
+    host: LioHost, disk: Path, tmp_path: Path
+) -> None:
+    session = host.open_session(host.import_ready(disk).id)
+    target = host.wait_for_drift(session.target_iqn, Drift.IN_STEP)
+    assert target is not None
+    assert host.ask(target_plans.test_login, target.id).status == "SUCCEEDED"
+    host.kill()
+    host.start()
+    compared = host.host().compared_at  # by then everybody has been looked at
+    wait_for(lambda: host.host().compared_at != compared, "the agent has looked", 60)
+    assert host.session(session.id).status == "PENDING"
+    assert host.reads(session, tmp_path / "copy")
+    wait_for(lambda: host.session(session.id).status == "ACTIVE", "the machine is seen")
+
+
 def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouched(
     host: LioHost, bench: Bench
 ) -> None:
@@ -125,6 +141,15 @@ def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouch
     with host.owner.begin() as session:
         accounts.create_user(session, "adam", Role.ADMIN, "adam-password")
     admin = host.sign_in("adam", "adam-password")
+    somebody = host.lab.process()
+    somebody.python(LEFT_OPEN)
+    with admin.begin() as session:
+        adopting = target_plans.adopt_target(session, found.host_id, iqn)
+    assert "targetcli" in host.ended(adopting).error
+    refused = host.target(iqn)
+    assert refused is not None
+    assert (refused.origin, refused.wanted) == (TargetOrigin.FOREIGN, False)
+    somebody.close()
     with admin.begin() as session:
         adopting = target_plans.adopt_target(session, found.host_id, iqn)
     host.succeeded(adopting)
