@@ -133,15 +133,16 @@ class TargetKeeper:
     def in_use(self) -> list[str]:
         """Names of the targets that somebody would miss if the backend ended.
 
-        Those that are wanted and open, those somebody is logged in to, and what others made where
-        ours listen.
+        Those that are wanted and open, those of ours that somebody is logged in to, and what others
+        made where ours listen.
         """
         with self._lock:
             with self._database.begin() as session:
                 wanted = observations.list_wanted(session, self._host_id)
             names = {one.iqn for one in wanted if one.is_open}
             try:
-                names |= {one.target_iqn for one in self._backend.connections()}
+                logged_in = {one.target_iqn for one in self._backend.connections()}
+                names |= {iqn for iqn in logged_in if is_ours(iqn)}
                 names |= {
                     one.iqn
                     for one in self._backend.running()

@@ -82,6 +82,17 @@ def test_what_somebody_does_with_targetcli_is_shown_planned_and_put_right(
     host.wait_for_drift(session.target_iqn, Drift.DIFFERENT)
     assert not host.reads(session, tmp_path / "again")
 
+    # Disabled is nothing the console makes: undone, nobody is let in, and it says so.
+    assert host.ask(target_plans.apply_targets, found.host_id).status == "SUCCEEDED"
+    done = host.lab.run(["targetcli", f"/iscsi/{session.target_iqn}/tpg1", "disable"])
+    assert done.returncode == 0, done
+    host.wait_for_drift(session.target_iqn, Drift.DIFFERENT)
+    assert host.ask(target_plans.apply_targets, found.host_id).status == "SUCCEEDED"
+    assert host.reads(session, tmp_path / "copy")
+    undone = host.ask(target_plans.undo_targets, found.host_id)
+    assert "enabled: no" in undone.result["not_restored"][session.target_iqn]
+    assert not host.reads(session, tmp_path / "again")
+
 
 def test_a_secret_is_asked_for_once_it_was_made_and_the_test_login_knows_it(
     host: LioHost, disk: Path, tmp_path: Path
@@ -181,6 +192,20 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
     somebody.close()
     again = host.start_sessions([host.session(started.session_ids[0]).machine_id], image.id)
     host.succeeded(again.job_id)
+
+
+def test_what_is_only_saved_and_nobody_wants_does_not_come_back_at_the_next_boot(
+    host: LioHost, bench: Bench
+) -> None:
+    host.kill()
+    left = bench.target(9)
+    bench.lio.apply(left)
+    bench.close()
+    bench.targetcli("/iscsi", "delete", left.iqn)
+    assert left.iqn in bench.saveconfig.read_text()
+    host.start()
+    wait_for(lambda: left.iqn not in bench.saveconfig.read_text(), "it is saved no more")
+    assert host.host().problem == ""
 
 
 def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_it(
