@@ -92,6 +92,11 @@ class Home:
         return self.root / "undo.json"
 
     @property
+    def overlooked(self) -> Path:
+        """What test logins did; no login of a machine."""
+        return self.root / "overlooked.json"
+
+    @property
     def agent_lock(self) -> Path:
         """Held (flock) by the one process that is this installation's agent."""
         return self.root / "agent.lock"

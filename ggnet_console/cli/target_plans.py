@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..enums import PlanAction
+from ..enums import JobStatus, PlanAction
 from ..errors import ConsoleError
 from ..values import count
 from . import context, waiting
 from .options import AsJson
-from .output import complain, print_json, say
+from .output import complain, print_json, print_one, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -56,9 +56,11 @@ def plan(ctx: typer.Context, host: _Host = None, *, as_json: AsJson = False) -> 
     from ..services import target_plans
 
     with context.of(ctx).signed_in() as database:
-        _on_hosts(
+        done = _on_hosts(
             database, host, lambda session, one: target_plans.compare_targets(session, one.id)
         )
+        for job in done:
+            waiting.require_success(job)
         with database.begin() as session:
             plans = target_plans.read_plans(session, host)
     if as_json:
@@ -76,6 +78,8 @@ def apply(
     ] = None,
     cut: _Cut = None,
     host: _OnHost = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Make targets as wanted with the least change; refused when a machine would lose its disk."""
     from ..services import target_plans, targets
@@ -93,8 +97,7 @@ def apply(
             return target_plans.apply_targets(session, one.id, chosen.get(one.id), cut or ())
 
         done = _on_hosts(database, host, ask)
-    for job in done:
-        say(f"{job.host}: {count(job.result['changed'], 'target')} changed.")
+    _print_done(done, "changed", as_json=as_json)
 
 
 def repair(
@@ -104,6 +107,8 @@ def repair(
         bool,
         typer.Option("--saved", help="Set a saved configuration that cannot be read aside."),
     ] = False,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Make as wanted what can be without cutting any machine off, what is saved too."""
     from ..services import target_plans
@@ -116,13 +121,12 @@ def repair(
                 session, one.id, set_saved_aside=saved
             ),
         )
-    for job in done:
-        say(f"{job.host}: {count(job.result['changed'], 'target')} repaired.")
-        for iqn in job.result["left"]:
-            say(f"  left, because a machine would lose its disk: {iqn}")
+    _print_done(done, "repaired", as_json=as_json)
 
 
-def undo(ctx: typer.Context, host: _Host = None, cut: _Cut = None) -> None:
+def undo(
+    ctx: typer.Context, host: _Host = None, cut: _Cut = None, *, as_json: AsJson = False
+) -> None:
     """Make targets again what they were before the last apply; shows as drift until the next."""
     from ..services import target_plans
 
@@ -138,11 +142,10 @@ def undo(ctx: typer.Context, host: _Host = None, cut: _Cut = None) -> None:
         )
     if not done:
         raise ConsoleError("There is nothing to undo: no apply has changed a target.")
-    for job in done:
-        say(f"{job.host}: {count(job.result['changed'], 'target')} as before.")
+    _print_done(done, "as before", as_json=as_json)
 
 
-def adopt(ctx: typer.Context, iqn: _Iqn, host: _OnHost = None) -> None:
+def adopt(ctx: typer.Context, iqn: _Iqn, host: _OnHost = None, *, as_json: AsJson = False) -> None:
     """Want a target that was made by hand as it runs now; needs an admin."""
     from ..services import target_plans, targets
 
@@ -158,10 +161,10 @@ def adopt(ctx: typer.Context, iqn: _Iqn, host: _OnHost = None) -> None:
             row = rows[0] if rows else targets.get_target(session, iqn)
             job_id = target_plans.adopt_target(session, row.host_id, row.iqn)
         waiting.finish(database, job_id)
-    say(f"Adopted {iqn}.")
+        _print_target(database, iqn, f"Adopted {iqn}.", as_json=as_json)
 
 
-def release(ctx: typer.Context, iqn: _Iqn) -> None:
+def release(ctx: typer.Context, iqn: _Iqn, *, as_json: AsJson = False) -> None:
     """Want an adopted target no more; it runs on untouched. Needs an admin."""
     from ..services import target_plans, targets
 
@@ -169,13 +172,13 @@ def release(ctx: typer.Context, iqn: _Iqn) -> None:
         with database.begin() as session:
             job_id = target_plans.release_target(session, targets.get_target(session, iqn).id)
         waiting.finish(database, job_id)
-    say(f"Released {iqn}.")
+        _print_target(database, iqn, f"Released {iqn}.", as_json=as_json)
 
 
 def _on_hosts(
     database: Database, name: str | None, ask: Callable[[Session, HostRow], int | None]
 ) -> list[JobRow]:
-    """Ask one host, or all that have a living agent, and wait for the ends of their jobs."""
+    """Ask one host, or all that have a living agent, and wait until all their jobs have ended."""
     from ..services import hosts
 
     with database.begin() as session:
@@ -185,7 +188,44 @@ def _on_hosts(
     for row in rows:
         if row not in alive:
             complain(f"No agent works on {row.name}; what is known of it may be old.")
-    return [waiting.finish(database, job) for job in jobs]
+    return [waiting.ended_job(database, job) for job in jobs]
+
+
+def _print_done(done: Sequence[JobRow], what: str, *, as_json: bool) -> None:
+    """What came of each host's job; ConsoleError when one of them failed, after telling of all."""
+    if as_json:
+        print_json(
+            [
+                {"host": job.host, "status": job.status, "error": job.error, **job.result}
+                for job in done
+            ]
+        )
+    else:
+        for job in done:
+            if job.status is JobStatus.SUCCEEDED:
+                _print_result(job, what)
+    for job in done:
+        waiting.require_success(job)
+
+
+def _print_result(job: JobRow, what: str) -> None:
+    say(f"{job.host}: {count(job.result['changed'], 'target')} {what}.")
+    for iqn in job.result.get("left", ()):
+        say(f"  left, because a machine would lose its disk: {iqn}")
+    for iqn, lost in job.result.get("not_restored", {}).items():
+        say(f"  not as before: {iqn}")
+        for each in lost:
+            say(f"          {each}")
+
+
+def _print_target(database: Database, iqn: str, sentence: str, *, as_json: bool) -> None:
+    from ..services import targets
+
+    if not as_json:
+        say(sentence)
+        return
+    with database.begin() as session:
+        print_one(targets.get_target(session, iqn), as_json=True)
 
 
 def _print_plan(plan: HostPlan) -> None:
@@ -201,7 +241,7 @@ def _print_entry(entry: PlanEntry) -> None:
     say(f"  {_WORDS[entry.action]:<6}  {entry.iqn}" + f"  {entry.machine}".rstrip())
     if entry.action is PlanAction.LEAVE:
         say(
-            f"          made by others and left alone; it cannot be adopted: it {entry.oddity}"
+            f"          made by others and left alone; it cannot be adopted: {entry.oddity}"
             if entry.oddity
             else "          made by others and left alone, unless an admin adopts it"
         )

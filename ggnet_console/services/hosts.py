@@ -98,8 +98,16 @@ def backend_choice(session: Session, name: str) -> BackendChoice:
     return choice or BackendChoice.AUTO
 
 
+def running_backend(session: Session, name: str) -> BackendChoice | None:
+    """What served the host ``name`` when its agent last reported; None before it ever did."""
+    found = session.execute(select(Host.backend).where(Host.name == name)).scalar()
+    return BackendChoice(found.upper()) if found else None
+
+
 def choose_backend(session: Session, host_id: int, choice: BackendChoice) -> None:
-    """Say which iSCSI target the host is to run (ADMIN); ConsoleError while sessions are open.
+    """Say which iSCSI target the host is to run (ADMIN).
+
+    ConsoleError while it has open sessions or adopted targets.
 
     The agent changes over by itself within seconds, unless its configuration pins one.
     """

@@ -136,12 +136,24 @@ def _secrets(session: Session) -> dict[int, Chap]:
     return {id_: Chap(user, secret) for id_, user, secret in session.execute(select(secrets))}
 
 
-def targets_of_sessions(session: Session, session_ids: Iterable[int]) -> list[int]:
-    """The targets that serve these sessions."""
+def targets_of_sessions(session: Session, session_ids: Iterable[int]) -> dict[int, int]:
+    """By session, the target that serves it; of those of these sessions that are still open."""
     query = (
-        select(Target.id)
-        .join(BootSession, BootSession.target_iqn == Target.iqn)
-        .where(BootSession.id.in_(list(session_ids)))
+        select(BootSession.id, Target.id)
+        .join(Target, BootSession.target_iqn == Target.iqn)
+        .where(BootSession.id.in_(list(session_ids)), BootSession.status.in_(OPEN))
+    )
+    return dict(session.execute(query).all())
+
+
+def machines_served(session: Session, target_ids: Iterable[int]) -> list[str]:
+    """Names of the machines that have an open session with one of these targets."""
+    query = (
+        select(Machine.name)
+        .join(Target, Target.machine_id == Machine.id)
+        .join(BootSession, BootSession.machine_id == Machine.id)
+        .where(Target.id.in_(list(target_ids)), BootSession.status.in_(OPEN))
+        .order_by(Machine.name)
     )
     return list(session.execute(query).scalars())
 
@@ -172,7 +184,7 @@ def note_not_made(session: Session, wanted: Wanted, error: str) -> None:
     if wanted.session_id is not None:
         session.execute(
             update(BootSession)
-            .where(BootSession.id == wanted.session_id)
+            .where(BootSession.id == wanted.session_id, BootSession.status.in_(OPEN))
             .values(
                 status=SessionStatus.ERROR,
                 error=error,

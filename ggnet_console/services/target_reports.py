@@ -58,8 +58,8 @@ class Report:
     """What the agent found of one target; ``target_id`` None: nobody wants it.
 
     ``is_foreign``: it carries no name of ours and was not adopted. ``cut_off`` are the initiators
-    that would lose a disk if the target were made as wanted. ``oddity`` says why it cannot be
-    adopted. ``tree`` is drawn as ``targetcli ls`` does.
+    that would lose a disk if the target were made as wanted. ``oddity`` says of what others made
+    why it cannot be adopted, of any other target what cannot be expressed here. ``tree`` is drawn as ``targetcli ls`` does.
     """
 
     iqn: str

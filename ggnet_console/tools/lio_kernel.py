@@ -29,7 +29,7 @@ from rtslib_fb.tcm import StorageObject
 from ..errors import ConsoleError
 from . import lio_configfs as configfs
 from .lio_tree import Acl, Mapped, Store, Tree, split_portal
-from .targets import Chap
+from .targets import Chap, PortalTakenError
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class Changes:
             f"The target {self._iqn} cannot listen on {portal}. Choose an address of this "
             "computer; no other target may listen on all addresses (0.0.0.0 or [::]) there."
         )
-        with _refusal(self._iqn, advice):
+        with _refusal(self._iqn, advice, PortalTakenError):
             self._portal(tag, portal, "create")
         self.on_failure(lambda: self._portal(tag, portal, "lookup").delete())
 
@@ -230,12 +230,14 @@ class Changes:
 
 
 @contextmanager
-def _refusal(iqn: str, sentence: str = "") -> Iterator[None]:
+def _refusal(
+    iqn: str, sentence: str = "", kind: type[ConsoleError] = ConsoleError
+) -> Iterator[None]:
     """The kernel and rtslib say no by these two errors."""
     try:
         yield
     except (RTSLibError, OSError) as error:
-        raise ConsoleError(
+        raise kind(
             sentence or f"The kernel refused a change to the target {iqn}; it was undone.",
             str(error),
         ) from error

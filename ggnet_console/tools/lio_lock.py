@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import ConsoleError
 from ..locks import FileLock
+from .targets import LockedError
 
 LOCK = Path("/var/run/targetcli.lock")
 """What targetcli (and its daemon targetclid) flock(2) while they run."""
@@ -21,13 +21,13 @@ _POLL_S = 0.05
 def targetcli_lock(timeout_s: float, path: Path = LOCK) -> Iterator[None]:
     """Hold targetcli's lock, waiting at most ``timeout_s`` seconds for it (0: not at all).
 
-    Raises ConsoleError that names who holds it by process and command.
+    Raises LockedError, which names who holds it by process and command.
     """
     lock = FileLock(path)
     deadline = time.monotonic() + timeout_s
     while not lock.try_exclusive():
         if time.monotonic() >= deadline:
-            raise ConsoleError(
+            raise LockedError(
                 f"Nothing was changed: the kernel's targets are locked by {_holder(path)}. "
                 "Leave that program (in targetcli: exit), then try again.",
                 f"{path} was waited for {timeout_s:g} seconds.",

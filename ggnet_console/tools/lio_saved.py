@@ -12,9 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConsoleError
 from .lio_tree import INHERIT, Acl, Mapped, Store, Tree, join_portal, split_portal
-from .targets import Chap
+from .targets import Chap, SavedFileError
 
 _FOLDERS = (Path("/etc/rtslib-fb-target"), Path("/etc/target"))
 _LISTS = ("storage_objects", "targets")
@@ -43,7 +42,7 @@ class SavedConfiguration:
     def load(self) -> SavedState:
         """The file as it is now; nothing is saved when there is none.
 
-        Raises ConsoleError when the file is there and is not a configuration: it is then never
+        Raises SavedFileError when the file is there and is not a configuration: it is then never
         taken for an empty one.
         """
         try:
@@ -51,7 +50,7 @@ class SavedConfiguration:
         except FileNotFoundError:
             return SavedState(self, None, {name: [] for name in _LISTS})
         except OSError as error:
-            raise ConsoleError(
+            raise SavedFileError(
                 f"The saved target configuration {self.path} cannot be read: {error.strerror}."
             ) from error
         with self.translated(text):
@@ -85,7 +84,7 @@ class SavedConfiguration:
             yield
         except _MISSHAPEN as error:  # of which bad JSON is a ValueError
             what = "is damaged" if text.strip() else "is empty"
-            raise ConsoleError(
+            raise SavedFileError(
                 f"The saved target configuration {self.path} {what}. Repair it: it is set aside, "
                 "and what runs now is saved.",
                 f"{type(error).__name__}: {error}",
@@ -110,7 +109,7 @@ class SavedConfiguration:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise ConsoleError(
+            raise SavedFileError(
                 f"The target configuration cannot be saved in {path}: {error.strerror}. "
                 "Without it the targets would be missing after a restart."
             ) from error
@@ -125,7 +124,7 @@ class SavedState:
         self._document = document
 
     def trees(self) -> Mapping[str, Tree]:
-        """The saved iSCSI targets by name. Raises ConsoleError where an entry makes no sense."""
+        """The saved iSCSI targets by name. Raises SavedFileError where an entry makes no sense."""
         return {tree.iqn: tree for tree in self._trees(lambda _: True)}
 
     def put(self, wanted: Tree) -> Callable[[], None] | None:

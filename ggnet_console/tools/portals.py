@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConsoleError
+from .targets import PortalTakenError
 
 _LISTEN = "0A"
 
@@ -38,7 +39,7 @@ class Listener:
 
 
 def check_free(address: str, port: int) -> None:
-    """Raise ConsoleError, naming the present owner, unless ``address``:``port`` can be bound.
+    """Raise PortalTakenError, naming the present owner, unless ``address``:``port`` can be bound.
 
     ``address`` is a numeric IPv4 or IPv6 address without brackets.
     """
@@ -63,7 +64,7 @@ def check_free(address: str, port: int) -> None:
         except OSError as error:
             owner = find_listener(address, port)
             if owner is not None:
-                raise ConsoleError(
+                raise PortalTakenError(
                     f"The portal {name} is taken by {owner}. "
                     "End that program or choose another portal."
                 ) from error

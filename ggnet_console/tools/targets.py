@@ -21,6 +21,25 @@ class BackendDownError(ConsoleError):
     """The target service does not run (any more); ``start()`` and apply what is wanted again."""
 
 
+class TryLaterError(ConsoleError):
+    """Nothing was changed, by a hindrance that says nothing about the target: what runs, runs on.
+
+    It passes, by itself or by somebody's hand, and the same call works then.
+    """
+
+
+class LockedError(TryLaterError):
+    """Another program changes targets just now; the sentence names it."""
+
+
+class SavedFileError(TryLaterError):
+    """What is saved for the next start of this host cannot be read, or not be written."""
+
+
+class PortalTakenError(TryLaterError):
+    """Somebody else listens where a target is to listen."""
+
+
 class BackingFileError(ConsoleError):
     """The file or device behind a LUN is missing, or not the one that was recorded."""
 

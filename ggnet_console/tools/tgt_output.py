@@ -125,11 +125,11 @@ class _TargetsParser:
             addresses = tuple(entry for entry in acl if not entry.startswith(_NAME_TYPES))
             users = [name for name in accounts if not name.endswith(_OUTGOING)]
             if addresses:
-                odd.append(f"lets in the addresses {', '.join(addresses)}")
+                odd.append(f"it lets in the addresses {', '.join(addresses)}")
             if len(users) > 1:
-                odd.append("has several CHAP accounts")
+                odd.append("it has several CHAP accounts")
             if len(users) < len(accounts):
-                odd.append("proves itself to initiators (mutual CHAP)")
+                odd.append("it proves itself to initiators (mutual CHAP)")
             target = RunningTarget(
                 head["iqn"],
                 luns,

@@ -210,7 +210,7 @@ class PlanDialog(WorkDialog):
         self.have_done("Applying…", apply, asked, ended=self._on_applied)
 
     def _on_applied(self, jobs: list[JobRow]) -> None:
-        self._result = _changed(jobs, "changed")
+        self._result = _changed(jobs)
         if not self._result:
             self._applied = []
         self._read(jobs)
@@ -220,7 +220,7 @@ class PlanDialog(WorkDialog):
         self.have_done("Undoing…", undo, hosts, ended=self._on_undone)
 
     def _on_undone(self, jobs: list[JobRow]) -> None:
-        done = _changed(jobs, "as before")
+        done = " ".join(as_before(job) for job in jobs if job.result)
         self._result = f"{done} What is wanted has not changed." if done else ""
         self._read(jobs)
 
@@ -229,13 +229,23 @@ def _changes(plan: HostPlan) -> list[PlanEntry]:
     return [entry for entry in plan.entries if entry.action is not PlanAction.LEAVE]
 
 
-def _changed(jobs: Sequence[JobRow], what: str) -> str:
+def _changed(jobs: Sequence[JobRow]) -> str:
     """What was done, host by host; "" when nothing was."""
     return " ".join(
-        f"{fmt.count(job.result['changed'], 'target')} on {job.host} {what}."
+        f"{fmt.count(job.result['changed'], 'target')} on {job.host} changed."
         for job in jobs
         if job.result.get("changed")
     )
+
+
+def as_before(job: JobRow) -> str:
+    """What an undo brought back, and what of it could not be."""
+    done = f"{fmt.count(job.result['changed'], 'target')} on {job.host} as before."
+    lost = job.result.get("not_restored", {})
+    if not lost:
+        return done
+    each = "; ".join(f"{iqn} ({', '.join(what)})" for iqn, what in lost.items())
+    return f"{done} Not brought back: {each}."
 
 
 def show_plan(parent: QWidget, desk: Desk) -> PlanDialog:

@@ -82,7 +82,7 @@ class Differences(_Column):
         elif is_foreign(row):
             self.say("It was made by hand. Nothing is wanted of it, and apply leaves it alone.")
             self.say(
-                f"It cannot be adopted: it {row.oddity}."
+                f"It cannot be adopted: {row.oddity}."
                 if row.oddity
                 else "An admin can adopt it; it is then wanted just as it runs now."
             )

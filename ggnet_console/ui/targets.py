@@ -23,7 +23,7 @@ from .messages import confirm, show_error
 from .page import Chip, Empty, Page
 from .table import Column, natural
 from .target_dialog import new_target, test_login, turn_chap_off, turn_chap_on
-from .target_plan import show_plan, undo
+from .target_plan import as_before, show_plan, undo
 from .target_tabs import Differences, Sessions, Tree
 from .target_words import (
     access_of,
@@ -211,7 +211,7 @@ def _adoptable(rows: Sequence[TargetRow]) -> str | None:
         if not is_foreign(row):
             return "Only a target that was made by hand can be adopted"
         if row.oddity:
-            return f"Cannot be adopted: it {row.oddity}"
+            return f"Cannot be adopted: {row.oddity}"
     return None
 
 
@@ -404,10 +404,7 @@ class TargetsPage(Page[TargetRow]):
             lambda: self._work(
                 undo,
                 [host.id for host in hosts],
-                told=lambda job: (
-                    f"{fmt.count(job.result['changed'], 'target')} on {job.host} "
-                    "as before the last apply."
-                ),
+                told=as_before,
             ),
             danger=False,
         )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class Waiting(QObject):
     """Calls ``ended`` once, with all jobs as they ended; until then ``progressed`` with a sentence.
 
+    ``progressed`` is also told how much of all of it is done, 0 to 1.
+
     Both are called in the main thread, at once when the jobs have ended already, and not at all
     once ``parent`` is gone.
     """
@@ -29,7 +31,7 @@ class Waiting(QObject):
         job_ids: Sequence[int],
         ended: Callable[[list[JobRow]], None],
         parent: QObject,
-        progressed: Callable[[str], None] = lambda _text: None,
+        progressed: Callable[[str, float], None] = lambda _text, _share: None,
     ) -> None:
         super().__init__(parent)
         self._desk, self._ids = desk, tuple(job_ids)
@@ -50,7 +52,8 @@ class Waiting(QObject):
         jobs = [found[number] for number in self._ids if number in found]
         opened = [job for job in jobs if job.open]
         if opened or len(jobs) < len(self._ids):
-            self._progressed(self._sentence(opened))
+            done = sum(1.0 if not job.open else job.percent / 100 for job in jobs)
+            self._progressed(self._sentence(opened), done / len(self._ids))
             return
         self._done = True
         self.deleteLater()

@@ -101,13 +101,19 @@ class WorkDialog(QDialog):
             self.end()
             ended(jobs)
 
+        def progressed(how: str, share: float) -> None:
+            self.doing.setText(how or text)
+            self._bar.setRange(0, 100 if share else 0)  # 0: nobody can say yet
+            self._bar.setValue(round(100 * share))
+
         def asked(job_ids: list[int]) -> None:
-            Waiting(self.desk, job_ids, done, self, lambda how: self.doing.setText(how or text))
+            Waiting(self.desk, job_ids, done, self, progressed)
 
         self.desk.runner.run(ask, *args, done=asked, failed=self.show_error, parent=self)
 
     def begin(self, text: str) -> None:
         """Something is being done, until ``end``."""
+        self._bar.setRange(0, 0)
         self._bar.show()
         self.doing.show()
         self.doing.setText(text)

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
 from PySide6.QtCore import QThread
@@ -25,8 +27,8 @@ from ..locks import FileLock
 from ..services import agent_jobs, hosts
 from ..tools import storage
 from ..tools.portals import portal_name
-from ..tools.targets import BackendDownError
-from .backends import Selection, make, select
+from ..tools.targets import BackendDownError, TryLaterError
+from .backends import Selection, going_on, make, select, waiting_for
 from .keeper import TargetKeeper
 from .leftovers import remove_leftovers
 from .reconciler import Reconciler
@@ -41,8 +43,39 @@ _TAKE_OVER_S = 1.0
 _EXPIRE_S = 1.0
 _COMPARE_S = 3.0
 _RETRY_S = 3.0
+_LATER_S = 20.0
+"""What another program's lock hinders is waited for each time, and nobody is watched meanwhile."""
 _LOST_S = 1.0
 _DETACH_S = 20.0
+
+
+@dataclass
+class _Chore:
+    """Something the agent does again and again; why it does not work now is told, not fatal."""
+
+    action: Callable[[], object]
+    every_s: float
+    due_at: float = 0.0
+    problem: str = ""
+
+    def run(self, *, now: bool = False) -> None:
+        """Do it when it is time, or ``now``; what another program hinders, later than usual.
+
+        Raises UnreachableError and BackendDownError, which concern more than this.
+        """
+        if not now and time.monotonic() < self.due_at:
+            return
+        try:
+            self.action()
+            self.problem, delay = "", self.every_s
+        except (UnreachableError, BackendDownError):
+            raise
+        except ConsoleError as error:
+            if error.summary != self.problem:
+                _log.warning("%s (%s)", error, error.details)
+            self.problem = error.summary
+            delay = _LATER_S if isinstance(error, TryLaterError) else self.every_s
+        self.due_at = time.monotonic() + delay
 
 
 class AgentThread(QThread):
@@ -57,9 +90,7 @@ class AgentThread(QThread):
         self._lock = FileLock(self._config.tree.agent_lock)
         self._succession = FileLock(self._config.tree.successors_lock)
         self._stopping = threading.Event()
-        self._end_targets = False
         self._serving = threading.Event()
-        self._problem = ""
         self._runs = Selection(BackendChoice.TGT, "")
 
     @property
@@ -67,13 +98,12 @@ class AgentThread(QThread):
         """Whether this process is the agent now."""
         return self._serving.is_set()
 
-    def stop(self, *, end_targets: bool = False) -> None:
+    def stop(self) -> None:
         """End; jobs go back into the queue. Then ``wait()``.
 
-        The target service goes on serving open sessions, to be adopted by the next agent,
-        unless ``end_targets``; without open sessions it ends.
+        The target service goes on serving open sessions, to be adopted by the next agent, and what
+        others made in it; otherwise it ends.
         """
-        self._end_targets = end_targets
         self._stopping.set()
 
     def run(self) -> None:
@@ -127,42 +157,34 @@ class AgentThread(QThread):
         tree = self._config.tree
         storage.prepare(tree)
         portal = portal_name(*self._config.portals[0])
-        self._runs = self._selection(database)
+        with database.begin() as session:
+            former = hosts.running_backend(session, self._config.host)
+        self._runs = going_on(self._selection(database), former)
         backend = make(self._runs.backend, self._config)
-        host_id = self._report(database, portal)
+        host_id = self._report(database, portal, "")
         remove_leftovers(database, tree, host_id)
         keeper = TargetKeeper(database, backend, tree, host_id, portal)
         reconciler = Reconciler(database, keeper, tree, host_id, portal)
         runner = Runner(self._dsn(), self._config, host_id, database, keeper, reconciler)
+        recovering = _Chore(keeper.recover, hosts.HEARTBEAT_S)
         try:
-            self._recover(database, keeper, portal)
+            with contextlib.suppress(BackendDownError):  # the first look finds out, and begins anew
+                recovering.run()
             runner.start()
             self._serving.set()
-            self._look(database, keeper, reconciler, host_id, portal)
+            self._look(database, keeper, reconciler, recovering, host_id, portal)
         finally:
             runner.stop()
             runner.wait()
             if self._stopping.is_set():
                 self._leave(keeper)
 
-    def _recover(self, database: Database, keeper: TargetKeeper, portal: str) -> None:
-        """Bring the targets up; a portal that is taken is told to every window."""
-        try:
-            keeper.recover()
-            self._problem = ""
-        except UnreachableError:
-            raise
-        except ConsoleError as error:
-            self._problem = error.summary
-            _log.warning("targets cannot be served: %s (%s)", error, error.details)
-        self._report(database, portal)
-
-    def _report(self, database: Database, portal: str) -> int:
+    def _report(self, database: Database, portal: str, problem: str) -> int:
         runs = self._runs
         with database.begin() as session:
             return hosts.report_host(
                 *(session, self._config.host, portal),
-                *(runs.backend.lower(), runs.reason, self._problem),
+                *(runs.backend.lower(), runs.reason, problem),
             )
 
     def _look(
@@ -170,30 +192,37 @@ class AgentThread(QThread):
         database: Database,
         keeper: TargetKeeper,
         reconciler: Reconciler,
+        recovering: _Chore,
         host_id: int,
         portal: str,
     ) -> None:
         """Watch logins, time-outs, drift and silent uploads until stopped."""
-        expire_at = report_at = compare_at = 0.0
+        expiring = _Chore(keeper.expire, _EXPIRE_S)
+        comparing = _Chore(reconciler.compare, _COMPARE_S)
+        following = _Chore(lambda: self._follow_choice(database, keeper), hosts.HEARTBEAT_S)
+        told, report_at = ("", self._runs), 0.0
         lost = False
         while not self._stopping.wait(LOOK_S):
-            now = time.monotonic()
             try:
-                if not self._problem:
+                if recovering.problem or not keeper.answers:
+                    recovering.run()
+                if keeper.answers:
+                    # Whatever cannot be put right now: who is logged in is seen, and what differs.
                     keeper.watch()
-                    if now >= expire_at:
-                        expire_at = now + _EXPIRE_S
-                        keeper.expire()
-                    if now >= compare_at or keeper.changed.is_set():
-                        compare_at = now + _COMPARE_S
-                        keeper.changed.clear()
-                        self._compare(reconciler)
-                if now >= report_at:
-                    report_at = now + hosts.HEARTBEAT_S
-                    self._follow_choice(database, keeper)
-                    if self._problem:
-                        self._recover(database, keeper, portal)
-                    self._report(database, portal)
+                    expiring.run()
+                    changed = keeper.changed.is_set()
+                    keeper.changed.clear()
+                    comparing.run(now=changed)
+                ran = self._runs.backend
+                following.run()
+                if self._runs.backend is not ran:
+                    recovering.due_at = 0.0
+                chores = (recovering, following, expiring, comparing)
+                problem = next((one.problem for one in chores if one.problem), "")
+                if time.monotonic() >= report_at or told != (problem, self._runs):
+                    report_at = time.monotonic() + hosts.HEARTBEAT_S
+                    self._report(database, portal, problem)
+                    told = (problem, self._runs)
                     self._tidy(database, host_id)
                     if self._until_idle and self._idle(database, keeper, host_id):
                         self._stopping.set()
@@ -207,31 +236,20 @@ class AgentThread(QThread):
                 lost = True
             except ConsoleError as error:
                 _log.warning("targets are not served: %s (%s)", error, error.details)
-                self._problem = error.summary
-                report_at = 0.0  # recovers with the next look
-
-    def _compare(self, reconciler: Reconciler) -> None:
-        """Report drift; what cannot be compared now is still served."""
-        try:
-            reconciler.compare()
-        except (UnreachableError, BackendDownError):
-            raise
-        except ConsoleError as error:
-            _log.warning("targets cannot be compared: %s (%s)", error, error.details)
+                recovering.problem, recovering.due_at = error.summary, 0.0
 
     def _follow_choice(self, database: Database, keeper: TargetKeeper) -> None:
-        """Change over to another backend once nobody is served by the present one."""
+        """Change over to another backend once nobody would miss the present one."""
         chosen = self._selection(database)
         if chosen.backend is self._runs.backend:
             self._runs = chosen
-        elif keeper.open_sessions():
-            waits = f"{chosen.backend.lower()} takes over when no session is open"
-            self._runs = Selection(self._runs.backend, waits)
+        elif keeper.open_sessions() or keeper.in_use():
+            self._runs = Selection(self._runs.backend, waiting_for(chosen))
         else:
-            _log.info("targets are served by %s from now on: %s", chosen.backend, chosen.reason)
             backend = make(chosen.backend, self._config)
-            self._runs = chosen
             keeper.change_backend(backend)
+            self._runs = chosen
+            _log.info("targets are served by %s from now on: %s", chosen.backend, chosen.reason)
 
     def _revive(self) -> None:
         try:
@@ -249,10 +267,11 @@ class AgentThread(QThread):
         remove_leftovers(database, self._config.tree, host_id)
 
     def _leave(self, keeper: TargetKeeper) -> None:
+        # LIO's targets are the kernel's, and saved: they outlive us and the host's next start.
+        if self._runs.backend is BackendChoice.LIO:
+            return
         try:
-            # LIO's targets are the kernel's, and saved: they outlive us and the host's next start.
-            is_tgt = self._runs.backend is BackendChoice.TGT
-            if self._end_targets or (is_tgt and not keeper.open_sessions()):
+            if not keeper.open_sessions():
                 keeper.stop()
         except ConsoleError as error:
             _log.warning("the target service goes on: %s (%s)", error, error.details)

@@ -39,6 +39,23 @@ def select(config: Config, chosen: BackendChoice) -> Selection:
     )
 
 
+def going_on(chosen: Selection, former: BackendChoice | None) -> Selection:
+    """What an agent begins with: what ran last, where that still can, else what is ``chosen``.
+
+    Machines may be running from it; it is changed over from as ever, once nobody would miss it.
+    """
+    if former is None or former is chosen.backend:
+        return chosen
+    if former is BackendChoice.LIO and lio_available():
+        return chosen
+    return Selection(former, waiting_for(chosen))
+
+
+def waiting_for(chosen: Selection) -> str:
+    """The reason why something else than ``chosen`` serves for now."""
+    return f"{chosen.backend.lower()} takes over when no target is in use"
+
+
 def make(backend: BackendChoice, config: Config) -> TargetBackend:
     """The backend that ``select`` named; it does nothing yet."""
     if backend is BackendChoice.LIO:

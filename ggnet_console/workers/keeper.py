@@ -6,28 +6,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from ..db.engine import Database
-from ..enums import SessionStatus
+from ..enums import Drift, SessionStatus
 from ..errors import ConsoleError
 from ..paths import Home
 from ..services import observations
 from ..services.observations import Activity, Wanted
+from ..tools.comparison import compare_all
 from ..tools.targets import (
     BackendDownError,
+    BackingFileError,
     Connection,
     LunTraffic,
+    RunningTarget,
+    SavedFileError,
     SessionsCutError,
     TargetBackend,
+    TryLaterError,
 )
 from ..values import is_ours
-from . import undo
+from . import overlooked, undo
+from .batch import Tell, for_each, raise_for
 from .wishes import wanted_target
 
 _T = TypeVar("_T")
@@ -48,7 +54,7 @@ class _Watched:
     adopt: bool
     counters: dict[str, tuple[int, int]] = field(default_factory=dict)
     used: dict[str, tuple[LunTraffic, ...]] = field(default_factory=dict)
-    """Of accesses nobody is logged in with: what was done with them when last looked at."""
+    """Of accesses nobody is logged in with: what was done with them when last looked at, or by us."""
     came: bool = False
     """Whether somebody had come and gone between the last two looks."""
     address: str | None = None
@@ -57,7 +63,7 @@ class _Watched:
 
     def see(self, connections: Sequence[Connection]) -> Activity:
         """Take in who is logged in now; the session's totals after it."""
-        gone = {one.key: one.luns for one in connections if not one.logged_in}
+        gone = overlooked.used(connections)
         self.came = any(self.used.get(key) != luns for key, luns in gone.items())
         self.used |= gone
         for one in connections:
@@ -98,6 +104,7 @@ class TargetKeeper:
         self._portal = portal
         self._lock = threading.RLock()
         self._watched: dict[str, _Watched] = {}
+        self._answers = False
         self.changed = threading.Event()
         """Set whenever targets were changed here, for whoever compares; to be cleared there."""
 
@@ -112,61 +119,105 @@ class TargetKeeper:
         with self._lock:
             watched = self._watched.get(iqn)
             if watched is not None:
-                watched.see([one for one in self._backend.activity() if one.target_iqn == iqn])
+                seen = self._backend.activity()
+                here = [one for one in seen if one.target_iqn == iqn]
+                watched.see(here)
+                file = self._tree.overlooked
+                overlooked.add(file, overlooked.used(here), overlooked.used(seen))
 
-    def change_backend(self, backend: TargetBackend) -> None:
-        """Serve with another backend from now on; the present one ends its targets.
+    @property
+    def answers(self) -> bool:
+        """Whether the backend ran when it was last looked after; if not, ``recover`` is due."""
+        return self._answers
 
-        Raises ConsoleError when the new one cannot run; then nothing is served, and ``recover``
-        tries again.
+    def in_use(self) -> list[str]:
+        """Names of the targets that somebody would miss if the backend ended.
+
+        Those that are wanted and open, those of ours that somebody is logged in to, and what others
+        made where ours listen.
         """
         with self._lock:
+            with self._database.begin() as session:
+                wanted = observations.list_wanted(session, self._host_id)
+            names = {one.iqn for one in wanted if one.is_open}
+            try:
+                logged_in = {one.target_iqn for one in self._backend.connections()}
+                names |= {iqn for iqn in logged_in if is_ours(iqn)}
+                names |= {
+                    one.iqn
+                    for one in self._backend.running()
+                    if not is_ours(one.iqn) and self._listens_here(one)
+                }
+            except BackendDownError as error:  # nobody can be using it
+                _log.debug("%s", error)
+            return sorted(names)
+
+    def change_backend(self, backend: TargetBackend) -> None:
+        """Serve with another backend from now on, once ``recover`` was called.
+
+        Raises ConsoleError, with the present one still in charge, when somebody would miss it or it
+        cannot end its targets now.
+        """
+        with self._lock:
+            if used := self.in_use():
+                raise ConsoleError(
+                    f"{self._backend.name} goes on: {', '.join(used)} would end with it."
+                )
+            self.stop()
             self._watched.clear()
-            self._backend.stop()
+            self._answers = False
             self._backend = backend
-            self.recover()
 
     def recover(self) -> None:
         """Make sure the backend runs, and make what runs equal to what is wanted.
 
         What is right already is adopted as it is: running machines notice nothing, and what would
         cut one off is left for people to decide. What others made is not touched. Raises
-        ConsoleError when the backend cannot run; single targets that fail end their sessions.
+        ConsoleError when the backend cannot run, and TryLaterError when something could not be put
+        right for now; what runs goes on and is watched. A session whose target fails for good, and
+        serves nobody, ends.
         """
         with self._lock:
+            self._answers = False
             is_new = self._backend.start()
+            self._answers = True
             with self._database.begin() as session:
                 wanted = observations.list_wanted(session, self._host_id)
             names = {one.iqn for one in wanted}
-            for running in self._backend.running():
-                if running.iqn not in names and is_ours(running.iqn):
-                    _log.info("removing the target %s, which nobody wants", running.iqn)
-                    try:
-                        self._backend.remove(running.iqn)
-                    except SessionsCutError as error:
-                        _log.warning("%s", error)
-            self._watched.clear()
-            self._make(wanted, adopt=not is_new, cut=False)
+            self._watched = {iqn: one for iqn, one in self._watched.items() if iqn in names}
+            for one in wanted:
+                if one.session_ready:
+                    self._watch_session(one, adopt=not is_new)
             self.changed.set()
+            found = compare_all(self._backend, (wanted_target(self._tree, one) for one in wanted))
+            drift = {one.iqn: one.drift for one in found.findings}
+            leftovers = [
+                one.iqn for one in found.findings if one.wanted is None and is_ours(one.iqn)
+            ]
+            failures = for_each(leftovers, str, self._backend.remove)
+            self._note_made(one for one in wanted if drift[one.iqn] is Drift.IN_STEP)
+            wrong = [one for one in wanted if drift[one.iqn] is not Drift.IN_STEP]
+            failures |= self._make(wrong, adopt=not is_new)
+            for error in failures.values():
+                if isinstance(error, TryLaterError):
+                    raise error
 
-    def apply(self, target_ids: Iterable[int]) -> None:
-        """Make these targets as the database wants them now.
+    def apply(self, target_ids: Iterable[int], tell: Tell = lambda _done, _total: None) -> None:
+        """Make these targets as the database wants them now; nobody is cut off.
 
         Raises ConsoleError when one of them failed, after trying all; each failed session holds
-        its own sentence.
+        its own sentence. Sessions whose target had been made before go on as it is.
         """
         with self._lock:
             with self._database.begin() as session:
                 wanted = observations.list_wanted(session, self._host_id, target_ids)
-            failures = self._retried(lambda: self._make(wanted))
+            failures = self._retried(lambda: self._make(wanted, tell=tell))
+            with self._database.begin() as session:
+                for one in wanted:
+                    if one.iqn in failures and one.session_id and not one.session_ready:
+                        observations.note_not_made(session, one, failures[one.iqn].summary)
             self._note_changed(wanted)
-        if failures:
-            raise ConsoleError(
-                failures[0]
-                if len(wanted) == 1
-                else f"{len(failures)} of {len(wanted)} targets could not be made: {failures[0]}",
-                "\n".join(failures),
-            )
+        raise_for(failures, len(wanted))
 
     def give_up(self, session: Session, target_ids: Iterable[int], error: str) -> None:
         """Record in ``session`` that those of these targets that were not made will not be."""
@@ -174,27 +225,57 @@ class TargetKeeper:
             if one.session_id is not None and not one.session_ready:
                 observations.note_not_made(session, one, error)
 
-    def close(self, session_ids: Sequence[int], status: SessionStatus) -> None:
-        """End these sessions: from now on their machines are refused."""
-        with self._lock:
-            with self._database.begin() as session:
-                target_ids = observations.targets_of_sessions(session, session_ids)
-                wanted = observations.list_wanted(session, self._host_id, target_ids)
-            self._retried(lambda: self._close(wanted))
-            self._note_changed(wanted)
-            with self._database.begin() as session:
-                observations.note_closed(session, target_ids)
-                observations.end_sessions(session, session_ids, status)
+    def close(
+        self,
+        session_ids: Sequence[int],
+        status: SessionStatus,
+        tell: Tell = lambda _done, _total: None,
+    ) -> None:
+        """End those of these sessions that are still open: from now on their machines are refused.
 
-    def remove(self, target_ids: Sequence[int]) -> None:
-        """Take these targets away, whoever is logged in."""
+        Raises ConsoleError when a machine could not be refused, after trying all; its session stays
+        open. A target that a later session has is not touched.
+        """
+        with self._lock:
+            with self._database.begin() as session:
+                served = observations.targets_of_sessions(session, session_ids)
+                listed = observations.list_wanted(session, self._host_id, set(served.values()))
+            wanted = [one for one in listed if one.session_id in (None, *session_ids)]
+            failures = self._retried(lambda: self._close(wanted, tell))
+            self._note_changed(wanted)
+            failed = {one.target_id for one in wanted if one.iqn in failures}
+            closed = [one.target_id for one in wanted if one.target_id not in failed]
+            ended = [one for one in session_ids if served.get(one) not in failed]
+            with self._database.begin() as session:
+                observations.note_closed(session, closed)
+                observations.end_sessions(session, ended, status)
+        raise_for(failures, len(wanted))
+
+    def remove(self, target_ids: Sequence[int], tell: Tell = lambda _done, _total: None) -> None:
+        """Take these targets away.
+
+        Raises ConsoleError, with nothing changed, when a machine has a session with one of them;
+        and when one could not be removed, after trying all.
+        """
         with self._lock:
             with self._database.begin() as session:
                 wanted = observations.list_wanted(session, self._host_id, target_ids)
-            self._retried(lambda: self._remove(wanted))
+                machines = observations.machines_served(session, target_ids)
+            if machines:
+                raise ConsoleError(
+                    f"Nothing was removed: {', '.join(machines)} has a session; stop it before "
+                    "removing its target."
+                )
+            failures = self._retried(
+                lambda: for_each(wanted, _iqn, lambda one: self._backend.remove(one.iqn), tell)
+            )
             self._note_changed(wanted)
+            gone = [one for one in wanted if one.iqn not in failures]
+            for one in gone:
+                self._watched.pop(one.iqn, None)
             with self._database.begin() as session:
-                observations.forget_targets(session, target_ids)
+                observations.forget_targets(session, [one.target_id for one in gone])
+        raise_for(failures, len(wanted))
 
     def watch(self) -> None:
         """Look once who is logged in, and write what changed."""
@@ -223,37 +304,70 @@ class TargetKeeper:
             return observations.count_open(session, self._host_id)
 
     def stop(self) -> None:
-        """End all targets and the backend."""
+        """End the targets that we made and nobody is logged in to, and a backend that is empty then.
+
+        What others made, or was adopted, runs on, and with it the backend. Raises ConsoleError when
+        a target cannot be ended.
+        """
         with self._lock:
-            self._watched.clear()
-            self._backend.stop()
+            try:
+                ours = [one.iqn for one in self._backend.running() if is_ours(one.iqn)]
+            except BackendDownError as error:
+                _log.debug("%s", error)
+                return
+            raise_for(for_each(ours, str, self._backend.remove), len(ours))
+            if not any(self._listens_here(one) for one in self._backend.running()):
+                self._backend.stop()
 
     # With the lock held
 
+    def _listens_here(self, target: RunningTarget) -> bool:
+        """Whether a target has the port of ours, at whatever address."""
+        port = self._portal.rpartition(":")[2]
+        return any(portal.rpartition(":")[2] == port for portal in target.portals)
+
     def _make(
-        self, wanted: Sequence[Wanted], *, adopt: bool = False, cut: bool = True
-    ) -> list[str]:
-        failures = []
-        for one in wanted:
-            try:
-                self._backend.apply(wanted_target(self._tree, one), cut=cut)
-            except BackendDownError:
-                raise
-            except SessionsCutError as error:
-                _log.warning("%s", error)
-                self._watch_session(one, adopt=adopt)
-                continue
-            except ConsoleError as error:
-                _log.warning("target %s: %s (%s)", one.iqn, error, error.details)
-                failures.append(error.summary)
-                self._watched.pop(one.iqn, None)
-                with self._database.begin() as session:
-                    observations.note_not_made(session, one, error.summary)
-                continue
-            with self._database.begin() as session:
-                observations.note_made(session, one, self._portal)
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        adopt: bool = False,
+        tell: Tell = lambda _done, _total: None,
+    ) -> dict[str, ConsoleError]:
+        """Why which of these could not be made as wanted without cutting anybody off."""
+
+        def make(one: Wanted) -> None:
+            self._backend.apply(wanted_target(self._tree, one))
+            self._note_made([one])
             self._watch_session(one, adopt=adopt)
+
+        failures = for_each(wanted, _iqn, make, tell)
+        broken = {
+            iqn
+            for iqn, error in failures.items()
+            if not isinstance(error, TryLaterError | SessionsCutError)
+        }
+        if broken:
+            self._end_broken([one for one in wanted if one.iqn in broken], failures)
         return failures
+
+    def _note_made(self, made: Iterable[Wanted]) -> None:
+        with self._database.begin() as session:
+            for one in made:
+                observations.note_made(session, one, self._portal)
+
+    def _end_broken(self, broken: Sequence[Wanted], failures: Mapping[str, ConsoleError]) -> None:
+        """End the sessions of what cannot be made and lets nobody in; what serves goes on."""
+        serving = {
+            one.iqn
+            for one in self._backend.running()
+            if one.sessions or (one.enabled and one.initiators)
+        }
+        lost = [one for one in broken if one.iqn not in serving]
+        with self._database.begin() as session:
+            for one in lost:
+                observations.note_not_made(session, one, failures[one.iqn].summary)
+        for one in lost:
+            self._watched.pop(one.iqn, None)
 
     def _watch_session(self, one: Wanted, *, adopt: bool) -> None:
         known = self._watched.get(one.iqn)
@@ -266,6 +380,7 @@ class TargetKeeper:
                 one.bytes_read,
                 one.bytes_written,
                 adopt=adopt,
+                used=dict(overlooked.read(self._tree.overlooked)),
                 written=Activity(
                     one.session_id,
                     one.machine_id,
@@ -280,20 +395,25 @@ class TargetKeeper:
         undo.forget(self._tree.undo, (one.iqn for one in wanted))
         self.changed.set()
 
-    def _close(self, wanted: Sequence[Wanted]) -> None:
+    def _close(self, wanted: Sequence[Wanted], tell: Tell) -> dict[str, ConsoleError]:
         self._note(self._backend.activity(), traffic_too=True)
-        for one in wanted:
-            if one.kept:
-                self._backend.apply(wanted_target(self._tree, one, is_open=False), cut=True)
-                self._backend.disconnect(one.iqn)
-                self._watched.pop(one.iqn, None)
-            else:
-                self._remove([one])
+        return for_each(wanted, _iqn, self._refuse, tell)
 
-    def _remove(self, wanted: Sequence[Wanted]) -> None:
-        for one in wanted:
-            self._backend.remove(one.iqn, cut=True)
-            self._watched.pop(one.iqn, None)
+    def _refuse(self, one: Wanted) -> None:
+        """End the sessions of this target's machine, and the target unless it is kept."""
+        try:
+            if one.kept:
+                closed = wanted_target(self._tree, one, is_open=False)
+                self._backend.apply(closed, cut=True)
+                self._backend.disconnect(one.iqn)
+            else:
+                self._backend.remove(one.iqn, cut=True)
+        except (BackingFileError, SavedFileError) as error:
+            # Whatever else is broken, the machine can be refused; what is left over is drift.
+            _log.warning("target %s: %s (%s)", one.iqn, error, error.details)
+            with suppress(SavedFileError):  # the kernel comes first
+                self._backend.disconnect(one.iqn)
+        self._watched.pop(one.iqn, None)
 
     def _note(self, connections: Sequence[Connection], *, traffic_too: bool = False) -> None:
         by_target: dict[str, list[Connection]] = {}
@@ -322,3 +442,7 @@ class TargetKeeper:
             _log.warning("the target service died and is started again: %s", error)
             self.recover()
             return action()
+
+
+def _iqn(one: Wanted) -> str:
+    return one.iqn

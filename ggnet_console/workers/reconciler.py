@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence, Set
-from functools import partial
+from collections.abc import Iterable, Sequence, Set
 
 from ..db.engine import Database
 from ..enums import Drift
@@ -16,12 +14,15 @@ from ..services.observations import Wanted
 from ..tools.comparison import Comparison, Finding, compare_all
 from ..tools.targets import TargetBackend, WantedTarget, cut_off
 from ..values import is_ours
-from . import undo
+from . import adoption, undo
+from .batch import Tell, for_each, raise_for
 from .keeper import TargetKeeper
 from .reporter import Reporter
 from .wishes import wanted_target
 
-_log = logging.getLogger(__name__)
+
+def _quiet(_done: int, _total: int) -> None:
+    """Nobody asks how far it is."""
 
 
 class Reconciler:
@@ -48,23 +49,33 @@ class Reconciler:
             self._reporter.write(
                 comparison,
                 {one.iqn: one.target_id for one in wanted},
+                {
+                    one.iqn: adoption.refusal(backend, one.running)
+                    for one in comparison.findings
+                    if one.is_foreign
+                },
                 len(undo.read(self._tree.undo)),
             )
             return comparison
 
-    def reconcile(self, iqns: Sequence[str] | None, cut: Set[str], tick: Callable[[], None]) -> int:
+    def reconcile(
+        self, job_id: int, iqns: Sequence[str] | None, cut: Set[str], tell: Tell = _quiet
+    ) -> int:
         """Make these targets (None: all) as wanted with the least change; how many were changed.
 
         Raises ConsoleError, with nothing changed, when initiators that are not in ``cut`` would
-        lose a disk; and after trying all of them when some could not be made.
+        lose a disk; and after trying all of them when some could not be made. What was changed by
+        ``job_id``, however often it began, can be undone.
         """
         with self._keeper.hold() as backend:
             findings = self._to_change(backend, iqns)
             self._refuse_to_cut({name for one in findings for name in one.cut} - cut)
-            return self._make(backend, findings, tick)
+            return self._make(backend, job_id, findings, tell)
 
-    def repair(self, *, set_saved_aside: bool, tick: Callable[[], None]) -> tuple[int, list[str]]:
-        """Make as wanted what can be without cutting anybody off.
+    def repair(
+        self, job_id: int, *, set_saved_aside: bool, tell: Tell = _quiet
+    ) -> tuple[int, list[str]]:
+        """Make as wanted what can be without cutting anybody off; as ``reconcile``.
 
         Returns how many targets were changed, and the names of those that were left. With
         ``set_saved_aside`` a saved configuration that cannot be read is written anew first.
@@ -74,70 +85,68 @@ class Reconciler:
                 backend.mend_saved()
             findings = self._to_change(backend, None)
             safe = [one for one in findings if not one.cut]
-            return self._make(backend, safe, tick), [one.iqn for one in findings if one.cut]
+            left = [one.iqn for one in findings if one.cut]
+            return self._make(backend, job_id, safe, tell), left
 
-    def undo(self, cut: Set[str]) -> int:
-        """Make every target again what it was before the last ``reconcile``; how many there are.
+    def undo(self, cut: Set[str], tell: Tell = _quiet) -> tuple[int, dict[str, tuple[str, ...]]]:
+        """Make every target again what it was before the last ``reconcile``.
 
-        What is wanted stays as it is, so they show as drift. Raises as ``reconcile`` does.
+        Returns how many there are, and by name what of them could not be brought back. What is
+        wanted stays as it is, so they show as drift. Raises as ``reconcile`` does.
         """
         with self._keeper.hold() as backend:
             before = undo.read(self._tree.undo)
             if not before:
                 raise ConsoleError("There is nothing to undo: no apply has changed a target here.")
+            known = {iqn: one for iqn, one in before.items() if not one.is_lost}
             connections = backend.connections()
             self._refuse_to_cut(
                 {
                     name
                     for found in backend.running()
-                    if found.iqn in before
-                    for name in cut_off(before[found.iqn], found, connections)
+                    if found.iqn in known
+                    for name in cut_off(known[found.iqn].target, found, connections)
                 }
                 - cut
             )
-            failures: dict[str, ConsoleError] = {}
-            for iqn, target in before.items():
-                _try(failures, iqn, partial(_put, backend, iqn, target, cut))
-            undo.write(self._tree.undo, {iqn: before[iqn] for iqn in failures})
-            self.compare()
-            _raise_for(failures)
-            return len(before)
+
+            done = before.keys() - known.keys()
+
+            def put(iqn: str) -> None:
+                _put(backend, iqn, known[iqn].target, cut)
+                done.add(iqn)
+
+            try:
+                failures = for_each(list(known), str, put, tell)
+            finally:  # the work may be interrupted between two targets
+                undo.forget(self._tree.undo, done)
+                self.compare()
+            raise_for(failures, len(known))
+            return len(known), {iqn: one.lost for iqn, one in before.items() if one.lost}
 
     def adopt(self, iqn: str) -> int:
         """Want this target, which others made, as it runs now; the new target's id.
 
-        Raises ConsoleError when it runs no more, is ours, or cannot be made the same again.
+        Raises ConsoleError, with nothing wanted, when it runs no more, is ours, cannot be made the
+        same again, or cannot be saved now.
         """
         with self._keeper.hold() as backend:
             found = next((one for one in backend.running() if one.iqn == iqn), None)
             subject = f"The target {iqn} cannot be adopted:"
-            if found is None:
-                raise ConsoleError(f"{subject} it does not run any more.")
             if is_ours(iqn):
                 raise ConsoleError(f"{subject} it carries a name that only the console gives.")
-            if found.oddity:
-                raise ConsoleError(f"{subject} it {found.oddity}.")
-            if found.chap is not None and not found.chap.secret:
-                raise ConsoleError(
-                    f"{subject} it asks for a CHAP secret that {backend.name} does not tell. "
-                    "Take its CHAP account away first."
-                )
+            refusal = adoption.refusal(backend, found)
+            if refusal or found is None:
+                raise ConsoleError(f"{subject} {refusal}.")
             wanted = undo.as_wanted(found)
-            differences = backend.differences(wanted, found)
-            if differences:
-                fields = "; ".join(
-                    f"{one.field}: {one.found} instead of {one.wanted}" for one in differences
-                )
-                raise ConsoleError(f"{subject} the console would make it otherwise ({fields}).")
+            backend.apply(wanted)  # runs so already: what changes is what is saved
             sizes = {lun.lun: lun.size_bytes for lun in wanted.luns}
-            with self._database.begin() as session:
-                target_id = observations.adopt(session, self._host_id, found, sizes)
             try:
-                backend.apply(wanted)  # runs so already: what changes is what is saved
+                with self._database.begin() as session:
+                    return observations.adopt(session, self._host_id, found, sizes)
             finally:
                 self._reporter.forget()
                 self.compare()
-            return target_id
 
     def wanted(self, target_id: int) -> Wanted:
         """What is wanted of one target; ConsoleError when it is wanted no more."""
@@ -184,34 +193,29 @@ class Reconciler:
             )
 
     def _make(
-        self, backend: TargetBackend, findings: Sequence[Finding], tick: Callable[[], None]
+        self, backend: TargetBackend, job_id: int, findings: Sequence[Finding], tell: Tell
     ) -> int:
         """Make these as wanted, after noting what they were; raises when some cannot be made."""
         if findings:
-            undo.write(self._tree.undo, _before(findings))
-        failures: dict[str, ConsoleError] = {}
-        for one in findings:
-            tick()
-            _try(failures, one.iqn, partial(_put, backend, one.iqn, one.wanted, one.cut))
-        made = {one.iqn for one in findings} - failures.keys()
-        with self._database.begin() as session:
-            for wanted in observations.list_wanted(session, self._host_id):
-                if wanted.iqn in made:
-                    observations.note_made(session, wanted, self._portal)
-        self.compare()
-        _raise_for(failures)
-        return len(findings)
+            before = {one.iqn: undo.former(backend, one) for one in findings}
+            undo.remember(self._tree.undo, job_id, before)
+        made: set[str] = set()
 
+        def put(one: Finding) -> None:
+            _put(backend, one.iqn, one.wanted, one.cut)
+            made.add(one.iqn)
 
-def _before(findings: Iterable[Finding]) -> undo.Before:
-    """What these are now; without those whose file is gone, which nothing can bring back."""
-    before: dict[str, WantedTarget | None] = {}
-    for one in findings:
         try:
-            before[one.iqn] = undo.as_wanted(one.running) if one.running else None
-        except ConsoleError as error:
-            _log.warning("the change of %s cannot be undone: %s", one.iqn, error)
-    return before
+            failures = for_each(findings, _iqn, put, tell)
+        finally:  # the work may be interrupted between two targets
+            undo.forget(self._tree.undo, {one.iqn for one in findings} - made)
+            with self._database.begin() as session:
+                for wanted in observations.list_wanted(session, self._host_id):
+                    if wanted.iqn in made:
+                        observations.note_made(session, wanted, self._portal)
+            self.compare()
+        raise_for(failures, len(findings))
+        return len(findings)
 
 
 def _put(backend: TargetBackend, iqn: str, target: WantedTarget | None, cut: Set[str]) -> None:
@@ -221,18 +225,5 @@ def _put(backend: TargetBackend, iqn: str, target: WantedTarget | None, cut: Set
         backend.apply(target, cut=bool(cut))
 
 
-def _try(failures: dict[str, ConsoleError], iqn: str, action: Callable[[], None]) -> None:
-    try:
-        action()
-    except ConsoleError as error:
-        _log.warning("target %s: %s (%s)", iqn, error, error.details)
-        failures[iqn] = error
-
-
-def _raise_for(failures: dict[str, ConsoleError]) -> None:
-    if failures:
-        first = next(iter(failures.values()))
-        more = f" {len(failures) - 1} more could not be made either." if len(failures) > 1 else ""
-        raise ConsoleError(
-            first.summary + more, "\n".join(f"{iqn}: {error}" for iqn, error in failures.items())
-        )
+def _iqn(one: Finding) -> str:
+    return one.iqn

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..db.engine import Database
 from ..enums import FoundIn
@@ -28,11 +28,27 @@ class Reporter:
         self._counters: dict[tuple[str, int], LunTraffic] = {}
         self._counted_at: float | None = None
 
-    def write(self, comparison: Comparison, target_ids: dict[str, int], undoable: int) -> None:
-        """Write what differs from the last time; ``target_ids`` are those of wanted targets."""
+    def write(
+        self,
+        comparison: Comparison,
+        target_ids: Mapping[str, int],
+        refusals: Mapping[str, str],
+        undoable: int,
+    ) -> None:
+        """Write what differs from the last time.
+
+        ``target_ids`` are those of wanted targets, ``refusals`` say why what others made cannot be
+        adopted ("": it can).
+        """
         rates = self._measure(comparison.connections)
         reports = {
-            one.iqn: _report(one, target_ids.get(one.iqn), comparison.connections, rates)
+            one.iqn: _report(
+                one,
+                target_ids.get(one.iqn),
+                comparison.connections,
+                rates,
+                refusals.get(one.iqn),
+            )
             for one in comparison.findings
         }
         told = (comparison.saved_problem, undoable)
@@ -55,7 +71,11 @@ class Reporter:
         self._written = None
 
     def _measure(self, connections: Iterable[Connection]) -> dict[str, tuple[LunRate, ...]]:
-        """Traffic per second of each target's LUNs since the last call; 0 at the first."""
+        """Traffic per second of each target's LUNs since the last call; 0 of whom it did not see.
+
+        LIO's counters go on over logins: what somebody who comes back had moved before is not of
+        this moment.
+        """
         now = time.monotonic()
         elapsed = now - self._counted_at if self._counted_at is not None else None
         counters: dict[tuple[str, int], LunTraffic] = {}
@@ -64,7 +84,7 @@ class Reporter:
             of_target = sums.setdefault(one.target_iqn, {})
             for lun in one.luns:
                 counters[one.key, lun.lun] = lun
-                last = self._counters.get((one.key, lun.lun), LunTraffic(lun.lun, 0, 0, 0))
+                last = self._counters.get((one.key, lun.lun), lun)
                 rate = _rate(lun, last, elapsed)
                 other = of_target.get(lun.lun)
                 of_target[lun.lun] = rate if other is None else _sum(rate, other)
@@ -97,7 +117,8 @@ def _report(
     finding: Finding,
     target_id: int | None,
     connections: Iterable[Connection],
-    rates: dict[str, tuple[LunRate, ...]],
+    rates: Mapping[str, tuple[LunRate, ...]],
+    refusal: str | None,
 ) -> Report:
     here = [one for one in connections if one.target_iqn == finding.iqn]
     differences = [
@@ -125,6 +146,6 @@ def _report(
         if found
         else (),
         found.chap.user if found and found.chap else "",
-        found.oddity if found else "",
+        refusal if refusal is not None else found.oddity if found else "",
         draw(found, here) if found else "",
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,7 +20,8 @@ class ApplyTargets(Work):
     kind = JobKind.TARGET_APPLY
 
     def work(self) -> dict[str, Any]:
-        self.context.keeper.apply(self.task.params["target_ids"])
+        tell = partial(self.context.count, "Making targets")
+        self.context.keeper.apply(self.task.params["target_ids"], tell)
         return {"targets": len(self.task.params["target_ids"])}
 
     def revert(self, session: Session, error: ConsoleError) -> None:
@@ -35,9 +37,10 @@ class RemoveTargets(Work):
         sessions = self.task.params.get("session_ids", [])
         targets = self.task.params.get("target_ids", [])
         if sessions:
-            self.context.keeper.close(sessions, SessionStatus.STOPPED)
+            tell = partial(self.context.count, "Ending sessions")
+            self.context.keeper.close(sessions, SessionStatus.STOPPED, tell)
         if targets:
-            self.context.keeper.remove(targets)
+            self.context.keeper.remove(targets, partial(self.context.count, "Removing targets"))
         return {"sessions": len(sessions), "targets": len(targets)}
 
 
@@ -58,7 +61,10 @@ class ReconcileTargets(Work):
     def work(self) -> dict[str, Any]:
         params = self.task.params
         changed = self.context.reconciler.reconcile(
-            params["iqns"], frozenset(params["cut"]), self.context.tick
+            self.task.job_id,
+            params["iqns"],
+            frozenset(params["cut"]),
+            partial(self.context.count, "Applying"),
         )
         return {"changed": changed}
 
@@ -70,18 +76,23 @@ class RepairTargets(Work):
 
     def work(self) -> dict[str, Any]:
         changed, left = self.context.reconciler.repair(
-            set_saved_aside=self.task.params["set_saved_aside"], tick=self.context.tick
+            self.task.job_id,
+            set_saved_aside=self.task.params["set_saved_aside"],
+            tell=partial(self.context.count, "Repairing"),
         )
         return {"changed": changed, "left": left}
 
 
 class UndoTargets(Work):
-    """Make targets again what they were before the last apply."""
+    """Make targets again what they were before the last apply, and say what is not."""
 
     kind = JobKind.TARGET_UNDO
 
     def work(self) -> dict[str, Any]:
-        return {"changed": self.context.reconciler.undo(frozenset(self.task.params["cut"]))}
+        changed, lost = self.context.reconciler.undo(
+            frozenset(self.task.params["cut"]), partial(self.context.count, "Undoing")
+        )
+        return {"changed": changed, "not_restored": lost}
 
 
 class AdoptTarget(Work):

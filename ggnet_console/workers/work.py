@@ -78,21 +78,40 @@ class Context:
         self.tick()
         if not self._pace.due():
             return
-        speed, left = self._pace.measure(done, total)
         fraction = done / total if total else 1.0
+        speed, left = self._pace.measure(done, total)
         if speed and left is not None:
             left += rest_s(total / speed, span)
+        percent = span[0] + (span[1] - span[0]) * fraction
+        self._note(phase, percent, done, total, speed, left)
+
+    def count(self, phase: str, done: int, total: int) -> None:
+        """Say that ``done`` things of ``total`` have been dealt with."""
+        self.tick()
+        if self._pace.due():
+            _, left = self._pace.measure(done, total)
+            self._note(f"{phase} {done} of {total}", 100 * done / total, None, None, None, left)
+
+    def _note(
+        self,
+        phase: str,
+        percent: float,
+        done: int | None,
+        total: int | None,
+        bytes_per_s: int | None,
+        seconds_left: int | None,
+    ) -> None:
         try:
             with self.database.begin() as session:
                 agent_jobs.note_progress(
                     session,
                     self.task.job_id,
                     phase,
-                    span[0] + (span[1] - span[0]) * fraction,
+                    percent,
                     done,
                     total,
-                    speed,
-                    left,
+                    bytes_per_s,
+                    seconds_left,
                 )
         except UnreachableError:
             return  # the work can go on without; its end will say when the database stays away

@@ -456,10 +456,11 @@ BEGIN
     IF job.kind = 'target.apply' THEN
         PERFORM refuse('Start the session again instead.');
     END IF;
-    IF job.kind::text LIKE 'image.%' THEN
-        RETURN image_job(job.image_id, split_part(job.kind::text, '.', 2), job.params);
+    -- What was agreed to then, such as whose disk may be taken, need not hold for what runs now.
+    IF job.kind::text LIKE 'target.%' THEN
+        PERFORM refuse('Work on targets is not tried again later; ask for it anew.');
     END IF;
-    RETURN new_job(job.kind, job.host_id, job.object_name, job.image_id, job.machine_id, job.params, 'QUEUED');
+    RETURN image_job(job.image_id, split_part(job.kind::text, '.', 2), job.params);
 END
 $$;
 

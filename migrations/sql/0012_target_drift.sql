@@ -126,6 +126,7 @@ AS $$
 DECLARE
     row hosts;
     machine text;
+    adopted text;
 BEGIN
     SELECT * INTO row FROM hosts WHERE id = host FOR UPDATE;
     IF row.id IS NULL THEN
@@ -137,11 +138,17 @@ BEGIN
         PERFORM refuse(format('%s serves %s; stop its sessions before changing what serves them.',
                               row.name, machine));
     END IF;
+    SELECT iqn INTO adopted FROM targets t WHERE t.host_id = host AND t.machine_id IS NULL
+    ORDER BY iqn LIMIT 1;
+    IF adopted IS NOT NULL THEN
+        PERFORM refuse(format('%s serves %s, which was adopted as it runs; release it before changing what serves the targets.',
+                              row.name, adopted));
+    END IF;
     UPDATE hosts SET backend_choice = choice WHERE id = host AND backend_choice <> choice;
 END
 $$;
 COMMENT ON FUNCTION host_choose_backend IS
-    'Which iSCSI target a storage host is to run; refused while it has sessions.';
+    'Which iSCSI target a storage host is to run; refused while it has sessions or adopted targets.';
 
 -- CHAP -------------------------------------------------------------------------------------------
 
@@ -307,7 +314,7 @@ BEGIN
         PERFORM refuse(format('%s carries a name of ours, but nobody wants it; apply removes it.', target_iqn));
     END IF;
     IF report.oddity <> '' THEN
-        PERFORM refuse(format('%s cannot be adopted: it %s.', target_iqn, report.oddity));
+        PERFORM refuse(format('%s cannot be adopted: %s.', target_iqn, report.oddity));
     END IF;
     RETURN new_job('target.adopt', host, target_iqn, NULL, NULL, jsonb_build_object('iqn', target_iqn),
                    'QUEUED');
@@ -323,7 +330,7 @@ DECLARE
     target bigint;
 BEGIN
     IF host NOT IN (SELECT own_hosts()) OR NOT EXISTS (
-        -- Any operator can have a failed job tried again.
+        -- Whatever an agent is told: an admin must have asked for it.
         SELECT FROM jobs j JOIN users u ON u.id = j.created_by AND u.role = 'ADMIN'
         WHERE j.kind = 'target.adopt' AND j.status = 'RUNNING' AND j.host_id = host
             AND j.params ->> 'iqn' = target_iqn)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine, clean_environment
 from real_host import RealHost, wait_for
+from test_target_drift import tid
 
 from ggnet_console.enums import Role
 from ggnet_console.services import accounts
@@ -58,6 +59,17 @@ def test_drift_is_planned_repaired_and_undone(served: RealHost, ggnet: CommandLi
     assert ggnet.works("target", "undo") == "testhost: 1 target as before.\n"
     assert "nothing to undo" in ggnet.refused("target", "undo")
     assert ggnet.works("target", "apply", "PC-01") == "testhost: 1 target changed.\n"
+    done = {"host": "testhost", "status": "SUCCEEDED", "error": ""}
+    assert ggnet.json("target", "undo") == [{**done, "changed": 1, "not_restored": {}}]
+    assert ggnet.json("target", "repair") == [{**done, "changed": 1, "left": []}]
+    assert ggnet.json("target", "apply") == [{**done, "changed": 0}]
+    served.tgtadm("--mode target --op bind -I ALL --tid", tid(served, iqn))
+    assert ggnet.json("target", "apply") == [{**done, "changed": 1}]
+    assert ggnet.works("target", "undo").splitlines() == [
+        "testhost: 1 target as before.",
+        f"  not as before: {iqn}",
+        "          structure: it lets in the addresses ALL",
+    ]
     shown = ggnet.works("target", "show", "PC-01")
     assert f"o- {iqn} " in shown
     assert "IN_STEP" in shown
@@ -89,11 +101,12 @@ def test_what_was_made_by_hand_is_adopted_and_released(
     served.tgtadm("--mode logicalunit --op new --tid 77 --lun 1 --backing-store", str(disk))
     assert f"  leave   {FOREIGN}" in ggnet.works("target", "plan")
     assert "ask an admin" in ggnet.refused("target", "adopt", FOREIGN)
-    admin.works("target", "adopt", FOREIGN)
+    assert admin.works("target", "adopt", FOREIGN) == f"Adopted {FOREIGN}.\n"
     assert ggnet.json("target", "show", FOREIGN)["origin"] == "ADOPTED"
     assert ggnet.works("target", "plan") == "testhost: in step.\n"
-    admin.works("target", "release", FOREIGN)
+    assert admin.json("target", "release", FOREIGN)["origin"] == "FOREIGN"
     assert ggnet.json("target", "show", FOREIGN)["origin"] == "FOREIGN"
+    assert admin.json("target", "adopt", FOREIGN)["origin"] == "ADOPTED"
 
 
 def test_an_admin_chooses_what_serves_a_host_while_nobody_is_served(

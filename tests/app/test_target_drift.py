@@ -151,7 +151,7 @@ def test_drift_made_by_hand_is_seen_planned_applied_and_undone(
     assert (entry.action, entry.machine, entry.cut_off) == (PlanAction.CHANGE, "PC-1", ())
     differences = {one.field: (one.wanted, one.found) for one in entry.differences}
     assert differences == {
-        "structure": ("", "lets in the addresses ALL"),
+        "structure": ("", "it lets in the addresses ALL"),
         "LUN 1 serial": (row.serial, "byhand"),
     }
     apply(served)
@@ -160,7 +160,11 @@ def test_drift_made_by_hand_is_seen_planned_applied_and_undone(
     assert read_disk(session, tmp_path / "no", "iqn.2020-01.org.example:thief").returncode != 0
     assert served.host().undoable == 1
     assert stat.S_IMODE(served.tree.undo.stat().st_mode) == 0o600
-    assert served.ask(target_plans.undo_targets, served.host().id).error == ""
+    undone = served.ask(target_plans.undo_targets, served.host().id)
+    assert undone.result == {
+        "changed": 1,
+        "not_restored": {session.target_iqn: ["structure: it lets in the addresses ALL"]},
+    }
     row = served.target(session.target_iqn)
     assert row is not None
     assert [(one.field, one.found) for one in row.differences] == [("LUN 1 serial", "byhand")]
@@ -291,7 +295,7 @@ def test_what_the_console_could_not_make_again_is_not_adopted(
 
     def odd() -> bool:
         row = served.target(FOREIGN)
-        return row is not None and row.oddity == "lets in the addresses ALL"
+        return row is not None and row.oddity == "it lets in the addresses ALL"
 
     wait_for(odd, "the oddity is reported")
     with pytest.raises(ConsoleError, match="lets in the addresses ALL"), admin.begin() as opened:

@@ -246,9 +246,13 @@ def test_a_closed_target_goes_unless_it_was_made_by_hand(
     both = [one.target_id for one in make_targets(database)]
     with database.agent.begin() as session:
         found = observations.targets_of_sessions(session, started.session_ids)
-        assert sorted(found) == both
+        assert sorted(found) == started.session_ids
+        assert sorted(found.values()) == both
+        assert observations.machines_served(session, both) == ["pc-01", "pc-02"]
         observations.note_closed(session, both)
         observations.end_sessions(session, started.session_ids, SessionStatus.STOPPED)
+        assert observations.targets_of_sessions(session, started.session_ids) == {}
+        assert observations.machines_served(session, both) == []
     [row] = all_targets(database)
     assert (row.machine, row.status, row.kept) == ("pc-02", TargetStatus.CLOSED, True)
     with database.agent.begin() as session:

@@ -268,9 +268,8 @@ def test_only_an_admin_adopts_and_only_what_was_asked_for(database: RealDatabase
     with pytest.raises(ConsoleError, match="No admin asked"):
         adopt(database, "iqn.2020-01.org.example:another")
     database.rows("UPDATE jobs SET status = 'FAILED' WHERE id = %s", job_id)
-    with operator.begin() as session:
-        again = jobs.retry_job(session, job_id)
-    take_up(database, again)
+    with pytest.raises(ConsoleError, match="ask for it anew"), operator.begin() as session:
+        jobs.retry_job(session, job_id)
     with pytest.raises(ConsoleError, match="No admin asked"):
         adopt(database)
     database.rows("UPDATE jobs SET status = 'RUNNING' WHERE id = %s", job_id)
@@ -302,7 +301,7 @@ def test_only_an_admin_adopts_and_only_what_was_asked_for(database: RealDatabase
     ("found", "sentence"),
     [
         (None, "There is no target"),
-        (foreign(oddity="has two portal groups"), "it has two portal groups"),
+        (foreign(oddity="it has two portal groups"), "it has two portal groups"),
         (Report(FOREIGN, None, Drift.EXTRA, False), "carries a name of ours"),
     ],
 )
@@ -346,6 +345,15 @@ def test_an_admin_chooses_the_backend_while_nobody_is_served(
     ) == [("update", HOST, {"backend_choice": ["AUTO", "TGT"]})]
     with pytest.raises(RefusedError), operator.begin() as session:
         hosts.choose_backend(session, database.host_id, BackendChoice.LIO)
+    report(database, foreign())
+    with admin.begin() as session:
+        adopting = target_plans.adopt_target(session, database.host_id, FOREIGN)
+    take_up(database, adopting)
+    adopted = adopt(database)
+    with pytest.raises(ConsoleError, match=f"{HOST} serves {FOREIGN}"), admin.begin() as session:
+        hosts.choose_backend(session, database.host_id, BackendChoice.LIO)
+    with admin.begin() as session:
+        target_plans.release_target(session, adopted)
     [machine] = add_machines(operator, "pc-01")
     start_sessions(operator, add_image(database, "win11", operator), machine)
     with pytest.raises(ConsoleError, match=f"{HOST} serves pc-01"), admin.begin() as session:

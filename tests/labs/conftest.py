@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from real_host import MIB, blank_cluster
 
 from .bench import Bench
 from .lab import Lab
+from .lio_host import LioHost
 
 _DESELECTED = pytest.StashKey[int]()
 
@@ -55,3 +59,35 @@ def bench(lab: Lab) -> Iterator[Bench]:
     bench.clear()
     yield bench
     bench.close()
+
+
+@pytest.fixture(scope="module")
+def blank() -> Iterator[Path]:
+    with blank_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def host(lab: Lab, bench: Bench, blank: Path) -> Iterator[LioHost]:
+    """The storage host, its agent at work in the guest."""
+    lab.folder.chmod(0o711)  # PostgreSQL runs as a user of its own
+    folder = lab.folder / "host"
+    folder.mkdir(mode=0o711)
+    host = LioHost(lab, folder, blank)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.end()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """4 MiB of data on a disk of 8 MiB, as QCOW2; beside it the same as raw."""
+    raw = tmp_path / "disk.raw"
+    raw.write_bytes(os.urandom(4 * MIB))
+    os.truncate(raw, 8 * MIB)
+    disk = tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, disk], check=True)
+    return disk

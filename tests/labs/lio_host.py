@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from real_host import RealHost, initiator_options, wait_for
 from ggnet_console.db.cluster import PORT, agent_role
 from ggnet_console.services.boot_sessions import BootSessionRow
 
+from .bench import command
 from .lab import HOST_ADDRESS, Lab, Process
 
 _START = """
@@ -19,6 +22,14 @@ import os, subprocess, sys
 agent = subprocess.Popen([sys.executable, "-m", "ggnet_console.agent"], env=os.environ | env,
                          stdin=subprocess.DEVNULL, stdout=open(out, "ab"), stderr=subprocess.STDOUT)
 """
+
+LEFT_OPEN = """
+import subprocess
+open_ = subprocess.Popen(["targetcli"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+while b"/>" not in open_.stdout.read1(): pass
+result = open_.pid
+"""
+"""Leaves an interactive targetcli open for as long as the process lives; its pid."""
 
 
 class LioHost(RealHost):
@@ -101,7 +112,10 @@ class LioHost(RealHost):
         argv = ("qemu-img", "convert", *secret, "-O", "raw", "--image-opts", options, copy)
         return self.lab.outside(argv, timeout_s=60).returncode == 0
 
-    def logged_in(self, session: BootSessionRow) -> AbstractContextManager[object]:
-        """A machine that stays logged in while the block runs."""
+    @contextmanager
+    def logged_in(self, session: BootSessionRow) -> Iterator[subprocess.Popen[str]]:
+        """A machine that stays logged in while the block runs; qemu-io's commands go to its stdin."""
         options = initiator_options(session)
-        return self.lab.background(["qemu-io", "-r", "--image-opts", options])
+        with self.lab.background(["qemu-io", "-r", "--image-opts", options]) as machine:
+            command(machine)
+            yield machine

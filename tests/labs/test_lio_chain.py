@@ -3,53 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_host import MIB, blank_cluster, wait_for
+from real_host import MIB, wait_for
 
 from ggnet_console.enums import Drift, Role, TargetOrigin
 from ggnet_console.services import accounts, target_plans, targets
 
-from .bench import Bench
-from .lab import HOST_ADDRESS, Lab
-from .lio_host import LioHost
-
-
-@pytest.fixture(scope="module")
-def blank() -> Iterator[Path]:
-    with blank_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def host(lab: Lab, bench: Bench, blank: Path) -> Iterator[LioHost]:
-    """The storage host, its agent at work in the guest."""
-    lab.folder.chmod(0o711)  # PostgreSQL runs as a user of its own
-    folder = lab.folder / "host"
-    folder.mkdir(mode=0o711)
-    host = LioHost(lab, folder, blank)
-    try:
-        host.start()
-        yield host
-    finally:
-        host.end()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Path:
-    """4 MiB of data on a disk of 8 MiB, as QCOW2; beside it the same as raw."""
-    raw = tmp_path / "disk.raw"
-    raw.write_bytes(os.urandom(4 * MIB))
-    os.truncate(raw, 8 * MIB)
-    disk = tmp_path / "disk.qcow2"
-    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, disk], check=True)
-    return disk
+from .bench import Bench, command
+from .lab import HOST_ADDRESS
+from .lio_host import LEFT_OPEN, LioHost
 
 
 def test_a_machine_gets_its_disk_from_the_kernel(host: LioHost, disk: Path, tmp_path: Path) -> None:
@@ -117,6 +82,17 @@ def test_what_somebody_does_with_targetcli_is_shown_planned_and_put_right(
     host.wait_for_drift(session.target_iqn, Drift.DIFFERENT)
     assert not host.reads(session, tmp_path / "again")
 
+    # Disabled is nothing the console makes: undone, nobody is let in, and it says so.
+    assert host.ask(target_plans.apply_targets, found.host_id).status == "SUCCEEDED"
+    done = host.lab.run(["targetcli", f"/iscsi/{session.target_iqn}/tpg1", "disable"])
+    assert done.returncode == 0, done
+    host.wait_for_drift(session.target_iqn, Drift.DIFFERENT)
+    assert host.ask(target_plans.apply_targets, found.host_id).status == "SUCCEEDED"
+    assert host.reads(session, tmp_path / "copy")
+    undone = host.ask(target_plans.undo_targets, found.host_id)
+    assert "enabled: no" in undone.result["not_restored"][session.target_iqn]
+    assert not host.reads(session, tmp_path / "again")
+
 
 def test_a_secret_is_asked_for_once_it_was_made_and_the_test_login_knows_it(
     host: LioHost, disk: Path, tmp_path: Path
@@ -135,6 +111,22 @@ def test_a_secret_is_asked_for_once_it_was_made_and_the_test_login_knows_it(
     steps = target_plans.login_steps(tried)
     assert steps
     assert all(step.ok for step in steps), steps
+
+
+def test_a_test_login_is_not_taken_for_the_machine_by_the_next_agent_either(
+    host: LioHost, disk: Path, tmp_path: Path
+) -> None:
+    session = host.open_session(host.import_ready(disk).id)
+    target = host.wait_for_drift(session.target_iqn, Drift.IN_STEP)
+    assert target is not None
+    assert host.ask(target_plans.test_login, target.id).status == "SUCCEEDED"
+    host.kill()
+    host.start()
+    compared = host.host().compared_at  # by then everybody has been looked at
+    wait_for(lambda: host.host().compared_at != compared, "the agent has looked", 60)
+    assert host.session(session.id).status == "PENDING"
+    assert host.reads(session, tmp_path / "copy")
+    wait_for(lambda: host.session(session.id).status == "ACTIVE", "the machine is seen")
 
 
 def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouched(
@@ -160,6 +152,15 @@ def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouch
     with host.owner.begin() as session:
         accounts.create_user(session, "adam", Role.ADMIN, "adam-password")
     admin = host.sign_in("adam", "adam-password")
+    somebody = host.lab.process()
+    somebody.python(LEFT_OPEN)
+    with admin.begin() as session:
+        adopting = target_plans.adopt_target(session, found.host_id, iqn)
+    assert "targetcli" in host.ended(adopting).error
+    refused = host.target(iqn)
+    assert refused is not None
+    assert (refused.origin, refused.wanted) == (TargetOrigin.FOREIGN, False)
+    somebody.close()
     with admin.begin() as session:
         adopting = target_plans.adopt_target(session, found.host_id, iqn)
     host.succeeded(adopting)
@@ -182,12 +183,7 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
 ) -> None:
     image = host.import_ready(disk)
     somebody = host.lab.process()
-    pid = somebody.python(
-        "import subprocess\n"
-        "open_ = subprocess.Popen(['targetcli'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
-        "while b'/>' not in open_.stdout.read1(): pass\n"
-        "result = open_.pid"
-    )
+    pid = somebody.python(LEFT_OPEN)
     started = host.start_sessions([host.machine()], image.id)
     job = host.ended(started.job_id)
     assert job.status == "FAILED"
@@ -196,3 +192,91 @@ def test_a_targetcli_that_somebody_left_open_is_named_by_the_job_that_waits_for_
     somebody.close()
     again = host.start_sessions([host.session(started.session_ids[0]).machine_id], image.id)
     host.succeeded(again.job_id)
+
+
+def test_what_is_only_saved_and_nobody_wants_does_not_come_back_at_the_next_boot(
+    host: LioHost, bench: Bench
+) -> None:
+    host.kill()
+    left = bench.target(9)
+    bench.lio.apply(left)
+    bench.close()
+    bench.targetcli("/iscsi", "delete", left.iqn)
+    assert left.iqn in bench.saveconfig.read_text()
+    host.start()
+    wait_for(lambda: left.iqn not in bench.saveconfig.read_text(), "it is saved no more")
+    assert host.host().problem == ""
+
+
+def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_it(
+    host: LioHost, disk: Path, tmp_path: Path
+) -> None:
+    image = host.import_ready(disk)
+    running, lost = (host.open_session(image.id, number) for number in (1, 2))
+    with host.logged_in(running) as machine:
+        _reads(machine)
+        wait_for(lambda: host.session(running.id).connected, "the login is observed")
+        host.kill()
+        done = host.lab.run(["targetcli", "/iscsi", "delete", lost.target_iqn])
+        assert done.returncode == 0, done
+        somebody = host.lab.process()
+        pid = somebody.python(LEFT_OPEN)
+        host.start()
+        wait_for(lambda: host.host().problem, "the hindrance is told", 60)
+        assert f"targetcli” (process {pid})" in host.host().problem
+        host.wait_for_drift(lost.target_iqn, Drift.MISSING)
+        assert host.wait_for_drift(running.target_iqn, Drift.IN_STEP) is not None
+        assert [host.session(one.id).status for one in (running, lost)] == ["ACTIVE", "PENDING"]
+        _reads(machine)
+        assert host.stop_session(lost.id).status == "FAILED"  # and nobody else's session ends by it
+        assert host.session(running.id).status == "ACTIVE"
+        somebody.close()
+        assert host.stop_session(lost.id).status == "SUCCEEDED"
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        _reads(machine)
+    wait_for(lambda: not host.session(running.id).connected, "the logout is observed")
+    assert host.session(running.id).status == "ACTIVE"
+    assert host.reads(running, tmp_path / "copy")
+
+
+@pytest.mark.parametrize("content", ["", '{"storage_objects": [], "targ'])
+def test_an_agent_that_starts_with_a_damaged_saved_configuration_ends_nobody(
+    host: LioHost, bench: Bench, disk: Path, tmp_path: Path, content: str
+) -> None:
+    image = host.import_ready(disk)
+    running, lost = (host.open_session(image.id, number) for number in (1, 2))
+    with host.logged_in(running) as machine:
+        _reads(machine)
+        wait_for(lambda: host.session(running.id).connected, "the login is observed")
+        host.kill()
+        done = host.lab.run(["targetcli", "/iscsi", "delete", lost.target_iqn])
+        assert done.returncode == 0, done
+        bench.guest("sh", "-c", f"printf %s '{content}' > {bench.saveconfig}")
+        host.start()
+        wait_for(lambda: host.host().saved_problem, "it is told")
+        what = "is damaged" if content else "is empty"
+        assert what in host.host().saved_problem
+        wait_for(lambda: what in host.host().problem, "it is told that it is in the way")
+        host.wait_for_drift(lost.target_iqn, Drift.MISSING)
+        assert [host.session(one.id).status for one in (running, lost)] == ["ACTIVE", "PENDING"]
+        _reads(machine)
+        assert bench.saveconfig.read_text() == content
+
+        # A session can be stopped all the same: the kernel comes first.
+        third = host.start_sessions([host.machine(3)], image.id)
+        assert host.ended(third.job_id).status == "FAILED"
+        repaired = host.ask(target_plans.repair_targets, host.host().id, set_saved_aside=True)
+        assert repaired.status == "SUCCEEDED"
+        assert host.reads(lost, tmp_path / "copy")
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        _reads(machine)
+        assert host.session(running.id).status == "ACTIVE"
+        bench.guest("sh", "-c", f": > {bench.saveconfig}")
+        wait_for(lambda: host.host().saved_problem, "it is told again")
+        assert host.stop_session(running.id).status == "SUCCEEDED"
+        assert host.session(running.id).status == "STOPPED"
+    assert not host.reads(running, tmp_path / "refused")
+
+
+def _reads(machine: subprocess.Popen[str]) -> None:
+    assert "read 1048576/1048576" in command(machine, "read 0 1M")

@@ -360,10 +360,7 @@ def test_undo_of_the_last_apply_asks_and_is_there_only_when_there_is_one(qtbot, 
     assert message.windowTitle() == ("Make 2 targets again what they were before the last apply?")
     button(message, "Undo last apply").click()
     qtbot.waitUntil(
-        lambda: (
-            [t.text for t in window.shell._toasts]
-            == ["2 targets on lab-server as before the last apply."]
-        )
+        lambda: [t.text for t in window.shell._toasts] == ["2 targets on lab-server as before."]
     )
     window.room.hosts = [replace(window.room.hosts[0], undoable=0)]
     window.workspace.on_changed({"hosts": None})

@@ -11,7 +11,7 @@ from ggnet_console.config import Config
 from ggnet_console.enums import BackendChoice
 from ggnet_console.errors import ConsoleError
 from ggnet_console.workers import backends
-from ggnet_console.workers.backends import select
+from ggnet_console.workers.backends import Selection, going_on, select
 
 AUTO, LIO, TGT = BackendChoice.AUTO, BackendChoice.LIO, BackendChoice.TGT
 PROBLEM = "LIO, the kernel's iSCSI target, needs an agent that runs as root."
@@ -43,6 +43,31 @@ def test_the_backend_is_selected_and_the_reason_is_told(
     selection = select(Config(Path("/x"), backend=pinned), chosen)
     assert selection.backend is serves
     assert selection.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("former", "serves", "reason"),
+    [
+        (None, LIO, "an admin chose it"),
+        (LIO, LIO, "an admin chose it"),
+        (TGT, TGT, "lio takes over when no target is in use"),
+    ],
+)
+def test_an_agent_that_starts_goes_on_with_what_served_before(
+    monkeypatch: pytest.MonkeyPatch,
+    former: BackendChoice | None,
+    serves: BackendChoice,
+    reason: str,
+) -> None:
+    monkeypatch.setattr(backends, "lio_available", lambda: "")
+    chosen = Selection(LIO, "an admin chose it")
+    assert going_on(chosen, former) == Selection(serves, reason)
+
+
+def test_what_can_run_no_more_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "lio_available", lambda: PROBLEM)
+    chosen = Selection(TGT, PROBLEM)
+    assert going_on(chosen, LIO) == chosen
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
