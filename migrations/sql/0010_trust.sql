@@ -226,12 +226,15 @@ AS $$
 DECLARE
     keep_days constant bigint := setting_value('audit_keep_days');
     last_link audit_links;
+    follows bytea;
     links bigint;
 BEGIN
+    PERFORM require_sign_in();
     IF before IS NULL OR before > clock_timestamp() - make_interval(days => keep_days::int) THEN
         PERFORM refuse(format('Entries of the last %s days cannot be removed (setting audit_keep_days).', keep_days));
     END IF;
     SELECT * INTO last_link FROM audit_links l WHERE l.at < before ORDER BY number DESC LIMIT 1;
+    SELECT l.hash INTO follows FROM audit_links l WHERE l.number = last_link.number - 1;
     DELETE FROM audit a USING audit_links l WHERE l.id = a.link AND l.number <= last_link.number;
     GET DIAGNOSTICS entries = ROW_COUNT;
     -- The last one stays: from it, as the entry below tells, the chain goes on.
@@ -241,11 +244,18 @@ BEGIN
     DELETE FROM sign_ins s WHERE coalesce(s.ended_at, s.expires_at) < before
         AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = s.role_name);
     GET DIAGNOSTICS sign_ins = ROW_COUNT;
-    IF entries + links + sign_ins > 0 THEN
-        PERFORM audit_event('prune', 'audit', coalesce(last_link.number::text, ''), '',
+    IF entries + links > 0 THEN
+        -- With the hash before it, that of the first link can be made again from what is left of it:
+        -- its time, above all.
+        PERFORM audit_event('prune', 'audit', last_link.number::text, '',
             jsonb_build_object('entries', jsonb_build_array(entries, 0),
                                'sign_ins', jsonb_build_array(sign_ins, 0),
                                'hash', jsonb_build_array(NULL, encode(last_link.hash, 'hex')),
+                               'follows', jsonb_build_array(NULL, coalesce(encode(follows, 'hex'), '')),
+                               'before', jsonb_build_array(NULL, before)));
+    ELSIF sign_ins > 0 THEN
+        PERFORM audit_event('prune', 'audit', '', '',
+            jsonb_build_object('sign_ins', jsonb_build_array(sign_ins, 0),
                                'before', jsonb_build_array(NULL, before)));
     END IF;
 END
@@ -261,14 +271,21 @@ SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- The link up to which entries were removed, and the hash it had then.
+    -- The first link that is left, when an entry of the trail rightly says so: its hash is the one
+    -- named, made of what is left of it, and it was as old as nobody can set audit_keep_days below.
     through bigint;
-    through_hash text;
 BEGIN
-    SELECT object_id::bigint, changes #>> '{hash,1}' INTO through, through_hash FROM audit
-    WHERE noun = 'audit' AND verb = 'prune' AND object_id ~ '^\d{1,18}$'
-    ORDER BY object_id::bigint DESC, id DESC LIMIT 1;
-    IF head_number < through AND NOT EXISTS (SELECT FROM audit_links l WHERE l.number = head_number) THEN
+    SELECT l.number INTO through
+    FROM audit_links l JOIN audit a ON a.object_id = l.number::text
+    WHERE l.number = (SELECT min(number) FROM audit_links)
+        AND a.noun = 'audit' AND a.verb = 'prune'
+        AND encode(l.hash, 'hex') = a.changes #>> '{hash,1}'
+        AND l.at < least(a.at, clock_timestamp()) - interval '30 days'
+        AND l.hash = audit_link_hash(
+            CASE WHEN a.changes #>> '{follows,1}' ~ '^([0-9a-f]{64})?$'
+                 THEN decode(a.changes #>> '{follows,1}', 'hex') END, l.number, l.entries, l.digest, l.at)
+    LIMIT 1;
+    IF head_number < through THEN
         PERFORM refuse(format('The head of link %s is older than what was removed from the trail, up to link %s; '
                               'only a newer one can be compared.', head_number, through));
     END IF;
@@ -279,20 +296,19 @@ BEGIN
         SELECT l.*, lag(l.hash, 1, ''::bytea) OVER w AS before, lag(l.number, 1, 0::bigint) OVER w AS previous
         FROM audit_links l WINDOW w AS (ORDER BY l.number)
     ), chain AS MATERIALIZED (
-        SELECT l.*, l.previous = 0 AND l.number = through AND encode(l.hash, 'hex') = through_hash AS is_first
-        FROM links l
+        SELECT l.*, coalesce(l.number = through, false) AS is_first FROM links l
     )
     SELECT c.number, NULL::bigint, 'Links before this one are missing.'
-    FROM chain c WHERE c.number IS DISTINCT FROM c.previous + 1 AND c.is_first IS NOT TRUE
+    FROM chain c WHERE c.number IS DISTINCT FROM c.previous + 1 AND NOT c.is_first
     UNION ALL
     SELECT c.number, NULL, 'This link does not follow from the one before.'
     FROM chain c
     WHERE c.hash IS DISTINCT FROM audit_link_hash(c.before, c.number, c.entries, c.digest, c.at)
-        AND c.is_first IS NOT TRUE
+        AND NOT c.is_first
     UNION ALL
     SELECT c.number, f.first, 'Entries of this link were changed, removed or added.'
     FROM chain c LEFT JOIN found f ON f.link = c.id
-    WHERE (f.link IS NOT NULL OR c.number > coalesce(through, 0))
+    WHERE (f.link IS NOT NULL OR NOT c.is_first)
         AND (f.digest IS DISTINCT FROM c.digest OR f.entries IS DISTINCT FROM c.entries)
     UNION ALL
     SELECT NULL, f.first, 'Entries were added outside of the chain.'
