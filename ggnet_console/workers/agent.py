@@ -28,6 +28,7 @@ from ..tools import storage
 from ..tools.portals import portal_name
 from ..tools.targets import BackendDownError
 from .backends import Selection, make, select
+from .guard import guarding
 from .keeper import TargetKeeper
 from .leftovers import remove_leftovers
 from .reconciler import Reconciler
@@ -90,7 +91,7 @@ class AgentThread(QThread):
         """Serve; begin again after whatever passes by itself, such as a taken portal."""
         while not self._stopping.is_set():
             try:
-                with contextlib.closing(self._database()) as database:
+                with contextlib.closing(self._database()) as database, guarding(database):
                     self._serve(database)
             except ConsoleError as error:
                 _log.warning("the agent cannot serve: %s (%s)", error, error.details)

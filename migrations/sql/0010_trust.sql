@@ -59,35 +59,37 @@ $$;
 COMMENT ON FUNCTION stand_in_hash IS
     'What the password of an unknown name is checked against: no password fits, the cost is an account''s.';
 
-CREATE OR REPLACE FUNCTION check_password(account users, user_name text, password text) RETURNS text
+CREATE OR REPLACE FUNCTION check_password(account users, user_name text, password text,
+                               OUT reason text, OUT unseen boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     -- Made for known names as well, so that both take as long.
     stand_in constant text := stand_in_hash(user_name);
     address constant text := coalesce(host(inet_client_addr()), 'local');
-    by_address constant text := 'address_' || (hashtext(address) & 15);
     -- Name and address: nobody can lock others out of their accounts from another computer.
-    by_name constant text := 'name_' || (hashtext(lower(user_name) || '@' || address) & 63);
+    by_name constant text := lower(user_name) || '@' || address;
     hash constant text := coalesce(account.password_hash, stand_in);
     refused_until timestamptz;
 BEGIN
-    refused_until := attempt(by_address, setting_value('sign_ins_per_minute'), 60, NULL);
+    unseen := true;
+    refused_until := attempt('address', address, setting_value('sign_ins_per_minute'), 60, NULL);
     IF refused_until IS NOT NULL THEN
-        RETURN format('Too many sign-ins from this computer have failed; %s.', wait_for(refused_until));
+        reason := format('Too many sign-ins from this computer have failed; %s.', wait_for(refused_until));
+        RETURN;
     END IF;
-    refused_until := attempt(by_name, setting_value('failed_sign_ins_max'),
+    refused_until := attempt('name', by_name, setting_value('failed_sign_ins_max'),
                              setting_value('lock_out_s'), account.unlocked_at);
     IF refused_until IS NOT NULL THEN
-        RETURN format('Too many sign-ins with this name have failed; %s an admin to unlock the account.',
+        reason := format('Too many sign-ins with this name have failed; %s an admin to unlock the account.',
             CASE WHEN refused_until = 'infinity' THEN 'ask' ELSE wait_for(refused_until) || ', or ask' END);
+        RETURN;
     END IF;
+    unseen := false;
     -- bcrypt looks at the first 72 bytes alone.
-    IF crypt(password, hash) = hash AND octet_length(password) <= 72 AND account.id IS NOT NULL THEN
-        PERFORM attempt_was_right(by_address, false), attempt_was_right(by_name, true);
-        RETURN NULL;
+    IF crypt(password, hash) <> hash OR octet_length(password) > 72 OR account.id IS NULL THEN
+        reason := 'The name or the password is wrong.';
     END IF;
-    RETURN 'The name or the password is wrong.';
 END
 $$;
 
@@ -104,37 +106,40 @@ COMMENT ON FUNCTION renew_hash IS 'Gives the account''s hash the cost that the s
 CREATE OR REPLACE FUNCTION login(user_name text, password text, program text, workstation text)
 RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+-- Any role may set these for itself, the console's too, and then no sign-in's role could connect.
+SET password_encryption = 'scram-sha-256' SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 DECLARE
     account users;
     given_name constant text := coalesce(user_name, '');
     said_name constant text := left(given_name, 64);
     reason text;
-    wait_from timestamptz;
+    unseen boolean;
+    again_at timestamptz;
 BEGIN
     SELECT * INTO account FROM users WHERE lower(name) = lower(given_name);
-    reason := check_password(account, given_name, coalesce(password, ''));
+    SELECT * INTO reason, unseen FROM check_password(account, given_name, coalesce(password, ''));
+    IF reason IS NULL AND account.disabled THEN
+        reason := 'This account is disabled; an admin can enable it.';
+    ELSIF reason IS NULL AND account.locked THEN
+        reason := 'This account is locked; an admin can unlock it.';
+    END IF;
+    IF reason IS NULL THEN
+        again_at := spend(account.id, 'user_sign_ins_per_minute', 1);
+        IF again_at IS NOT NULL THEN
+            reason := format('This account has signed in too often within a minute; %s.', wait_for(again_at));
+            unseen := true;
+            PERFORM forgive_attempts(given_name);
+        END IF;
+    END IF;
     IF reason IS NOT NULL THEN
-        PERFORM note_failure(said_name, program, workstation, reason);
+        PERFORM note_failure(said_name, program, workstation, reason, unseen);
         RETURN jsonb_build_object('ok', false, 'reason', reason);
     END IF;
-    IF account.disabled THEN
-        RETURN jsonb_build_object('ok', false,
-            'reason', 'This account is disabled; an admin can enable it.');
-    END IF;
-    IF account.locked THEN
-        RETURN jsonb_build_object('ok', false,
-            'reason', 'This account is locked; an admin can unlock it.');
-    END IF;
-    SELECT created_at INTO wait_from FROM sign_ins
-    WHERE user_id = account.id AND created_at > clock_timestamp() - interval '1 minute'
-    ORDER BY created_at DESC OFFSET setting_value('user_sign_ins_per_minute') - 1 LIMIT 1;
-    IF FOUND THEN
-        RETURN jsonb_build_object('ok', false, 'reason',
-            format('This account has signed in too often within a minute; %s.',
-                   wait_for(wait_from + interval '1 minute')));
-    END IF;
-    PERFORM clear_sign_ins(), account_for_failures(), renew_hash(account, password);
+    PERFORM forgive_attempts(given_name);
+    RAISE LOG 'ggnet: sign-in as % from %',
+        quote_literal(said_name), coalesce(host(inet_client_addr()), 'local');
+    PERFORM tend_sign_ins(), account_for_failures(), renew_hash(account, password);
     RETURN open_sign_in(account, program, workstation);
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG 'ggnet: sign-in as % ended in % %', quote_literal(said_name), SQLSTATE, SQLERRM;
@@ -181,6 +186,7 @@ DECLARE
     name_at integer;
     job bigint;
 BEGIN
+    PERFORM require_sign_in();
     -- Only an agent works for a job; anybody could set the variable.
     IF session_user LIKE 'ggnet\_agent\_%' THEN
         job := nullif(current_setting('ggnet.job_id', true), '')::bigint;
