@@ -113,7 +113,8 @@ class Template:
         name = f"{self.name}_{next(_numbers)}"
         with psycopg.connect(self.server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                # Of many small files it copies faster than through the log.
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
                     *map(
                         sql.Identifier,
                         (name, self.name, bootstrap.group_role("owner", self.installation)),

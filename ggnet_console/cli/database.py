@@ -199,7 +199,11 @@ def _hand_over(prepared: Prepared, file: TextIO | None) -> None:
         say("New passwords, shown this once (each line is one of a libpq password file):")
         for line in lines:
             say(f"  {line}")
-    say("pg_hba.conf of the server needs this line, before more general ones; then reload it:")
+    say("pg_hba.conf of the server needs this line, before more general ones:")
     say(f"  {prepared.hba_line}")
+    say(
+        "and this one after all such lines, so that they get into no other database; then reload it:"
+    )
+    say(f"  {prepared.hba_reject}")
     for remark in prepared.remarks:
         say(remark)

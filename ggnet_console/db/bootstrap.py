@@ -44,7 +44,10 @@ def create_database(connection: psycopg.Connection, name: str, *hosts: str) -> s
         ("owner", "signaller"),
     ):
         connection.execute(sql.SQL("GRANT {} TO {}").format(role[group], role[member]))
-    connection.execute(sql.SQL("GRANT pg_signal_backend TO {}").format(role["signaller"]))
+    # To end connections, and to see since when their transactions are open.
+    connection.execute(
+        sql.SQL("GRANT pg_signal_backend, pg_read_all_stats TO {}").format(role["signaller"])
+    )
     # PostgreSQL 16 and later let CREATEROLE grant only what it holds with ADMIN OPTION.
     for group in ("newcomer", "viewer", "operator", "admin"):
         connection.execute(
@@ -76,11 +79,28 @@ def _ensure_login(connection: psycopg.Connection, role: str) -> None:
     """A role that connects by itself; installations on one server share it."""
     if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).rowcount:
         connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+    secure_login(connection, role)
+
+
+def secure_login(connection: psycopg.Connection, role: str) -> None:
+    """Undo what a role that connects by itself has set for itself, as every role may."""
+    name = sql.Identifier(role)
+    connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+    databases = connection.execute(
+        "SELECT datname FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase "
+        "WHERE setrole = %s::regrole",
+        [role],
+    )
+    for (database,) in databases.fetchall():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL").format(name, sql.Identifier(database))
+        )
     # What people type into the sign-in page is a parameter of the console's one statement, the
     # CHAP secret of a target that is adopted one of an agent's.
-    connection.execute(
-        sql.SQL("ALTER ROLE {} SET log_parameter_max_length = 0").format(sql.Identifier(role))
-    )
+    connection.execute(sql.SQL("ALTER ROLE {} SET log_parameter_max_length = 0").format(name))
+    if role == CONSOLE_ROLE:
+        # Who has its password alone shall not take all connections; a sign-in needs one for moments.
+        connection.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 20").format(name))
 
 
 def connecting_groups(installation: str) -> list[str]:
@@ -89,7 +109,10 @@ def connecting_groups(installation: str) -> list[str]:
 
 
 def open_database(connection: psycopg.Connection, name: str, installation: str) -> None:
-    """Let this installation's roles, and nobody else, connect to the database ``name``."""
+    """Let this installation's roles, and nobody else, connect to the database ``name``.
+
+    Its statements' parameters are never logged.
+    """
     database = sql.Identifier(name)
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
     members = [CONSOLE_ROLE, *connecting_groups(installation)]
@@ -98,6 +121,11 @@ def open_database(connection: psycopg.Connection, name: str, installation: str) 
             database, sql.SQL(", ").join(map(sql.Identifier, members))
         )
     )
+    # A new password is a parameter, too, and so is its hash.
+    for setting in ("log_parameter_max_length", "log_parameter_max_length_on_error"):
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = 0").format(database, sql.Identifier(setting))
+        )
 
 
 def prepare_database(connection: psycopg.Connection, installation: str) -> None:
@@ -125,9 +153,10 @@ def prepare_database(connection: psycopg.Connection, installation: str) -> None:
         )
     )
     connection.execute(
-        sql.SQL("GRANT EXECUTE ON FUNCTION crypt(text, text), gen_random_bytes(int) TO {}").format(
-            sql.Identifier(group_role("broker", installation))
-        )
+        sql.SQL(
+            "GRANT EXECUTE ON FUNCTION crypt(text, text), gen_random_bytes(int), "
+            "hmac(bytea, bytea, text) TO {}"
+        ).format(sql.Identifier(group_role("broker", installation)))
     )
     connection.execute(
         sql.SQL(

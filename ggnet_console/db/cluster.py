@@ -301,7 +301,8 @@ class Cluster:
             self._home.sockets,
             PORT,
             users=list(dict.fromkeys((self._owner, self.server_user))),
-            roles=[SUPERUSER, CONSOLE_ROLE, self._agent],
+            superuser=SUPERUSER,
+            roles=[CONSOLE_ROLE, self._agent],
         )
         for name, text in {**files, "start.log": ""}.items():
             # By the server's user, whose folder it is: a link put there leads root nowhere.

@@ -32,6 +32,30 @@ _SHARED = {
 }
 
 
+_PINNED = {
+    # Every role may ALTER itself, so whoever knows the console's password could make it read-only,
+    # too short of time to sign in, or have others' passwords written into the server's log. What a
+    # connection asks for at its start counts more (PostgreSQL manual, 20.1.3).
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_read_only": "off",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "local_preload_libraries": "",
+    "lock_timeout": "0",
+    "log_parameter_max_length_on_error": "0",
+    "search_path": "public",
+    "statement_timeout": "0",
+}
+
+
+def pinned(dsn: str) -> str:
+    """The connection string with settings that the role's own cannot change."""
+    options = " ".join(f"-c {name}={value}" for name, value in _PINNED.items())
+    given = parse_dsn(dsn).get("options", "")
+    return make_conninfo(dsn, options=f"{given} {options}".strip())
+
+
 def shared_dsn(dsn: str, *, default_user: str | None = None, **values: str | None) -> str:
     """The connection string of a shared server with what ``dsn`` leaves out; ``values`` replace.
 

@@ -29,15 +29,24 @@ _DUPLICATES = {
 }
 _CHECKS = {
     "ck_machines_name": ("name", "A machine's name has 1 to 64 characters."),
+    "ck_machines_location": ("location", "A machine's location has 200 characters at most."),
+    "ck_machines_room": ("room", "A machine's room has 200 characters at most."),
+    "ck_machines_asset_tag": ("asset_tag", "An asset tag has 200 characters at most."),
+    "ck_machines_notes": ("notes", "Notes have 4,000 characters at most."),
+    "ck_images_notes": ("notes", "Notes have 4,000 characters at most."),
     "ck_images_name": ("name", "An image's name has 1 to 64 characters."),
     "ck_users_name": ("name", "An account's name has 1 to 64 printable characters."),
     "ck_settings_value": ("value", "This value is outside the range allowed for the setting."),
 }
 _IN_USE = {
     "fk_targets_machine_id": "This machine has a target; stop its session and remove the target first.",
+    "ck_jobs_params": "This asks for too much at once; choose fewer machines or targets.",
     "fk_luns_image_version_id": "This image is served by a target; remove the target first.",
 }
 _OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}
+_TOO_MANY = (
+    "All connections that the database allows to this role are in use; try again in a moment."
+)
 _SIGN_IN_ENDED = "The sign-in has ended or was never valid; sign in again."
 
 # How libpq 18, psycopg and the server say why there is no connection (there is no SQLSTATE then),
@@ -92,6 +101,11 @@ _NO_CONNECTION: tuple[tuple[str, type[ConsoleError], str], ...] = (
         UnreachableError,
         "There is no database “{name}” on {server}; check its name, or make it with "
         "“ggnet db setup-server”.",
+    ),
+    (
+        "too many connections for role|remaining connection slots are reserved",
+        UnreachableError,
+        _TOO_MANY,
     ),
     (
         'permission denied for database "(?P<name>.*)"',
@@ -169,6 +183,12 @@ def translate(error: psycopg.Error) -> ConsoleError | None:
         return SignInError(_SIGN_IN_ENDED, message)
     if state.startswith("08") or state in {"57P01", "57P02", "57P03"}:
         return UnreachableError("The connection to the database was lost.", message)
+    if isinstance(error, pg.LockNotAvailable):
+        return ConsoleError(
+            "Somebody else has been changing the same for too long; try again in a moment.", message
+        )
+    if state == "53300":
+        return UnreachableError(_TOO_MANY, message)
     if state == "53100":
         return ConsoleError("The database server's disk is full; free some space there.", message)
     if isinstance(error, psycopg.OperationalError) and not state:

@@ -20,7 +20,7 @@ from ..errors import ConsoleError, UnreachableError
 from ..models import Host
 from . import bootstrap, schema
 from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
-from .engine import Database, parse_dsn, shared_dsn
+from .engine import Database, parse_dsn, pinned, shared_dsn
 from .errors import translated
 
 DATABASE = "ggnet"
@@ -107,7 +107,7 @@ class Installation:
 
     def console(self, program: str) -> Database:
         """As the console role, which may only sign in and ask for the schema's revision."""
-        return Database(self._dsn(CONSOLE_ROLE), program=program, pool_size=1)
+        return Database(pinned(self._dsn(CONSOLE_ROLE)), program=program, pool_size=1)
 
     def signed_in(self, role_name: str, secret: str, program: str) -> Database:
         """As the role of a sign-in."""
@@ -135,7 +135,8 @@ class Installation:
     def revision(self, dsn: str | None = None) -> str | None:
         """The revision of the database's schema, as the console or an agent (``dsn``) may ask."""
         try:
-            with translated(), psycopg.connect(dsn or self._dsn(CONSOLE_ROLE)) as connection:
+            at = dsn or pinned(self._dsn(CONSOLE_ROLE))
+            with translated(), psycopg.connect(at) as connection:
                 row = connection.execute("SELECT public.schema_revision()").fetchone()
                 return str(row[0]) if row else None
         except psycopg.errors.UndefinedFunction:

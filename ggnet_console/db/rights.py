@@ -99,7 +99,7 @@ MATRIX = (
     # Work.
     Right("INSERT", ("machines",), (OPERATOR,), _MACHINE),
     Right("UPDATE", ("machines",), (OPERATOR,), _MACHINE),
-    Right("DELETE", ("machines",), (OPERATOR,)),
+    Right("EXECUTE", ("machines_delete",), (OPERATOR,)),
     Right("UPDATE", ("images",), (OPERATOR,), ("name", "type", "notes")),
     Right(
         "EXECUTE",
@@ -154,7 +154,7 @@ MATRIX = (
         (ADMIN,),
         since="0006",
     ),
-    Right("EXECUTE", ("end_stale_connections",), (ADMIN, AGENT), since="0006"),
+    Right("EXECUTE", ("end_stale_connections",), (ADMIN,), since="0006"),
     Right("EXECUTE", ("audit_verify", "audit_head", "audit_prune"), (ADMIN,), since="0007"),
     Right("EXECUTE", ("failed_sign_ins",), (ADMIN,), since="0011"),
     Right(
@@ -174,6 +174,7 @@ MATRIX = (
         since="0012",
     ),
     Right("EXECUTE", ("host_report",), (AGENT,)),
+    Right("EXECUTE", ("tend_sign_ins",), (AGENT,), since="0010"),
     Right("UPDATE", ("machines",), (AGENT,), ("online", "last_seen_at")),
     Right(
         "UPDATE",

@@ -34,6 +34,8 @@ class Prepared:
     """Of the roles that had none; nobody can be told them again."""
     hba_line: str
     """The line of pg_hba.conf that lets this installation's roles in, with TLS only."""
+    hba_reject: str
+    """The line that keeps them out of the server's other databases."""
     remarks: tuple[str, ...]
     """Settings of the server that are to be changed."""
 
@@ -86,17 +88,22 @@ def _let_in(
             "INSERT INTO public.hosts (name, agent_role) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [host, agent_role(host)],
         )
-    [settings] = database.execute(
+    [(tls, language)] = database.execute(
         "SELECT current_setting('ssl'), current_setting('lc_messages')"
     ).fetchall()
     name = database.info.dbname
+    bootstrap.open_database(database, name, installation)
+    for role in roles:
+        bootstrap.secure_login(database, role)
     groups = [f"+{group}" for group in bootstrap.connecting_groups(installation)]
+    members = ",".join([CONSOLE_ROLE, *groups])
     return Prepared(
         database=name,
         made=made,
         passwords=_give_passwords(database, roles),
-        hba_line=f"hostssl {name} {','.join([CONSOLE_ROLE, *groups])} all scram-sha-256",
-        remarks=remarks(*settings),
+        hba_line=f"hostssl {name} {members} all scram-sha-256",
+        hba_reject=f"host all {members} all reject",
+        remarks=remarks(tls, language, _open_databases(database)),
     )
 
 
@@ -127,8 +134,21 @@ def _superuser(dsn: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-def remarks(tls: str, language: str) -> tuple[str, ...]:
-    """What to change on a server with these values of ``ssl`` and ``lc_messages``."""
+def _open_databases(server: psycopg.Connection) -> list[str]:
+    """Databases to which every role may connect."""
+    rows = server.execute(
+        "SELECT DISTINCT datname FROM pg_database, "
+        "aclexplode(coalesce(datacl, acldefault('d', datdba))) AS acl "
+        "WHERE datallowconn AND acl.grantee = 0 AND acl.privilege_type = 'CONNECT' ORDER BY 1"
+    )
+    return [str(name) for (name,) in rows]
+
+
+def remarks(tls: str, language: str, open_databases: Sequence[str] = ()) -> tuple[str, ...]:
+    """What to change on a server with these values of ``ssl`` and ``lc_messages``.
+
+    ``open_databases`` are those to which every role may connect.
+    """
     found = []
     if tls != "on":
         found.append("TLS is off: set ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf.")
@@ -136,6 +156,12 @@ def remarks(tls: str, language: str) -> tuple[str, ...]:
         found.append(
             f"The server words its refusals in {language}: set lc_messages = 'C' in "
             "postgresql.conf, or consoles cannot tell an ended sign-in from a lost connection."
+        )
+    if open_databases:
+        names = ", ".join(open_databases)
+        found.append(
+            f"Every role of the server may connect to {names}: without the line that rejects, "
+            "REVOKE CONNECT ON DATABASE … FROM PUBLIC keeps people of GGnet Console out of them."
         )
     return tuple(found)
 

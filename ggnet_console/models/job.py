@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -50,8 +50,8 @@ class Job(Base):
     finished_at: Mapped[Moment | None]
 
     __table_args__ = (
+        CheckConstraint("octet_length(params::text) <= 1000000", "params"),
         Index("ix_jobs_open", "host_id", postgresql_where=text("status IN ('QUEUED', 'RUNNING')")),
         Index("ix_jobs_image_id", "image_id"),
         Index("ix_jobs_machine_id", "machine_id"),
-        Index("ix_jobs_created_by_created_at", "created_by", "created_at"),
     )

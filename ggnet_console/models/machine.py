@@ -40,4 +40,9 @@ class Machine(Base):
         UniqueConstraint("mac"),
         UniqueConstraint("ip"),
         CheckConstraint("char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'", "name"),
+        # What is written here stays in the audit trail, where nobody can remove it.
+        CheckConstraint("char_length(location) <= 200", "location"),
+        CheckConstraint("char_length(room) <= 200", "room"),
+        CheckConstraint("char_length(asset_tag) <= 200", "asset_tag"),
+        CheckConstraint("char_length(notes) <= 4000", "notes"),
     )

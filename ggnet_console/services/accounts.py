@@ -339,6 +339,11 @@ def end_stale_connections(session: Session) -> None:
     _call(session, func.end_stale_connections)
 
 
+def tend_sign_ins(session: Session) -> None:
+    """As an agent: end connections whose sign-in is over, and those that hold up others."""
+    _call(session, func.tend_sign_ins)
+
+
 def change_password(session: Session, present: str, new: str) -> None:
     """Change the caller's own password; the account's other sign-ins end.
 

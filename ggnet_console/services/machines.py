@@ -10,7 +10,7 @@ from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, cast, delete, func, insert, select, update
+from sqlalchemy import ARRAY, BigInteger, Select, cast, func, insert, select, update
 from sqlalchemy.dialects.postgresql import INET, MACADDR
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import Label
@@ -271,5 +271,6 @@ def delete_machines(session: Session, ids: Iterable[int]) -> int:
 
     ConsoleError when one still has a target, and then none is removed.
     """
-    gone = session.execute(delete(Machine).where(Machine.id.in_(list(ids))).returning(Machine.id))
-    return len(gone.all())
+    wanted = cast(list(ids), ARRAY(BigInteger))
+    removed: int = session.execute(select(func.machines_delete(wanted))).scalar_one()
+    return removed

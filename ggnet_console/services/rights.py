@@ -28,6 +28,7 @@ _NOUNS = {
 }
 _VERBS = {"SELECT": "See", "INSERT": "Add", "UPDATE": "Change", "DELETE": "Delete"}
 _DEEDS = {
+    "machines_delete": ("Machines", "Delete"),
     "image_start": ("Images", "Import"),
     "image_import_entry": ("Images", "Import"),
     "upload_progress": ("Images", "Import"),

@@ -56,6 +56,7 @@ _VERBS = {
     "delete": "removed",
     "fail": "failed",
     "revoke": "revoked",
+    "cut": "cut off",
     "prune": "shortened",
 }
 _SIGNS = {
@@ -93,6 +94,7 @@ SETTINGS = {
     "sign_in_hours": "Sign-in lasts",
     "sign_ins_per_minute": "Failed sign-ins a minute",
     "user_jobs_per_minute": "Jobs a minute and account",
+    "user_power_actions_per_minute": "Starts and stops a minute and account",
     "user_sign_ins_per_minute": "Sign-ins a minute and account",
 }
 """What people call the settings."""

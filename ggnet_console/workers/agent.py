@@ -29,6 +29,7 @@ from ..tools import storage
 from ..tools.portals import portal_name
 from ..tools.targets import BackendDownError, TryLaterError
 from .backends import Selection, going_on, make, select, waiting_for
+from .guard import guarding
 from .keeper import TargetKeeper
 from .leftovers import remove_leftovers
 from .reconciler import Reconciler
@@ -130,7 +131,7 @@ class AgentThread(QThread):
         """Serve; begin again after whatever passes by itself, such as a taken portal."""
         while not self._stopping.is_set():
             try:
-                with contextlib.closing(self._database()) as database:
+                with contextlib.closing(self._database()) as database, guarding(database):
                     self._serve(database)
             except ConsoleError as error:
                 _log.warning("the agent cannot serve: %s (%s)", error, error.details)

@@ -213,8 +213,9 @@ class Runner(QThread):
                 queues=[self._config.host],
                 concurrency=CONCURRENCY,
                 install_signal_handlers=False,
-                # The engine clears its wake-up after the fetch, so one may be lost.
-                fetch_job_polling_interval=0.3,
+                # Anybody can NOTIFY, and the engine takes what it hears for facts: it would abort jobs.
+                listen_notify=False,
+                fetch_job_polling_interval=0.1,
                 abort_job_polling_interval=1.0,
                 update_heartbeat_interval=2.0,
                 stalled_worker_timeout=10.0,

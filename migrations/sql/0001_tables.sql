@@ -63,7 +63,11 @@ CREATE TABLE machines (
     CONSTRAINT pk_machines PRIMARY KEY (id),
     CONSTRAINT uq_machines_mac UNIQUE (mac),
     CONSTRAINT uq_machines_ip UNIQUE (ip),
-    CONSTRAINT ck_machines_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]')
+    CONSTRAINT ck_machines_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
+    CONSTRAINT ck_machines_location CHECK (char_length(location) <= 200),
+    CONSTRAINT ck_machines_room CHECK (char_length(room) <= 200),
+    CONSTRAINT ck_machines_asset_tag CHECK (char_length(asset_tag) <= 200),
+    CONSTRAINT ck_machines_notes CHECK (char_length(notes) <= 4000)
 );
 CREATE UNIQUE INDEX uq_machines_name ON machines (lower(name));
 
@@ -111,6 +115,8 @@ CREATE TABLE images (
     version INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_images PRIMARY KEY (id),
     CONSTRAINT ck_images_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
+    CONSTRAINT ck_images_notes CHECK (char_length(notes) <= 4000),
+    CONSTRAINT ck_images_source_sha256 CHECK (char_length(source_sha256) <= 64),
     CONSTRAINT fk_images_host_id FOREIGN KEY(host_id) REFERENCES hosts (id),
     CONSTRAINT fk_images_created_by FOREIGN KEY(created_by) REFERENCES users (id) ON DELETE SET NULL
 );
@@ -194,6 +200,7 @@ CREATE TABLE jobs (
     heartbeat_at timestamptz,
     finished_at timestamptz,
     CONSTRAINT pk_jobs PRIMARY KEY (id),
+    CONSTRAINT ck_jobs_params CHECK (octet_length(params::text) <= 1000000),
     CONSTRAINT fk_jobs_host_id FOREIGN KEY(host_id) REFERENCES hosts (id),
     CONSTRAINT fk_jobs_image_id FOREIGN KEY(image_id) REFERENCES images (id) ON DELETE SET NULL,
     CONSTRAINT fk_jobs_machine_id FOREIGN KEY(machine_id) REFERENCES machines (id) ON DELETE SET NULL,

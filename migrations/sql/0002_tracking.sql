@@ -3,10 +3,26 @@
 CREATE FUNCTION signed_in_user() RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
-    SELECT user_id FROM sign_ins WHERE role_name = session_user AND ended_at IS NULL
+    SELECT user_id FROM sign_ins WHERE role_name = session_user
 $$;
 COMMENT ON FUNCTION signed_in_user IS
-    'The account behind this connection; NULL for the agent and the installation''s owner.';
+    'The account behind this connection, also when its sign-in is over; NULL for the agent and the installation''s owner.';
+
+-- A connection that has said SET ROLE keeps the group's rights when its sign-in ends or expires.
+CREATE FUNCTION require_sign_in() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+BEGIN
+    IF session_user LIKE 'ggnet\_s\_%' AND NOT EXISTS (
+        SELECT FROM sign_ins
+        WHERE role_name = session_user AND ended_at IS NULL AND expires_at > clock_timestamp())
+    THEN
+        RAISE EXCEPTION USING ERRCODE = 'GG005', MESSAGE = 'The sign-in has ended; sign in again.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION require_sign_in IS
+    'Raises for a person whose sign-in has ended or expired; everything that is audited or enqueued calls it.';
 
 CREATE FUNCTION actor_name() RETURNS text
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp

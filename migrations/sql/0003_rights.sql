@@ -2,8 +2,8 @@
 
 -- USAGE of the schema stays everybody's: without it a sign-in that has ended would hear of missing
 -- tables instead of missing rights.
-REVOKE EXECUTE ON FUNCTION installation_id(), signed_in_user(), actor_name(), bump_version(),
-    notify_rows(), audit_rows() FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION installation_id(), signed_in_user(), require_sign_in(), actor_name(),
+    bump_version(), notify_rows(), audit_rows() FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE <<owner>> REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- VIEWER sees everything but secrets and the audit trail.
@@ -14,8 +14,8 @@ GRANT EXECUTE ON FUNCTION installation_id() TO <<viewer>>, <<agents>>;
 
 -- OPERATOR works.
 GRANT INSERT (name, mac, ip, boot_mode, status, location, room, asset_tag, notes),
-    UPDATE (name, mac, ip, boot_mode, status, location, room, asset_tag, notes),
-    DELETE ON machines TO <<operator>>;
+    UPDATE (name, mac, ip, boot_mode, status, location, room, asset_tag, notes)
+    ON machines TO <<operator>>;
 GRANT UPDATE (name, type, notes) ON images TO <<operator>>;
 
 -- ADMIN also manages people and settings, and reads the trail.
@@ -151,6 +151,14 @@ END
 $$;
 COMMENT ON FUNCTION renew_sign_in IS 'Extends the caller''s own sign-in; answers until when.';
 
+-- Ends what a sign-in has open, in whatever database; its owner may do it to sign-ins alone.
+CREATE FUNCTION end_connections(role_names text[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT pg_terminate_backend(pid, 0) FROM pg_stat_activity
+    WHERE usename = ANY (role_names) AND usename LIKE 'ggnet\_s\_%' AND pid <> pg_backend_pid()
+$$;
+
 CREATE FUNCTION sign_out() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -160,16 +168,19 @@ BEGIN
     IF FOUND THEN
         -- A role cannot drop itself; a later sign-in clears it away.
         PERFORM disarm(session_user);
+        PERFORM end_connections(ARRAY[session_user::text]);
     END IF;
 END
 $$;
 
-GRANT CREATE ON SCHEMA public TO <<broker>>;
+GRANT CREATE ON SCHEMA public TO <<broker>>, <<signaller>>;
+ALTER FUNCTION end_connections(text[]) OWNER TO <<signaller>>;
 ALTER FUNCTION disarm(text) OWNER TO <<broker>>;
 ALTER FUNCTION login(text, text, text, text) OWNER TO <<broker>>;
 ALTER FUNCTION renew_sign_in() OWNER TO <<broker>>;
 ALTER FUNCTION sign_out() OWNER TO <<broker>>;
-REVOKE CREATE ON SCHEMA public FROM <<broker>>;
+REVOKE CREATE ON SCHEMA public FROM <<broker>>, <<signaller>>;
+GRANT EXECUTE ON FUNCTION end_connections(text[]) TO <<broker>>;
 SET LOCAL ROLE <<broker>>;
 REVOKE EXECUTE ON FUNCTION disarm(text), login(text, text, text, text), renew_sign_in(), sign_out()
     FROM PUBLIC;

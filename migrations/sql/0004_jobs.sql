@@ -68,6 +68,21 @@ BEGIN
 END
 $$;
 
+-- Whoever may DELETE may also LOCK TABLE, and keep everybody from looking at machines.
+CREATE FUNCTION machines_delete(machine_ids bigint[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    removed bigint;
+BEGIN
+    DELETE FROM machines WHERE id = ANY (machine_ids);
+    GET DIAGNOSTICS removed = ROW_COUNT;
+    RETURN removed;
+END
+$$;
+COMMENT ON FUNCTION machines_delete IS
+    'Removes machines and their ended sessions, all or none; answers how many there were.';
+
 -- Images in ------------------------------------------------------------------------------------
 
 CREATE FUNCTION image_start(image_name text, image_type image_type, host_name text, upload uuid,
@@ -120,6 +135,7 @@ AS $$
 DECLARE
     job jobs;
 BEGIN
+    PERFORM require_sign_in();
     SELECT * INTO job FROM jobs
     WHERE id = job_id AND kind = 'image.import' AND queue_job_id IS NULL AND status = 'RUNNING'
         AND created_by = signed_in_user()
@@ -465,6 +481,7 @@ END
 $$;
 
 GRANT EXECUTE ON FUNCTION
+    machines_delete(bigint[]),
     image_start(text, image_type, text, uuid, text, bigint),
     image_import_entry(text, image_type, text, text, text, text),
     upload_progress(bigint, double precision, bigint, bigint, bigint, integer),

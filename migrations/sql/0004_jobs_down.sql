@@ -9,5 +9,5 @@ DROP FUNCTION keep_mac(), job_retry(bigint), job_cancel(bigint), target_remove(b
     image_import_entry(text, image_type, text, text, text, text),
     image_start(text, image_type, text, uuid, text, bigint), the_host(text),
     new_job(job_kind, bigint, text, bigint, bigint, jsonb, job_status), enqueue(bigint),
-    refuse(text, text);
+    refuse(text, text), machines_delete(bigint[]);
 DROP SCHEMA procrastinate CASCADE;

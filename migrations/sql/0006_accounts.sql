@@ -92,10 +92,11 @@ CREATE FUNCTION end_stale_connections() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     SELECT end_connections(array_agg(role_name)) FROM sign_ins
-    WHERE expires_at < clock_timestamp() AND role_name IN (SELECT usename FROM pg_stat_activity)
+    WHERE expires_at < clock_timestamp() AND role_name IN (SELECT usename FROM pg_stat_activity);
+    SELECT clear_sign_ins()
 $$;
 COMMENT ON FUNCTION end_stale_connections IS
-    'Ends connections whose sign-in has ended or expired; also one opened while it was being ended.';
+    'Ends connections whose sign-in has ended or expired, also one opened while it was being ended, and clears their roles away.';
 
 -- NULL, or the sentence why not. Does not raise then, so that the failure stays recorded.
 CREATE FUNCTION change_password(old_password text, new_hash text) RETURNS text
@@ -104,6 +105,7 @@ AS $$
 DECLARE
     account users;
     reason text;
+    unseen boolean;
 BEGIN
     SELECT u.* INTO account FROM sign_ins s JOIN users u ON u.id = s.user_id
     WHERE s.role_name = session_user AND s.ended_at IS NULL AND s.expires_at > clock_timestamp();
@@ -111,11 +113,12 @@ BEGIN
         PERFORM refuse('The sign-in has ended; sign in again.', 'GG005');
     END IF;
     PERFORM checked_hash(new_hash);
-    reason := check_password(account, account.name, coalesce(old_password, ''));
+    SELECT * INTO reason, unseen FROM check_password(account, account.name, coalesce(old_password, ''));
     IF reason IS NOT NULL THEN
-        PERFORM note_failure(account.name, current_setting('application_name'), '', reason);
+        PERFORM note_failure(account.name, current_setting('application_name'), '', reason, unseen);
         RETURN replace(reason, 'name or the password', 'present password');
     END IF;
+    PERFORM forgive_attempts(account.name);
     IF crypt(old_password, new_hash) = new_hash THEN
         RETURN 'The new password is the present one; choose another.';
     END IF;
@@ -136,6 +139,7 @@ AS $$
 DECLARE
     account users;
 BEGIN
+    PERFORM require_sign_in();
     IF leaves_admins THEN
         -- All of them, in order: two admins who remove each other come one after the other.
         PERFORM FROM users WHERE role = 'ADMIN' AND NOT disabled AND NOT locked ORDER BY id FOR UPDATE;
@@ -236,6 +240,7 @@ AS $$
 DECLARE
     row sign_ins;
 BEGIN
+    PERFORM require_sign_in();
     SELECT * INTO row FROM sign_ins WHERE id = sign_in;
     IF row.id IS NULL OR end_sign_ins(row.user_id, sign_in, NULL) = 0 THEN
         PERFORM refuse('This sign-in has already ended.', 'GG002');

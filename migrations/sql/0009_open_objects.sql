@@ -25,6 +25,7 @@ CREATE FUNCTION object_open(of_noun text, object bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
+    PERFORM require_sign_in();
     DELETE FROM open_objects o USING sign_ins s
     WHERE s.role_name = o.role_name AND (s.ended_at IS NOT NULL OR s.expires_at < clock_timestamp());
     IF (CASE of_noun
@@ -35,7 +36,7 @@ BEGIN
     THEN
         INSERT INTO open_objects AS o (role_name, noun, object_id)
         SELECT s.role_name, of_noun, object FROM sign_ins s
-        WHERE s.role_name = session_user AND s.ended_at IS NULL
+        WHERE s.role_name = session_user
         ON CONFLICT (role_name, noun, object_id) DO UPDATE SET since = excluded.since;
     END IF;
 END

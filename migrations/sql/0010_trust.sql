@@ -59,35 +59,37 @@ $$;
 COMMENT ON FUNCTION stand_in_hash IS
     'What the password of an unknown name is checked against: no password fits, the cost is an account''s.';
 
-CREATE OR REPLACE FUNCTION check_password(account users, user_name text, password text) RETURNS text
+CREATE OR REPLACE FUNCTION check_password(account users, user_name text, password text,
+                               OUT reason text, OUT unseen boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     -- Made for known names as well, so that both take as long.
     stand_in constant text := stand_in_hash(user_name);
     address constant text := coalesce(host(inet_client_addr()), 'local');
-    by_address constant text := 'address_' || (hashtext(address) & 15);
     -- Name and address: nobody can lock others out of their accounts from another computer.
-    by_name constant text := 'name_' || (hashtext(lower(user_name) || '@' || address) & 63);
+    by_name constant text := lower(user_name) || '@' || address;
     hash constant text := coalesce(account.password_hash, stand_in);
     refused_until timestamptz;
 BEGIN
-    refused_until := attempt(by_address, setting_value('sign_ins_per_minute'), 60, NULL);
+    unseen := true;
+    refused_until := attempt('address', address, setting_value('sign_ins_per_minute'), 60, NULL);
     IF refused_until IS NOT NULL THEN
-        RETURN format('Too many sign-ins from this computer have failed; %s.', wait_for(refused_until));
+        reason := format('Too many sign-ins from this computer have failed; %s.', wait_for(refused_until));
+        RETURN;
     END IF;
-    refused_until := attempt(by_name, setting_value('failed_sign_ins_max'),
+    refused_until := attempt('name', by_name, setting_value('failed_sign_ins_max'),
                              setting_value('lock_out_s'), account.unlocked_at);
     IF refused_until IS NOT NULL THEN
-        RETURN format('Too many sign-ins with this name have failed; %s an admin to unlock the account.',
+        reason := format('Too many sign-ins with this name have failed; %s an admin to unlock the account.',
             CASE WHEN refused_until = 'infinity' THEN 'ask' ELSE wait_for(refused_until) || ', or ask' END);
+        RETURN;
     END IF;
+    unseen := false;
     -- bcrypt looks at the first 72 bytes alone.
-    IF crypt(password, hash) = hash AND octet_length(password) <= 72 AND account.id IS NOT NULL THEN
-        PERFORM attempt_was_right(by_address, false), attempt_was_right(by_name, true);
-        RETURN NULL;
+    IF crypt(password, hash) <> hash OR octet_length(password) > 72 OR account.id IS NULL THEN
+        reason := 'The name or the password is wrong.';
     END IF;
-    RETURN 'The name or the password is wrong.';
 END
 $$;
 
@@ -104,37 +106,40 @@ COMMENT ON FUNCTION renew_hash IS 'Gives the account''s hash the cost that the s
 CREATE OR REPLACE FUNCTION login(user_name text, password text, program text, workstation text)
 RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+-- Any role may set these for itself, the console's too, and then no sign-in's role could connect.
+SET password_encryption = 'scram-sha-256' SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 DECLARE
     account users;
     given_name constant text := coalesce(user_name, '');
     said_name constant text := left(given_name, 64);
     reason text;
-    wait_from timestamptz;
+    unseen boolean;
+    again_at timestamptz;
 BEGIN
     SELECT * INTO account FROM users WHERE lower(name) = lower(given_name);
-    reason := check_password(account, given_name, coalesce(password, ''));
+    SELECT * INTO reason, unseen FROM check_password(account, given_name, coalesce(password, ''));
+    IF reason IS NULL AND account.disabled THEN
+        reason := 'This account is disabled; an admin can enable it.';
+    ELSIF reason IS NULL AND account.locked THEN
+        reason := 'This account is locked; an admin can unlock it.';
+    END IF;
+    IF reason IS NULL THEN
+        again_at := spend(account.id, 'user_sign_ins_per_minute', 1);
+        IF again_at IS NOT NULL THEN
+            reason := format('This account has signed in too often within a minute; %s.', wait_for(again_at));
+            unseen := true;
+            PERFORM forgive_attempts(given_name);
+        END IF;
+    END IF;
     IF reason IS NOT NULL THEN
-        PERFORM note_failure(said_name, program, workstation, reason);
+        PERFORM note_failure(said_name, program, workstation, reason, unseen);
         RETURN jsonb_build_object('ok', false, 'reason', reason);
     END IF;
-    IF account.disabled THEN
-        RETURN jsonb_build_object('ok', false,
-            'reason', 'This account is disabled; an admin can enable it.');
-    END IF;
-    IF account.locked THEN
-        RETURN jsonb_build_object('ok', false,
-            'reason', 'This account is locked; an admin can unlock it.');
-    END IF;
-    SELECT created_at INTO wait_from FROM sign_ins
-    WHERE user_id = account.id AND created_at > clock_timestamp() - interval '1 minute'
-    ORDER BY created_at DESC OFFSET setting_value('user_sign_ins_per_minute') - 1 LIMIT 1;
-    IF FOUND THEN
-        RETURN jsonb_build_object('ok', false, 'reason',
-            format('This account has signed in too often within a minute; %s.',
-                   wait_for(wait_from + interval '1 minute')));
-    END IF;
-    PERFORM clear_sign_ins(), account_for_failures(), renew_hash(account, password);
+    PERFORM forgive_attempts(given_name);
+    RAISE LOG 'ggnet: sign-in as % from %',
+        quote_literal(said_name), coalesce(host(inet_client_addr()), 'local');
+    PERFORM tend_sign_ins(), account_for_failures(), renew_hash(account, password);
     RETURN open_sign_in(account, program, workstation);
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG 'ggnet: sign-in as % ended in % %', quote_literal(said_name), SQLSTATE, SQLERRM;
@@ -181,6 +186,7 @@ DECLARE
     name_at integer;
     job bigint;
 BEGIN
+    PERFORM require_sign_in();
     -- Only an agent works for a job; anybody could set the variable.
     IF session_user LIKE 'ggnet\_agent\_%' THEN
         job := nullif(current_setting('ggnet.job_id', true), '')::bigint;
@@ -226,12 +232,15 @@ AS $$
 DECLARE
     keep_days constant bigint := setting_value('audit_keep_days');
     last_link audit_links;
+    follows bytea;
     links bigint;
 BEGIN
+    PERFORM require_sign_in();
     IF before IS NULL OR before > clock_timestamp() - make_interval(days => keep_days::int) THEN
         PERFORM refuse(format('Entries of the last %s days cannot be removed (setting audit_keep_days).', keep_days));
     END IF;
     SELECT * INTO last_link FROM audit_links l WHERE l.at < before ORDER BY number DESC LIMIT 1;
+    SELECT l.hash INTO follows FROM audit_links l WHERE l.number = last_link.number - 1;
     DELETE FROM audit a USING audit_links l WHERE l.id = a.link AND l.number <= last_link.number;
     GET DIAGNOSTICS entries = ROW_COUNT;
     -- The last one stays: from it, as the entry below tells, the chain goes on.
@@ -241,11 +250,18 @@ BEGIN
     DELETE FROM sign_ins s WHERE coalesce(s.ended_at, s.expires_at) < before
         AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = s.role_name);
     GET DIAGNOSTICS sign_ins = ROW_COUNT;
-    IF entries + links + sign_ins > 0 THEN
-        PERFORM audit_event('prune', 'audit', coalesce(last_link.number::text, ''), '',
+    IF entries + links > 0 THEN
+        -- With the hash before it, that of the first link can be made again from what is left of it:
+        -- its time, above all.
+        PERFORM audit_event('prune', 'audit', last_link.number::text, '',
             jsonb_build_object('entries', jsonb_build_array(entries, 0),
                                'sign_ins', jsonb_build_array(sign_ins, 0),
                                'hash', jsonb_build_array(NULL, encode(last_link.hash, 'hex')),
+                               'follows', jsonb_build_array(NULL, coalesce(encode(follows, 'hex'), '')),
+                               'before', jsonb_build_array(NULL, before)));
+    ELSIF sign_ins > 0 THEN
+        PERFORM audit_event('prune', 'audit', '', '',
+            jsonb_build_object('sign_ins', jsonb_build_array(sign_ins, 0),
                                'before', jsonb_build_array(NULL, before)));
     END IF;
 END
@@ -261,14 +277,21 @@ SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- The link up to which entries were removed, and the hash it had then.
+    -- The first link that is left, when an entry of the trail rightly says so: its hash is the one
+    -- named, made of what is left of it, and it was as old as nobody can set audit_keep_days below.
     through bigint;
-    through_hash text;
 BEGIN
-    SELECT object_id::bigint, changes #>> '{hash,1}' INTO through, through_hash FROM audit
-    WHERE noun = 'audit' AND verb = 'prune' AND object_id ~ '^\d{1,18}$'
-    ORDER BY object_id::bigint DESC, id DESC LIMIT 1;
-    IF head_number < through AND NOT EXISTS (SELECT FROM audit_links l WHERE l.number = head_number) THEN
+    SELECT l.number INTO through
+    FROM audit_links l JOIN audit a ON a.object_id = l.number::text
+    WHERE l.number = (SELECT min(number) FROM audit_links)
+        AND a.noun = 'audit' AND a.verb = 'prune'
+        AND encode(l.hash, 'hex') = a.changes #>> '{hash,1}'
+        AND l.at < least(a.at, clock_timestamp()) - interval '30 days'
+        AND l.hash = audit_link_hash(
+            CASE WHEN a.changes #>> '{follows,1}' ~ '^([0-9a-f]{64})?$'
+                 THEN decode(a.changes #>> '{follows,1}', 'hex') END, l.number, l.entries, l.digest, l.at)
+    LIMIT 1;
+    IF head_number < through THEN
         PERFORM refuse(format('The head of link %s is older than what was removed from the trail, up to link %s; '
                               'only a newer one can be compared.', head_number, through));
     END IF;
@@ -279,20 +302,19 @@ BEGIN
         SELECT l.*, lag(l.hash, 1, ''::bytea) OVER w AS before, lag(l.number, 1, 0::bigint) OVER w AS previous
         FROM audit_links l WINDOW w AS (ORDER BY l.number)
     ), chain AS MATERIALIZED (
-        SELECT l.*, l.previous = 0 AND l.number = through AND encode(l.hash, 'hex') = through_hash AS is_first
-        FROM links l
+        SELECT l.*, coalesce(l.number = through, false) AS is_first FROM links l
     )
     SELECT c.number, NULL::bigint, 'Links before this one are missing.'
-    FROM chain c WHERE c.number IS DISTINCT FROM c.previous + 1 AND c.is_first IS NOT TRUE
+    FROM chain c WHERE c.number IS DISTINCT FROM c.previous + 1 AND NOT c.is_first
     UNION ALL
     SELECT c.number, NULL, 'This link does not follow from the one before.'
     FROM chain c
     WHERE c.hash IS DISTINCT FROM audit_link_hash(c.before, c.number, c.entries, c.digest, c.at)
-        AND c.is_first IS NOT TRUE
+        AND NOT c.is_first
     UNION ALL
     SELECT c.number, f.first, 'Entries of this link were changed, removed or added.'
     FROM chain c LEFT JOIN found f ON f.link = c.id
-    WHERE (f.link IS NOT NULL OR c.number > coalesce(through, 0))
+    WHERE (f.link IS NOT NULL OR NOT c.is_first)
         AND (f.digest IS DISTINCT FROM c.digest OR f.entries IS DISTINCT FROM c.entries)
     UNION ALL
     SELECT NULL, f.first, 'Entries were added outside of the chain.'

@@ -24,28 +24,18 @@ COMMENT ON FUNCTION object_history IS
 
 CREATE FUNCTION refused_until(user_name text, client_address inet, forgiven_at timestamptz)
 RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, public, pg_temp
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, public, pg_temp
 AS $$
-DECLARE
-    unit constant bigint := 1 << 20;
-    -- The counter, and how its value is read, are those of check_password() and attempt().
-    counter constant text := 'name_'
-        || (hashtext(lower(user_name) || '@' || coalesce(host(client_address), 'local')) & 63);
-    lasts_s constant bigint := setting_value('lock_out_s');
-    value bigint;
-    began timestamptz;
-BEGIN
-    EXECUTE format('SELECT last_value FROM attempts.%I', counter) INTO value;
-    began := to_timestamp(value / unit / 1000.0);
-    IF value % unit < setting_value('failed_sign_ins_max') OR began <= forgiven_at THEN
-        RETURN NULL;
-    ELSIF lasts_s = 0 THEN
-        RETURN 'infinity';
-    ELSIF began + make_interval(secs => lasts_s) <= clock_timestamp() THEN
-        RETURN NULL;
-    END IF;
-    RETURN began + make_interval(secs => lasts_s);
-END
+    -- Where check_password() counts, and as attempt() reads it.
+    SELECT CASE WHEN lasts_s = 0 THEN 'infinity' ELSE began + make_interval(secs => lasts_s) END
+    FROM setting_value('lock_out_s') AS lasts_s
+    CROSS JOIN LATERAL attempt_place(
+        'name', lower(user_name) || '@' || coalesce(host(client_address), 'local'), lasts_s) AS place
+    CROSS JOIN LATERAL attempt_read(place.counter) AS seen
+    CROSS JOIN LATERAL to_timestamp(seen.began_ms / 1000.0) AS began
+    WHERE seen.failures >= setting_value('failed_sign_ins_max')
+        AND (began <= forgiven_at) IS NOT TRUE
+        AND (lasts_s = 0 OR began + make_interval(secs => lasts_s) > clock_timestamp())
 $$;
 COMMENT ON FUNCTION refused_until IS
     'Until when this name is locked out from this computer (infinity: until it is unlocked); NULL: it is not.';
@@ -55,7 +45,7 @@ COMMENT ON FUNCTION refused_until IS
 CREATE FUNCTION failed_sign_ins()
 RETURNS TABLE (account bigint, client_address text, workstation text, failures bigint,
                last_at timestamptz, refused boolean, until timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
     WITH failed AS MATERIALIZED (
         SELECT lower(f.name) AS name, f.client_address, f.workstation, f.at FROM attempts.failed f

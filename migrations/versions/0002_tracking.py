@@ -58,4 +58,7 @@ def downgrade() -> None:
     untrack("image_versions", noun=False, seen_as=["images"], versioned=False)
     for table in ("hosts", "sign_ins"):
         untrack(table, noun=False, versioned=False)
-    run("DROP FUNCTION audit_rows(), notify_rows(), bump_version(), actor_name(), signed_in_user()")
+    run(
+        "DROP FUNCTION audit_rows(), notify_rows(), bump_version(), actor_name(), "
+        "require_sign_in(), signed_in_user()"
+    )

@@ -28,6 +28,8 @@ from ggnet_console.ui.crash import report
 
 PASSWORD = "pa%55 word'-of-anna"
 OTHER = "another 'word-of-anna"
+THIRD = "word of ben"
+FOURTH = "another word of ben"
 
 
 @pytest.fixture
@@ -154,20 +156,29 @@ def test_what_the_programs_and_the_server_write_holds_no_secret(ggnet: CommandLi
     [kept] = (folder / "state" / "ggnet").glob("*sign-in*.json")
     secret = json.loads(kept.read_text())["secret"]
     wrong = ggnet.run("login", "anna", "--password-stdin", stdin=f"{OTHER}\n")
-    change = ("user", "password", "--password-stdin")
-    said += ggnet.works(*change, stdin=f"{PASSWORD}\n{OTHER}\n")
-    # A fault on the way in, with the password in its hands.
     settings = config.load(ggnet.environment)
     dsn = Installation(settings).cluster.dsn(SUPERUSER)
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("ALTER SYSTEM SET log_min_messages = 'debug1'")
         owner.execute("ALTER SYSTEM SET log_statement = 'all'")
+        owner.execute("ALTER SYSTEM SET log_min_duration_statement = 0")
         owner.execute("SELECT pg_reload_conf()")
+    change = ("user", "password", "--password-stdin")
+    said += ggnet.works(*change, stdin=f"{PASSWORD}\n{OTHER}\n")
+    said += ggnet.works(
+        "user", "add", "ben", "--role", "VIEWER", "--password-stdin", stdin=f"{THIRD}\n"
+    )
+    said += ggnet.works("user", "reset", "ben", "--password-stdin", stdin=f"{FOURTH}\n")
+    # A fault on the way in, with the password in its hands.
+    with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("ALTER FUNCTION login(text, text, text, text) RENAME TO gone")
     fault = ggnet.run("--verbose", "login", "anna", "--password-stdin", stdin=f"{OTHER}\n")
     assert fault.returncode == 1
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("ALTER FUNCTION gone(text, text, text, text) RENAME TO login")
+        hashes = [
+            password_hash for (password_hash,) in owner.execute("SELECT password_hash FROM users")
+        ]
         trail = str(owner.execute("SELECT array_agg(a::text) FROM audit a").fetchall())
         activity = str(owner.execute("SELECT array_agg(query) FROM pg_stat_activity").fetchall())
     again = ggnet.run("login", "anna", "--password-stdin", stdin=f"{OTHER}\n")
@@ -180,6 +191,7 @@ def test_what_the_programs_and_the_server_write_holds_no_secret(ggnet: CommandLi
     ]
     assert any("login" in file.read_text("utf-8", "replace") for file in logs)
     for text in (said, trail, activity, *(file.read_text("utf-8", "replace") for file in logs)):
-        for each in (PASSWORD, OTHER, "word-of-anna", secret):
+        for each in (PASSWORD, OTHER, THIRD, FOURTH, "word-of-anna", secret, *hashes):
             assert each not in text
+    assert "change_password(" in "".join(file.read_text("utf-8", "replace") for file in logs)
     assert CONSOLE_ROLE in "".join(file.read_text("utf-8", "replace") for file in logs)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
+from pathlib import Path
 
 from real_database import HOST, RealDatabase
 from sqlalchemy.orm import Session
@@ -59,14 +61,28 @@ def pass_seconds(database: RealDatabase, seconds: int) -> None:
     """Let every count of failed sign-ins have begun so much earlier."""
     for (name,) in database.rows(
         "SELECT format('attempts.%I', sequencename) FROM pg_sequences WHERE schemaname = 'attempts' "
-        "AND sequencename <> 'failures' AND last_value > 0"
+        "AND sequencename ~ '_[0-9]+$' AND last_value > 0"
     ):
         database.rows(
-            "SELECT setval(%s, greatest(last_value - %s * 1000::bigint * (1 << 20), 0)) FROM "
-            + name,
+            "SELECT setval(%s, greatest(last_value - %s * 10::bigint * (1 << 27), 0)) FROM " + name,
             name,
             seconds,
         )
+
+
+def server_log(database: RealDatabase) -> str:
+    """All that the server has logged, wherever its kind puts that."""
+    folder = Path(database.value("SHOW data_directory")) / database.value("SHOW log_directory")
+    files = (file for root in (folder, folder.parents[1]) for file in root.rglob("*.log*"))
+    return "".join(file.read_text("utf-8", "replace") for file in files)
+
+
+def wait_for_log(database: RealDatabase, text: str) -> None:
+    """Wait until the server has logged ``text``."""
+    deadline = time.monotonic() + 10
+    while text not in server_log(database):
+        assert time.monotonic() < deadline, "it is not in the log"
+        time.sleep(0.02)
 
 
 def begin_upload(database: Database, name: str = "win11") -> Upload:

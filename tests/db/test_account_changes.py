@@ -103,10 +103,10 @@ def test_a_promoted_person_goes_on_with_more_on_the_same_connection(
 ) -> None:
     with psycopg.connect(database.dsn(database.log_in("viewer")), autocommit=True) as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("DELETE FROM machines")
+            connection.execute("SELECT machines_delete('{}')")
         with admin.begin() as session:
             accounts.set_role(session, user_id(database, "viewer"), Role.OPERATOR)
-        connection.execute("DELETE FROM machines")
+        connection.execute("SELECT machines_delete('{}')")
 
 
 def test_a_connection_made_while_its_sign_in_was_being_ended_is_ended_after(
@@ -117,7 +117,7 @@ def test_a_connection_made_while_its_sign_in_was_being_ended_is_ended_after(
         accounts.revoke_sign_ins(session, user_id(database, "operator"))
         late = psycopg.connect(database.dsn(signed_in), autocommit=True)
         late.execute(f'SET ROLE "{database.group("operator")}"')
-    late.execute("DELETE FROM machines")  # what the second step is for
+    late.execute("SELECT FROM machines")  # what the second step is for
     with admin.begin() as session:
         accounts.end_stale_connections(session)
     wait_until_gone(database, late.info.backend_pid)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.enums import Role
-from ggnet_console.errors import ConsoleError, FieldError, RefusedError, SignInError
+from ggnet_console.errors import ConsoleError, FieldError, SignInError
 from ggnet_console.services import accounts, machines
 
 WRONG = "The name or the password is wrong."
@@ -184,7 +184,7 @@ def test_signing_out_ends_the_sign_in_on_all_its_connections(database: RealDatab
         machines.list_machines(session)
     with here.begin() as session:
         accounts.sign_out(session)
-    with pytest.raises(RefusedError), there.begin() as session:
+    with pytest.raises(SignInError), there.begin() as session:
         machines.list_machines(session)
     with pytest.raises(SignInError), database.open(database.dsn(signed_in)).begin() as session:
         machines.list_machines(session)

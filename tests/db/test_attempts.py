@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
-from real_database import PASSWORD, RealDatabase
-from steps import pass_seconds, set_setting
+from real_database import PASSWORD, RealDatabase, Template
+from steps import pass_seconds, set_setting, wait_for_log
 
 from ggnet_console.db.cluster import CONSOLE_ROLE
 from ggnet_console.enums import Role
@@ -191,19 +189,9 @@ def test_the_trail_says_how_many_failures_were_rolled_back(database: RealDatabas
 
 
 def test_every_guess_is_in_the_server_s_log(database: RealDatabase) -> None:
-    log = Path(database.value("SHOW data_directory")) / database.value("SHOW log_directory")
     name = "guess\n' -- " + database.name
     fail(database, name)
-    said = database.value("SELECT quote_literal(%s)", name).splitlines()[-1]
-    deadline = time.monotonic() + 10
-    while not any(said in file.read_text("utf-8", "replace") for file in server_logs(log)):
-        assert time.monotonic() < deadline, "it is not in the log"
-        time.sleep(0.02)
-
-
-def server_logs(folder: Path) -> list[Path]:
-    """The log files of the server, wherever its kind puts them."""
-    return [file for root in (folder, folder.parents[1]) for file in root.rglob("*.log*")]
+    wait_for_log(database, database.value("SELECT quote_literal(%s)", name).splitlines()[-1])
 
 
 @pytest.mark.parametrize(
@@ -247,6 +235,7 @@ def test_nobody_reaches_the_counters(database: RealDatabase) -> None:
         with psycopg.connect(dsn, autocommit=True) as connection:
             for statement in (
                 "SELECT setval('attempts.name_1', 0)",
+                "SELECT attempt_key('name:admin@local')",
                 "SELECT nextval('attempts.failures')",
                 "DELETE FROM attempts.failed",
                 "UPDATE attempts.accounted SET number = 0",
@@ -263,6 +252,115 @@ def test_whoever_is_locked_out_is_refused_before_any_password_is_checked(
     pass_seconds(database, 3)  # else it would wait for those being checked
     called = database.functions_called(name)
     assert (called["login"], called["crypt"]) == (1, 0)
+
+
+def test_attempts_that_are_refused_unseen_leave_a_number_and_nothing_else(
+    database: RealDatabase,
+) -> None:
+    fail(database, times=5)
+    pass_seconds(database, 3)
+    with psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name)) as connection:
+        connection.execute("SELECT login('viewer', 'x', '', '') FROM generate_series(1, 1000)")
+    assert database.value("SELECT count(*) FROM attempts.failed") == 5
+    pass_seconds(database, 61)
+    for _ in range(2):
+        database.log_in("admin")
+    assert database.rows(
+        "SELECT changes, severity::text FROM audit WHERE changes ? 'refused_unseen'"
+    ) == [({"refused_unseen": [None, 1000]}, "WARNING")]
+    assert database.value("SELECT count(*) FROM audit WHERE verb = 'fail'") == 6
+
+
+def test_a_sign_in_moves_so_many_failures_and_the_next_one_goes_on(database: RealDatabase) -> None:
+    database.rows(
+        "INSERT INTO attempts.failed (number, name, program, workstation, reason) "
+        "SELECT nextval('attempts.failures'), 'viewer', '', '', 'x' FROM generate_series(1, 1100)"
+    )
+    moved = "SELECT count(*) FROM audit WHERE verb = 'fail'"
+    for there in (500, 1000, 1100, 1100):
+        database.log_in("admin")
+        assert database.value(moved) == there
+    assert database.value("SELECT count(*) FROM audit WHERE severity = 'CRITICAL'") == 0
+
+
+@pytest.mark.parametrize("state", ["locked", "disabled"])
+def test_a_right_password_that_is_refused_is_counted_and_told_like_a_wrong_one(
+    database: RealDatabase, state: str
+) -> None:
+    database.rows(f"UPDATE users SET {state} = true WHERE name = 'viewer'")
+    for _ in range(5):
+        with pytest.raises(SignInError, match=f"This account is {state}"):
+            database.log_in("viewer")
+    with pytest.raises(SignInError, match=LOCKED_OUT):
+        database.log_in("viewer")
+    database.log_in("admin")
+    reasons = database.rows(
+        "SELECT changes -> 'reason' ->> 1 FROM audit WHERE verb = 'fail' AND object_name = 'viewer'"
+    )
+    assert len(reasons) == 5
+    assert all(f"This account is {state}" in reason for (reason,) in reasons)
+
+
+def test_a_right_password_is_in_the_server_s_log_even_when_it_is_rolled_back(
+    database: RealDatabase,
+) -> None:
+    name = f"viewer of {database.name}"
+    database.rows("UPDATE users SET name = %s WHERE name = 'viewer'", name)
+    with psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name)) as connection:
+        connection.execute("SELECT login(%s, %s, '', '')", [name, PASSWORD])
+        connection.rollback()
+    wait_for_log(database, f"sign-in as '{name}'")
+
+
+def place_of(database: RealDatabase, name: str) -> str:
+    """The counter of a name, over a socket."""
+    return database.value(
+        "SELECT counter::text FROM attempt_place('name', %s, 900)", f"{name}@local"
+    )
+
+
+def test_guessing_at_other_names_locks_nobody_out(database: RealDatabase) -> None:
+    """Of 512 counters 30 are full; that all four of one name are among them is one in 80,000."""
+    change(database, sign_ins_per_minute=1000)
+    for number in range(30):
+        fail(database, f"name {number}", 5)
+    for name in ("viewer", "operator", "admin"):
+        database.log_in(name)
+
+
+def test_where_a_name_is_counted_cannot_be_foreseen(
+    database: RealDatabase, template: Template
+) -> None:
+    with template.server.template() as other, other.clone() as elsewhere:
+        names = [f"n{number}" for number in range(8)]
+        here, there = ([place_of(db, name) for name in names] for db in (database, elsewhere))
+    assert here != there
+    for dsn in (database.dsn(database.log_in("admin")), database.agent.dsn):
+        with (
+            psycopg.connect(dsn) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute("SELECT key FROM attempts.secret")
+
+
+def test_who_shares_a_counter_cannot_forgive_the_other_s_failures(database: RealDatabase) -> None:
+    # Somebody else has failed three times in each of the places that this name may take.
+    places = database.rows(
+        "SELECT DISTINCT format('attempts.name_%%s', mod("
+        "get_byte(k, 2 * i) * 256 + get_byte(k, 2 * i + 1), 512)) "
+        "FROM attempt_key(%s) AS k, generate_series(0, 3) AS i",
+        "name:operator@local",
+    )
+    for (place,) in places:
+        database.rows(
+            "SELECT attempt_write(%s, epoch_ms(clock_timestamp()), 1 + mod(mark, 1023), 3) "
+            "FROM attempt_place('name', 'operator@local', 900)",
+            place,
+        )
+    for _ in range(3):
+        database.log_in("operator")
+    for (place,) in places:
+        assert database.rows("SELECT failures FROM attempt_read(%s)", place) == [(3,)]
 
 
 @pytest.mark.parametrize("name", ["viewer", "nobody"])

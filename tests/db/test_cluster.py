@@ -108,8 +108,10 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def query(cluster: Cluster, statement: str, role: str = SUPERUSER) -> list[tuple[Any, ...]]:
-    with psycopg.connect(cluster.dsn(role, "postgres"), autocommit=True) as connection:
+def query(
+    cluster: Cluster, statement: str, role: str = SUPERUSER, database: str = "postgres"
+) -> list[tuple[Any, ...]]:
+    with psycopg.connect(cluster.dsn(role, database), autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
 
@@ -267,13 +269,9 @@ def test_the_owner_is_the_three_named_roles_and_everybody_else_needs_a_password(
         cluster,
         "SELECT type, database, user_name, auth_method, options FROM pg_hba_file_rules",
     ) == [
-        (
-            "local",
-            ["all"],
-            [SUPERUSER, CONSOLE_ROLE, agent_role("testhost")],
-            "peer",
-            ["map=ggnet"],
-        ),
+        ("local", ["all"], [SUPERUSER], "peer", ["map=ggnet"]),
+        ("local", ["postgres", "template1"], ["all"], "reject", None),
+        ("local", ["all"], [CONSOLE_ROLE, agent_role("testhost")], "peer", ["map=ggnet"]),
         ("local", ["all"], ["all"], "scram-sha-256", None),
     ]
     users = {pwd.getpwuid(os.geteuid()).pw_name, cluster.server_user}
@@ -282,18 +280,31 @@ def test_the_owner_is_the_three_named_roles_and_everybody_else_needs_a_password(
     )
 
 
-def test_the_agents_role_comes_in_as_the_owner_without_a_password(cluster: Cluster) -> None:
+@pytest.fixture
+def rooms(cluster: Cluster) -> Iterator[str]:
+    """A database of ours."""
+    query(cluster, "CREATE DATABASE rooms")
+    yield "rooms"
+    query(cluster, "DROP DATABASE rooms WITH (FORCE)")
+
+
+def test_the_agents_role_comes_in_as_the_owner_without_a_password(
+    cluster: Cluster, rooms: str
+) -> None:
     role = agent_role("testhost")
     # Other tests' databases on this server may have made it, and go on to need it.
     if not query(cluster, f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
         query(cluster, f'CREATE ROLE "{role}" LOGIN')
-    assert query(cluster, "SELECT session_user", role) == [(role,)]
+    assert query(cluster, "SELECT session_user", role, rooms) == [(role,)]
+    # Where nothing is ours, everybody might have tables of their own.
+    for other in ("postgres", "template1"):
+        assert "pg_hba.conf rejects connection" in refusal(cluster.dsn(role, other))
 
 
-def test_any_other_role_needs_its_own_password(cluster: Cluster) -> None:
+def test_any_other_role_needs_its_own_password(cluster: Cluster, rooms: str) -> None:
     query(cluster, "CREATE ROLE sign_in_1 LOGIN PASSWORD 'right'")
     try:
-        dsn = cluster.dsn("sign_in_1", "postgres")
+        dsn = cluster.dsn("sign_in_1", rooms)
         assert "no password supplied" in refusal(dsn)
         assert "password authentication failed" in refusal(f"{dsn} password=wrong")
         with psycopg.connect(f"{dsn} password=right") as connection:

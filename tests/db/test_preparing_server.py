@@ -78,7 +78,8 @@ def test_the_console_and_each_host_s_agent_get_a_password_of_their_own(
     }
     assert len({*production.passwords.values()}) == 3
     assert min(map(len, production.passwords.values())) == 32
-    assert production.remarks == ()
+    [remark] = production.remarks
+    assert "may connect to postgres, template1: " in remark
 
 
 def test_people_and_agents_come_in_by_the_printed_line_of_pg_hba_conf(
@@ -100,6 +101,35 @@ def test_people_and_agents_come_in_by_the_printed_line_of_pg_hba_conf(
     at_host.require_schema(at_host.agent_dsn())
     with pytest.raises(ConsoleError, match="set GGNET_DATABASE_URL"):
         at_host.require_schema()
+
+
+def test_the_printed_lines_keep_them_out_of_all_other_databases(
+    shared: TlsServer, production: Prepared, trial: Prepared
+) -> None:
+    person = sign_in(installation(shared, production, "ggnet"))
+    logins = {**production.passwords, **trial.passwords, person.role_name: person.secret}
+    with shared.admitting(
+        production.hba_reject, trial.hba_reject, "hostssl all all all scram-sha-256"
+    ):
+        for user, password in logins.items():
+            with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects"):
+                psycopg.connect(shared.dsn(dbname="postgres", user=user, password=password))
+        sign_in(installation(shared, production, "ggnet"))
+        sign_in(installation(shared, production, "trial"))
+
+
+def test_preparing_again_undoes_what_the_console_role_set_for_itself(
+    shared: TlsServer, production: Prepared
+) -> None:
+    dsn = shared.dsn(dbname="ggnet", user=CONSOLE_ROLE, password=production.passwords[CONSOLE_ROLE])
+    with psycopg.connect(dsn, autocommit=True) as evil:
+        evil.execute("ALTER ROLE ggnet_console SET statement_timeout = 1")
+        evil.execute("ALTER ROLE ggnet_console IN DATABASE ggnet SET work_mem = '64kB'")
+    shared_server.prepare(shared_dsn(shared.dsn()), "ggnet", [])
+    assert shared.execute(
+        "SELECT setdatabase::bigint, setconfig FROM pg_db_role_setting "
+        "WHERE setrole = 'ggnet_console'::regrole"
+    ) == [(0, ["log_parameter_max_length=0"])]
 
 
 def test_a_sign_in_that_was_ended_says_so(shared: TlsServer, production: Prepared) -> None:
@@ -183,11 +213,19 @@ def test_preparing_again_changes_no_password_and_adds_what_lacks(
 
 
 def test_no_password_reaches_the_server_s_log(shared: TlsServer, production: Prepared) -> None:
-    person = sign_in(installation(shared, production, "ggnet"))
+    place = installation(shared, production, "ggnet")
+    person = sign_in(place)
+    database = place.signed_in(person.role_name, person.secret, "tests")
+    hashes = []
+    with contextlib.closing(database):
+        for present, new in ((PERSON, "another " + PERSON), ("another " + PERSON, PERSON)):
+            with database.begin() as session:
+                accounts.change_password(session, present, new)
+            hashes += shared.execute("SELECT password_hash FROM users", dbname="ggnet")
     log = shared.log.read_text()
     assert "ALTER ROLE" in log, "statements are logged"
     assert "login(" in log
-    for secret in (*production.passwords.values(), PERSON, person.secret):
+    for secret in (*production.passwords.values(), PERSON, person.secret, *(h for (h,) in hashes)):
         assert secret not in log
 
 
@@ -226,7 +264,7 @@ def test_a_server_that_is_not_ready_is_told_what_it_needs(
         prepared = shared_server.prepare(dsn, "ggnet", [])
     finally:
         shared.set("ssl", "on")
-    assert prepared.remarks == shared_server.remarks("off", "C")
+    assert prepared.remarks == shared_server.remarks("off", "C", ["postgres", "template1"])
     assert "TLS is off" in prepared.remarks[0]
     # The server takes only languages that are installed on its computer.
     [remark] = shared_server.remarks("on", "de_DE.UTF-8")

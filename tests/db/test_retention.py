@@ -205,18 +205,56 @@ def test_a_head_older_than_what_is_left_proves_nothing_and_is_not_called_whole(
         problems(admin, old)
 
 
-def test_a_trail_shortened_before_links_went_as_well_still_verifies(
-    database: RealDatabase, admin: Database
+@pytest.mark.parametrize("links_go", [False, True])
+def test_an_entry_that_calls_young_entries_pruned_excuses_nothing(
+    database: RealDatabase, admin: Database, links_go: bool
 ) -> None:
-    """Retention once left the links; its entry in the trail names no hash."""
+    """The owner removes a link's entries and lets a rightly chained entry say that they were old."""
+    kept, forged = head_of(admin), 3
+    [(link, digest)] = database.rows(
+        "SELECT l.id, encode(l.hash, 'hex') FROM audit_links l WHERE number = %s", forged
+    )
+    before = database.value("SELECT encode(hash, 'hex') FROM audit_links WHERE number = 2")
+    database.rows("DELETE FROM audit WHERE link = %s", link)
+    assert CHANGED in problems(admin, kept)
+    if links_go:
+        database.rows("DELETE FROM audit WHERE link < %s", link)
+        database.rows("DELETE FROM audit_links WHERE number < %s", forged)
+        # As old as it would have to be: then it is not the link of that hash any more.
+        database.rows(
+            "UPDATE audit_links SET at = at - interval '2 years' WHERE number = %s", forged
+        )
+    database.rows(
+        "SELECT audit_event('prune', 'audit', %s, '', jsonb_build_object("
+        "'entries', '[9, 0]'::jsonb, 'hash', jsonb_build_array(NULL, %s::text), "
+        "'follows', jsonb_build_array(NULL, %s::text), "
+        "'before', jsonb_build_array(NULL, clock_timestamp() - interval '1 year')))",
+        str(forged),
+        digest,
+        before,
+    )
+    assert CHANGED in problems(admin, kept)
+    assert CHANGED in problems(admin)
+
+
+@pytest.mark.parametrize(
+    "follows",
+    ["", "'zz'", "repeat('ab', 32)", "NULL"],
+    ids=["nothing", "no hash", "another", "null"],
+)
+def test_a_prune_entry_that_names_a_wrong_past_excuses_nothing(
+    database: RealDatabase, admin: Database, follows: str
+) -> None:
     grow_old(database, 3)
-    kept = head_of(admin)
-    database.rows("DELETE FROM audit WHERE link IN (SELECT id FROM audit_links WHERE number <= 3)")
-    database.rows("SELECT audit_event('prune', 'audit', '3', '', '{\"entries\": [5, 0]}')")
-    assert problems(admin, kept) == set()
     prune(database, admin)
-    assert database.value("SELECT min(number) FROM audit_links") == 3
-    assert problems(admin, kept) == set()
+    assert problems(admin) == set()
+    with psycopg.connect(database.owner.dsn) as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "UPDATE audit SET changes = jsonb_set(changes, '{follows}', "
+            f"jsonb_build_array(NULL, {follows or chr(39) * 2}::text)) WHERE verb = 'prune'"
+        )
+    assert "Links before this one are missing." in problems(admin)
 
 
 def test_old_sign_ins_go_but_not_those_that_are_open_or_whose_role_is_left(
