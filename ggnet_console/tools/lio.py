@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -97,7 +97,7 @@ class Lio:
         """End all targets that are named like ours, and what is saved of them."""
         for iqn in configfs.targets():
             if is_ours(iqn):
-                self.remove(iqn, cut=True)
+                self.remove(iqn, cut=self.cuts(iqn, None))
 
     def running(self) -> tuple[RunningTarget, ...]:
         """All iSCSI targets of the kernel, by name."""
@@ -136,7 +136,15 @@ class Lio:
             )
         return compare(wanted, found, self._portals)
 
-    def apply(self, wanted: WantedTarget, *, cut: bool = False) -> None:
+    def cuts(self, iqn: str, wanted: WantedTarget | None) -> frozenset[str]:
+        """Whoever is logged in now and would lose a disk by ``apply(wanted)`` (None: ``remove``)."""
+        found = configfs.read_tree(iqn)
+        if found is None:
+            return frozenset()
+        tree = wanted_tree(wanted, self._portals, found) if wanted is not None else None
+        return self._cuts(tree, found)
+
+    def apply(self, wanted: WantedTarget, *, cut: Set[str] = frozenset()) -> None:
         """Make or change one target with the least steps, and save it; initiators come in last.
 
         When a step fails, those before it are undone in reverse and the error goes on. A target
@@ -156,13 +164,12 @@ class Lio:
             tree = wanted_tree(wanted, self._portals, found)
             if found is None:
                 found = Tree(wanted.iqn, tag=None, enabled=False)
-            elif not cut:
-                self._refuse_to_cut(tree, found)
+            self._refuse_to_cut(tree, found, cut)
             with lio_kernel.Changes(wanted.iqn) as changes:
                 save = partial(changes.save, partial(saved.put, tree))
                 lio_kernel.change(changes, tree, found, save)
 
-    def remove(self, iqn: str, *, cut: bool = False) -> None:
+    def remove(self, iqn: str, *, cut: Set[str] = frozenset()) -> None:
         """End the target and what is saved of it; backstores that others made stay."""
         with self._threads, self._locked(self._lock_timeout_s):
             saved = self._saved.load()
@@ -170,8 +177,7 @@ class Lio:
             if found is None:
                 saved.drop(iqn)
                 return
-            if not cut:
-                self._refuse_to_cut(None, found)
+            self._refuse_to_cut(None, found, cut)
             with lio_kernel.Changes(iqn) as changes:
                 save = partial(changes.save, partial(saved.drop, iqn))
                 lio_kernel.remove(changes, found, save)
@@ -264,13 +270,16 @@ class Lio:
                 self._is_swept = True
             yield
 
-    def _refuse_to_cut(self, wanted: Tree | None, found: Tree) -> None:
-        """Raise SessionsCutError when somebody who is logged in would lose a disk."""
+    def _refuse_to_cut(self, wanted: Tree | None, found: Tree, cut: Set[str]) -> None:
+        """Raise SessionsCutError when somebody would lose a disk who is not named in ``cut``."""
+        if unnamed := self._cuts(wanted, found) - cut:
+            raise SessionsCutError(found.iqn, unnamed)
+
+    def _cuts(self, wanted: Tree | None, found: Tree) -> frozenset[str]:
         lost = {one.initiator_iqn for one in configfs.connections(found.iqn, self._boot_id())}
         if wanted is not None and not lio_kernel.cuts_everybody(wanted, found):
             lost -= {acl.initiator for acl in wanted.acls}
-        if lost:
-            raise SessionsCutError(found.iqn, frozenset(lost))
+        return frozenset(lost)
 
     def _close(self, found: Tree) -> None:
         """Let nobody log in, unless somebody is: what he has is better than nothing."""

@@ -27,7 +27,6 @@ from .targets import (
     WantedTarget,
     check_wanted,
     compare,
-    cut_off,
 )
 from .tgt_output import (
     Client,
@@ -165,7 +164,13 @@ class Tgt:
         """As ``connections``: tgtd forgets a session's counters with its logout."""
         return self.connections()
 
-    def apply(self, wanted: WantedTarget, *, cut: bool = False) -> None:
+    def cuts(self, iqn: str, wanted: WantedTarget | None) -> frozenset[str]:
+        """Whoever is logged in now and would lose a disk by ``apply(wanted)`` (None: ``remove``)."""
+        with self._lock:
+            found = self._find(iqn)
+            return self._cuts(wanted, found) if found is not None else frozenset()
+
+    def apply(self, wanted: WantedTarget, *, cut: Set[str] = frozenset()) -> None:
         """Make or change one target with the least change; new initiators are let in last.
 
         LUNs that are right stay untouched, a different one is replaced, and sessions of initiators
@@ -177,8 +182,8 @@ class Tgt:
             _check_path(lun.path)
         with self._lock, ExitStack() as undo:
             found = self._find(wanted.iqn)
-            if found is not None and not cut:
-                self._refuse_to_cut(wanted, found)
+            if found is not None:
+                self._refuse_to_cut(wanted, found, cut)
             if found is None:
                 tid = self._create(wanted.iqn, undo)
                 found = ParsedTarget(tid, RunningTarget(wanted.iqn, (), frozenset(), 0), None)
@@ -200,22 +205,32 @@ class Tgt:
             self._known[tid] = replace(made.target, initiators=wanted.initiators)
             undo.pop_all()
 
-    def _refuse_to_cut(self, wanted: WantedTarget | None, found: ParsedTarget) -> None:
-        clients = (self._sessions(found.tid) or {}).values()
-        logged_in = (
-            Connection("", found.target.iqn, client.initiator, client.address, ())
-            for client in clients
-        )
-        if lost := cut_off(wanted, found.target, logged_in):
-            raise SessionsCutError(found.target.iqn, lost)
+    def _refuse_to_cut(
+        self, wanted: WantedTarget | None, found: ParsedTarget, cut: Set[str]
+    ) -> None:
+        if unnamed := self._cuts(wanted, found) - cut:
+            raise SessionsCutError(found.target.iqn, unnamed)
 
-    def remove(self, iqn: str, *, cut: bool = False) -> None:
-        """End the target and every session on it at once; nothing happens when there is none."""
+    def _cuts(self, wanted: WantedTarget | None, found: ParsedTarget) -> frozenset[str]:
+        """A LUN that goes or changes is taken away from everybody first."""
+        clients = (self._sessions(found.tid) or {}).values()
+        logged_in = frozenset(client.initiator for client in clients)
+        wishes = {lun.lun: lun for lun in wanted.luns} if wanted is not None else {}
+        for lun in found.target.luns:
+            wish = wishes.get(lun.lun)
+            if wish is None or not lun.serves(wish):
+                return logged_in
+        return logged_in if wanted is None else logged_in - wanted.initiators
+
+    def remove(self, iqn: str, *, cut: Set[str] = frozenset()) -> None:
+        """End the target and its sessions at once; nothing happens when there is none.
+
+        Raises SessionsCutError while somebody is logged in who is not named in ``cut``.
+        """
         with self._lock:
             found = self._find(iqn)
             if found is not None:
-                if not cut:
-                    self._refuse_to_cut(None, found)
+                self._refuse_to_cut(None, found, cut)
                 # First nobody may come (back) in: under load a LUN would never be idle.
                 self._close(found, frozenset(), ExitStack())
                 self._delete(found)

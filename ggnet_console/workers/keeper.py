@@ -146,7 +146,7 @@ class TargetKeeper:
                     except SessionsCutError as error:
                         _log.warning("%s", error)
             self._watched.clear()
-            self._make(wanted, adopt=not is_new, cut=False)
+            self._make(wanted, adopt=not is_new)
             self.changed.set()
 
     def apply(self, target_ids: Iterable[int]) -> None:
@@ -187,7 +187,7 @@ class TargetKeeper:
                 observations.end_sessions(session, session_ids, status)
 
     def remove(self, target_ids: Sequence[int]) -> None:
-        """Take these targets away, whoever is logged in."""
+        """Take these targets away, though their machines are logged in."""
         with self._lock:
             with self._database.begin() as session:
                 wanted = observations.list_wanted(session, self._host_id, target_ids)
@@ -215,7 +215,10 @@ class TargetKeeper:
             with self._database.begin() as session:
                 expired = observations.expired_sessions(session, self._host_id)
             if expired:
-                self.close(expired, SessionStatus.TIMEOUT)
+                try:
+                    self.close(expired, SessionStatus.TIMEOUT)
+                except SessionsCutError as error:
+                    _log.warning("%s", error)
 
     def open_sessions(self) -> int:
         """How many machines this host serves or waits for."""
@@ -230,17 +233,16 @@ class TargetKeeper:
 
     # With the lock held
 
-    def _make(
-        self, wanted: Sequence[Wanted], *, adopt: bool = False, cut: bool = True
-    ) -> list[str]:
+    def _make(self, wanted: Sequence[Wanted], *, adopt: bool = False) -> list[str]:
         failures = []
         for one in wanted:
             try:
-                self._backend.apply(wanted_target(self._tree, one), cut=cut)
+                self._backend.apply(wanted_target(self._tree, one))
             except BackendDownError:
                 raise
             except SessionsCutError as error:
                 _log.warning("%s", error)
+                failures.append(error.summary)
                 self._watch_session(one, adopt=adopt)
                 continue
             except ConsoleError as error:
@@ -284,7 +286,8 @@ class TargetKeeper:
         self._note(self._backend.activity(), traffic_too=True)
         for one in wanted:
             if one.kept:
-                self._backend.apply(wanted_target(self._tree, one, is_open=False), cut=True)
+                closed = wanted_target(self._tree, one, is_open=False)
+                self._backend.apply(closed, cut=one.initiators)
                 self._backend.disconnect(one.iqn)
                 self._watched.pop(one.iqn, None)
             else:
@@ -292,7 +295,7 @@ class TargetKeeper:
 
     def _remove(self, wanted: Sequence[Wanted]) -> None:
         for one in wanted:
-            self._backend.remove(one.iqn, cut=True)
+            self._backend.remove(one.iqn, cut=one.initiators)
             self._watched.pop(one.iqn, None)
 
     def _note(self, connections: Sequence[Connection], *, traffic_too: bool = False) -> None:

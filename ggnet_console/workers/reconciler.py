@@ -14,7 +14,7 @@ from ..paths import Home
 from ..services import observations, target_reports
 from ..services.observations import Wanted
 from ..tools.comparison import Comparison, Finding, compare_all
-from ..tools.targets import TargetBackend, WantedTarget, cut_off
+from ..tools.targets import TargetBackend, WantedTarget
 from ..values import is_ours
 from . import undo
 from .keeper import TargetKeeper
@@ -85,16 +85,8 @@ class Reconciler:
             before = undo.read(self._tree.undo)
             if not before:
                 raise ConsoleError("There is nothing to undo: no apply has changed a target here.")
-            connections = backend.connections()
-            self._refuse_to_cut(
-                {
-                    name
-                    for found in backend.running()
-                    if found.iqn in before
-                    for name in cut_off(before[found.iqn], found, connections)
-                }
-                - cut
-            )
+            lost = {name for iqn, former in before.items() for name in backend.cuts(iqn, former)}
+            self._refuse_to_cut(lost - cut)
             failures: dict[str, ConsoleError] = {}
             for iqn, target in before.items():
                 _try(failures, iqn, partial(_put, backend, iqn, target, cut))
@@ -216,9 +208,9 @@ def _before(findings: Iterable[Finding]) -> undo.Before:
 
 def _put(backend: TargetBackend, iqn: str, target: WantedTarget | None, cut: Set[str]) -> None:
     if target is None:
-        backend.remove(iqn, cut=bool(cut))
+        backend.remove(iqn, cut=cut)
     else:
-        backend.apply(target, cut=bool(cut))
+        backend.apply(target, cut=cut)
 
 
 def _try(failures: dict[str, ConsoleError], iqn: str, action: Callable[[], None]) -> None:

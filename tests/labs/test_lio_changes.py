@@ -91,6 +91,27 @@ def test_a_live_session_is_not_cut_without_the_word(bench: Bench) -> None:
         assert "512 bytes, 1 ops" in command(session, "read 0 512")
 
 
+def test_only_who_is_named_is_cut_off(bench: Bench) -> None:
+    wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
+    bench.lio.apply(wanted)
+    second = {"initiator-name": initiator(2)}
+    with bench.logged_in(wanted) as first, bench.logged_in(wanted, **second):
+        other = replace(wanted.luns[0], path=bench.disk("other.raw"))
+        for change in (replace(wanted, luns=(other,)), None):
+            assert bench.lio.cuts(wanted.iqn, change) == wanted.initiators
+        for change in (
+            lambda: bench.lio.apply(replace(wanted, luns=(other,)), cut={initiator(1)}),
+            lambda: bench.lio.remove(wanted.iqn, cut={initiator(1)}),
+        ):
+            with pytest.raises(SessionsCutError) as caught:
+                change()
+            assert caught.value.initiators == {initiator(2)}
+        assert len(bench.lio.connections()) == 2
+        bench.lio.apply(replace(wanted, initiators=frozenset([initiator(1)])), cut={initiator(2)})
+        assert [one.initiator_iqn for one in bench.lio.connections()] == [initiator(1)]
+        assert "512 bytes, 1 ops" in command(first, "read 0 512")
+
+
 def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
     wanted = bench.target()
     bench.lio.apply(wanted)
@@ -102,7 +123,7 @@ def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
         session.stdin.flush()
         with pytest.raises(SessionsCutError):
             bench.lio.remove(wanted.iqn)
-        bench.lio.remove(wanted.iqn, cut=True)
+        bench.lio.remove(wanted.iqn, cut={initiator(1)})
         assert bench.lio.running() == bench.lio.connections() == ()
     assert bench.dump("core/") == {}
 
@@ -152,7 +173,7 @@ def test_a_changed_disk_comes_only_after_the_sessions_have_ended(bench: Bench) -
     lun = replace(wanted.luns[0], path=bench.disk("new.raw"), serial="0e3")
     changed = replace(wanted, luns=(lun,))
     with bench.logged_in(wanted):
-        bench.lio.apply(changed, cut=True)
+        bench.lio.apply(changed, cut={initiator(1)})
     assert bench.lio.differences(changed, bench.lio.running()[0]) == ()
     assert [store.name for store in _stores(bench)] == ["ggnet_0e3"]
     done = bench.qemu_io(changed, "read -v 0 16")
@@ -225,8 +246,8 @@ def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
     assert bench.qemu_io(wanted, "read 0 512").returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("command", "field"),
+_BY_HAND = pytest.mark.parametrize(
+    ("by_hand", "field"),
     [
         ("/iscsi/{iqn}/tpg1 disable", "enabled"),
         ("/iscsi/{iqn}/tpg1/acls create iqn.2003-01.org.example:guest", "initiators"),
@@ -243,12 +264,15 @@ def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
         ("/iscsi delete {iqn}", "target"),
     ],
 )
+
+
+@_BY_HAND
 def test_what_is_changed_by_hand_is_seen_and_repaired(
-    bench: Bench, command: str, field: str
+    bench: Bench, by_hand: str, field: str
 ) -> None:
     wanted = bench.target()
     bench.lio.apply(wanted)
-    bench.targetcli(*command.format(iqn=iqn(1), initiator=initiator(1)).split())
+    bench.targetcli(*by_hand.format(iqn=iqn(1), initiator=initiator(1)).split())
     found = bench.lio.running()
     if field == "target":
         assert found == ()
@@ -258,3 +282,25 @@ def test_what_is_changed_by_hand_is_seen_and_repaired(
     (running,) = bench.lio.running()
     assert bench.lio.differences(wanted, running) == ()
     assert bench.qemu_io(wanted, "read 0 512").returncode == 0
+
+
+@_BY_HAND
+def test_the_comparison_names_whom_the_repair_would_cut_off(
+    bench: Bench, by_hand: str, field: str
+) -> None:
+    wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
+    bench.lio.apply(wanted)
+    compare = "from ggnet_console.tools.comparison import compare_all\n"
+    compare += "result = compare_all(lio, [wanted]).findings[0]"
+    with bench.logged_in(wanted) as session:
+        bench.targetcli(*by_hand.format(iqn=iqn(1), initiator=initiator(1)).split())
+        finding = bench.lio.process.python(compare, wanted=wanted)
+        assert finding.running_differences or field in bench.lio.running()[0].oddity
+        if finding.cut:
+            with pytest.raises(SessionsCutError) as caught:
+                bench.lio.apply(wanted, cut={initiator(2)})
+            assert caught.value.initiators == finding.cut == {initiator(1)}
+        bench.lio.apply(wanted, cut=finding.cut)
+        assert bench.lio.process.python(compare, wanted=wanted).running_differences == ()
+        if not finding.cut and field not in ("enabled", "initiators", "LUN 1", "target"):
+            assert "512 bytes, 1 ops" in command(session, "read 0 512")
