@@ -94,7 +94,7 @@ class RunningTarget:
     ``sessions`` is the number of logged-in sessions. ``portals`` are ``address:port``, an IPv6
     address in brackets. ``oddity`` says in words what cannot be expressed here (a second portal
     group, an initiator that sees other LUNs than the rest …); such a target can be shown, not
-    adopted.
+    adopted. ``origin`` is all that the backend read, in its own form, if there is more.
     """
 
     iqn: str
@@ -105,6 +105,7 @@ class RunningTarget:
     portals: frozenset[str] = frozenset()
     enabled: bool = True
     oddity: str = ""
+    origin: object = field(default=None, compare=False, repr=False)
 
     def serves(self, luns: tuple[WantedLun, ...]) -> bool:
         """Whether these are its LUNs, all of them and no others."""
@@ -120,7 +121,7 @@ class Difference:
 
     ``field`` is ``target``, ``portals``, ``enabled``, ``initiators``, ``chap``, ``structure``,
     ``LUN 1`` or, with the number of a LUN that is there, ``LUN 1 file``, ``LUN 1 access``,
-    ``LUN 1 serial``, ``LUN 1 write cache``.
+    ``LUN 1 serial``, ``LUN 1 write cache``. LIO also has its own attributes, by their names.
     """
 
     field: str
