@@ -14,7 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConsoleError
-from .lio_tree import ATTRIBUTES, INHERIT, NOWHERE, STORE_ATTRIBUTES, Acl, Mapped, Store, Tree
+from .lio_tree import (
+    ATTRIBUTES,
+    DEFAULT_GROUP,
+    INHERIT,
+    NOWHERE,
+    STORE_ATTRIBUTES,
+    Acl,
+    Mapped,
+    Store,
+    Tree,
+    has_attributes,
+)
 from .targets import BackendDownError, Chap, Connection, LunTraffic
 
 ROOT = "/sys/kernel/config/target"
@@ -85,7 +96,7 @@ def _tree(folder: str, iqn: str) -> Tree:
     if not tags:
         return Tree(iqn, tag=None, enabled=False)
     first, *more = (_group(f"{folder}/tpgt_{tag}", iqn, tag) for tag in tags)
-    return replace(first, more=tuple(more))
+    return replace(first, more=tuple(more)) if more else first
 
 
 def _group(group: str, iqn: str, tag: int) -> Tree:
@@ -136,13 +147,12 @@ def _linked_store(lun: str) -> Store | None:
     if target is None:
         return None
     # The link is relative to a root that is not ours: only its end counts.
-    store = read_store("/".join([CORE, *target.rsplit("/", 2)[1:]]))
     alua = _read(f"{lun}/alua_tg_pt_gp").partition("\n")[0].partition(": ")[2]
-    return replace(store, alua=alua)
+    return read_store("/".join([CORE, *target.rsplit("/", 2)[1:]]), alua)
 
 
-def read_store(folder: str) -> Store:
-    """The backstore in this folder of configfs."""
+def read_store(folder: str, alua: str = DEFAULT_GROUP) -> Store:
+    """The backstore in this folder of configfs; ``alua`` is the group of the LUN it is read for."""
     parent, name = folder.rsplit("/", 2)[1:]
     match = _STORE_FOLDER.match(parent)
     plugin = {"iblock": "block"}.get(match[1], match[1]) if match else parent
@@ -159,11 +169,10 @@ def read_store(folder: str) -> Store:
     elif plugin == "block" and path:
         size = block_size(path)
     serial = _read(f"{folder}/wwn/vpd_unit_serial").partition(":")[2].strip()
-    store = Store(plugin, name, Path(path), size, serial, is_buffered, folder=folder)
-    if not store.has_attributes:
-        return store
-    attributes = {each: int(_read(f"{folder}/attrib/{each}")) for each in STORE_ATTRIBUTES}
-    return replace(store, attributes=attributes)
+    attributes = {}
+    if has_attributes(plugin, name, serial):
+        attributes = {each: int(_read(f"{folder}/attrib/{each}")) for each in STORE_ATTRIBUTES}
+    return Store(plugin, name, Path(path), size, serial, is_buffered, attributes, folder, alua)
 
 
 def block_size(path: str) -> int:
@@ -349,7 +358,7 @@ def _read(path: str) -> str:
     """A file of configfs, at most a page."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.fsdecode(os.read(descriptor, 4096)).strip()
+        return os.read(descriptor, 4096).decode("utf-8", "surrogateescape").strip()
     finally:
         os.close(descriptor)
 

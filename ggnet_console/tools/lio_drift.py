@@ -19,7 +19,7 @@ def differences(
     can be wrong. A block device has the write cache that it has.
     """
     luns = tuple(
-        replace(lun, write_back=lun.write_back and not lun.path.is_block_device())
+        replace(lun, write_back=False) if lun.write_back and lun.path.is_block_device() else lun
         for lun in wanted.luns
     )
     in_words = replace(wanted, luns=luns, chap=wanted.chap if wanted.initiators else None)

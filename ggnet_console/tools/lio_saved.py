@@ -20,6 +20,7 @@ from .lio_tree import (
     Mapped,
     Store,
     Tree,
+    has_attributes,
     join_portal,
     odd_file,
     split_portal,
@@ -354,21 +355,22 @@ def _as_store(entry: Document | None) -> Store | None:
     if entry is None:
         return None
     path = str(entry.get("dev", ""))
-    store = Store(
-        str(entry["plugin"]),
-        str(entry["name"]),
+    plugin, name, serial = str(entry["plugin"]), str(entry["name"]), str(entry.get("wwn", ""))
+    write_back = bool(entry.get("write_back")) and plugin == "fileio"
+    attributes = {}
+    if has_attributes(plugin, name, serial):
+        saved = entry.get("attributes", {})
+        restored = store_attributes(write_back, unmap=False)
+        attributes = {each: int(saved.get(each, restored[each])) for each in restored}
+    return Store(
+        plugin,
+        name,
         Path(path),
         # A device has the size that it has: none is saved.
-        block_size(path) if entry["plugin"] == "block" else int(entry.get("size", 0)),
-        str(entry.get("wwn", "")),
-        bool(entry.get("write_back")) and entry["plugin"] == "fileio",
-    )
-    if not store.has_attributes:
-        return store
-    saved = entry.get("attributes", {})
-    restored = store_attributes(store.write_back, unmap=False)
-    return replace(
-        store, attributes={name: int(saved.get(name, restored[name])) for name in restored}
+        block_size(path) if plugin == "block" else int(entry.get("size", 0)),
+        serial,
+        write_back,
+        attributes,
     )
 
 
@@ -378,7 +380,7 @@ def _as_tree(entry: Document, stores: Mapping[str, Document]) -> Tree:
     if not groups:
         return Tree(iqn, tag=None, enabled=False)
     first, *more = (_as_group(iqn, group, stores) for group in groups)
-    return replace(first, more=tuple(more))
+    return replace(first, more=tuple(more)) if more else first
 
 
 def _as_group(iqn: str, group: Document, stores: Mapping[str, Document]) -> Tree:

@@ -54,16 +54,21 @@ class Store:
     @property
     def is_ours(self) -> bool:
         """Whether we made it: nobody else names one by its serial number in our way."""
-        return self.name == f"{STORE_PREFIX}{self.serial}"
+        return self.name == store_name(self.serial)
 
     @property
     def has_attributes(self) -> bool:
         """Whether we say what its attributes are."""
-        return self.is_ours and self.plugin == "fileio"
+        return has_attributes(self.plugin, self.name, self.serial)
 
     def is_same(self, other: Store | None) -> bool:
         """Whether they differ at most in attributes, which can be set while it is in use."""
-        return other is not None and replace(self, attributes=other.attributes) == other
+        return other is not None and self.disk == other.disk and self.name == other.name
+
+    @property
+    def disk(self) -> tuple[object, ...]:
+        """What is served, and how, whatever it is named."""
+        return self.plugin, self.path, self.size_bytes, self.serial, self.write_back
 
 
 @dataclass(frozen=True)
@@ -230,20 +235,31 @@ def _sorted(luns: tuple[WantedLun, ...]) -> list[WantedLun]:
 
 def _store(lun: WantedLun, found: Tree | None) -> Store:
     is_block = lun.path.is_block_device()
+    plugin = "block" if is_block else "fileio"
+    name = lun.store or store_name(lun.serial)
+    write_back = lun.write_back and not is_block
     store = Store(
-        "block" if is_block else "fileio",
-        lun.store or f"{STORE_PREFIX}{lun.serial}",
-        lun.path,
-        lun.size_bytes,
-        lun.serial,
-        lun.write_back and not is_block,
+        *(plugin, name, lun.path, lun.size_bytes, lun.serial, write_back),
+        store_attributes(write_back, not lun.read_only)
+        if has_attributes(plugin, name, lun.serial)
+        else {},
     )
-    if store.has_attributes:
-        store = replace(store, attributes=store_attributes(lun.write_back, not lun.read_only))
     there = found.luns.get(lun.lun) if found is not None else None
     if there is None or not _serves(there, store):
         return store
-    return replace(there, attributes=store.attributes) if there.has_attributes else there
+    if not there.has_attributes or there.attributes == store.attributes:
+        return there
+    return replace(there, attributes=store.attributes)
+
+
+def store_name(serial: str) -> str:
+    """How our backstore with this unit serial is named."""
+    return f"{STORE_PREFIX}{serial}"
+
+
+def has_attributes(plugin: str, name: str, serial: str) -> bool:
+    """Whether we say what the attributes of such a backstore are: of files of ours."""
+    return plugin == "fileio" and name == store_name(serial)
 
 
 def store_attributes(write_back: bool, unmap: bool) -> Mapping[str, int]:
@@ -253,9 +269,9 @@ def store_attributes(write_back: bool, unmap: bool) -> Mapping[str, int]:
 
 def _serves(there: Store, wanted: Store) -> bool:
     """Whether it need not be replaced; how one that others made comes to do it is their affair."""
-    if not there.is_ours:
-        there = replace(there, plugin=wanted.plugin)
-    return there.is_same(replace(wanted, name=there.name))
+    return there.disk[1:] == wanted.disk[1:] and (
+        there.plugin == wanted.plugin or not there.is_ours
+    )
 
 
 def split_portal(name: str) -> tuple[str, int]:
