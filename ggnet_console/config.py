@@ -36,6 +36,8 @@ class Config:
     machines are told the first."""
     backend: str = ""
     """Which iSCSI target runs, ``lio`` or ``tgt``; default: what an admin chose for the host."""
+    saved_config: Path | None = None
+    """File from which this host restores its LIO targets at boot; default: its targetcli's."""
     host: str = ""
     """Name of this storage host; default: the machine's host name."""
     import_folder: Path | None = None
@@ -127,7 +129,7 @@ def _portal(text: str) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
-_PATHS = {"home", "import_folder", "pg_bin", "password_file"}
+_PATHS = {"home", "saved_config", "import_folder", "pg_bin", "password_file"}
 
 
 def load(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..enums import Drift
@@ -14,7 +14,6 @@ from .targets import (
     RunningTarget,
     TargetBackend,
     WantedTarget,
-    cut_off,
 )
 
 
@@ -60,10 +59,7 @@ def compare_all(backend: TargetBackend, wanted: Iterable[WantedTarget]) -> Compa
     connections = backend.connections()
     names = sorted({*wishes, *running, *(saved or {})})
     return Comparison(
-        tuple(
-            _find(backend, name, wishes.get(name), running.get(name), saved, connections)
-            for name in names
-        ),
+        tuple(_find(backend, name, wishes.get(name), running.get(name), saved) for name in names),
         connections,
         stored.problem if stored is not None else "",
     )
@@ -75,7 +71,6 @@ def _find(
     wish: WantedTarget | None,
     running: RunningTarget | None,
     saved: Mapping[str, RunningTarget] | None,
-    connections: Sequence[Connection],
 ) -> Finding:
     found = _differences(backend, wish, running)
     stored = saved.get(iqn) if saved is not None else None
@@ -89,8 +84,9 @@ def _find(
         drift = Drift.MISSING
     else:
         drift = Drift.DIFFERENT if found or of_saved else Drift.IN_STEP
-    cut = cut_off(wish, running, connections) if running and drift is not Drift.IN_STEP else None
-    return Finding(iqn, drift, wish, running, stored, found, of_saved, cut or frozenset())
+    changes = running is not None and drift is not Drift.IN_STEP
+    cut = backend.cuts(iqn, wish) if changes else frozenset()
+    return Finding(iqn, drift, wish, running, stored, found, of_saved, cut)
 
 
 def _differences(

@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,10 +18,10 @@ from pathlib import Path
 from ..errors import ConsoleError
 from ..values import is_ours
 from . import lio_configfs as configfs
-from . import lio_kernel
+from . import lio_drift, lio_kernel
 from .lio_host import load
 from .lio_lock import LOCK, targetcli_lock
-from .lio_saved import SavedConfiguration, saved_path
+from .lio_saved import SavedConfiguration, SavedState, saved_path
 from .lio_tree import Tree, wanted_tree
 from .portals import portal_name
 from .targets import (
@@ -33,7 +33,6 @@ from .targets import (
     SessionsCutError,
     WantedTarget,
     check_wanted,
-    compare,
 )
 
 _log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ class Lio:
         """End all targets that are named like ours, and what is saved of them."""
         for iqn in configfs.targets():
             if is_ours(iqn):
-                self.remove(iqn, cut=True)
+                self.remove(iqn, cut=self.cuts(iqn, None))
 
     def running(self) -> tuple[RunningTarget, ...]:
         """All iSCSI targets of the kernel, by name."""
@@ -114,34 +113,23 @@ class Lio:
         return Saved(tuple(trees[iqn].running() for iqn in sorted(trees)))
 
     def differences(self, wanted: WantedTarget, found: RunningTarget) -> tuple[Difference, ...]:
-        """Field by field what ``apply(wanted)`` would change.
+        """Field by field what ``apply(wanted)`` would change: none when that is nothing."""
+        return lio_drift.differences(wanted, found, self._portals)
 
-        LIO keeps secrets and write protection with the initiators: while nobody is let in, neither
-        can be wrong. A block device has the write cache that it has.
-        """
-        luns = tuple(
-            replace(lun, write_back=lun.write_back and not lun.path.is_block_device())
-            for lun in wanted.luns
-        )
-        wanted = replace(wanted, luns=luns)
-        if not wanted.initiators:
-            wanted = replace(wanted, chap=None)
-        if not found.initiators:
-            access = {lun.lun: lun.read_only for lun in luns}
-            found = replace(
-                found,
-                luns=tuple(
-                    replace(lun, read_only=access.get(lun.lun, lun.read_only)) for lun in found.luns
-                ),
-            )
-        return compare(wanted, found, self._portals)
+    def cuts(self, iqn: str, wanted: WantedTarget | None) -> frozenset[str]:
+        """Whoever is logged in now and would lose a disk by ``apply(wanted)`` (None: ``remove``)."""
+        found = configfs.read_tree(iqn)
+        if found is None:
+            return frozenset()
+        tree = wanted_tree(wanted, self._portals, found) if wanted is not None else None
+        return self._cuts(tree, found)
 
-    def apply(self, wanted: WantedTarget, *, cut: bool = False) -> None:
+    def apply(self, wanted: WantedTarget, *, cut: Set[str] = frozenset()) -> None:
         """Make or change one target with the least steps, and save it; initiators come in last.
 
         When a step fails, those before it are undone in reverse and the error goes on. A target
-        whose backing file is missing or not as recorded is closed, unless somebody is logged in:
-        a restore at boot serves an empty disk in place of a missing file.
+        whose backing file is missing or not as recorded is closed, and saved so: a restore at boot
+        serves an empty disk in place of a missing file. Now it stays open for who is logged in.
         """
         _check(wanted)
         with self._threads, self._locked(self._lock_timeout_s):
@@ -150,19 +138,17 @@ class Lio:
             try:
                 check_wanted(wanted, first_lun=0)
             except BackingFileError:
-                if found is not None:
-                    self._close(found)
+                self._close(found, saved, wanted.iqn)
                 raise
             tree = wanted_tree(wanted, self._portals, found)
             if found is None:
                 found = Tree(wanted.iqn, tag=None, enabled=False)
-            elif not cut:
-                self._refuse_to_cut(tree, found)
+            self._refuse_to_cut(tree, found, cut)
             with lio_kernel.Changes(wanted.iqn) as changes:
                 save = partial(changes.save, partial(saved.put, tree))
                 lio_kernel.change(changes, tree, found, save)
 
-    def remove(self, iqn: str, *, cut: bool = False) -> None:
+    def remove(self, iqn: str, *, cut: Set[str] = frozenset()) -> None:
         """End the target and what is saved of it; backstores that others made stay."""
         with self._threads, self._locked(self._lock_timeout_s):
             saved = self._saved.load()
@@ -170,8 +156,7 @@ class Lio:
             if found is None:
                 saved.drop(iqn)
                 return
-            if not cut:
-                self._refuse_to_cut(None, found)
+            self._refuse_to_cut(None, found, cut)
             with lio_kernel.Changes(iqn) as changes:
                 save = partial(changes.save, partial(saved.drop, iqn))
                 lio_kernel.remove(changes, found, save)
@@ -264,20 +249,26 @@ class Lio:
                 self._is_swept = True
             yield
 
-    def _refuse_to_cut(self, wanted: Tree | None, found: Tree) -> None:
-        """Raise SessionsCutError when somebody who is logged in would lose a disk."""
+    def _refuse_to_cut(self, wanted: Tree | None, found: Tree, cut: Set[str]) -> None:
+        """Raise SessionsCutError when somebody would lose a disk who is not named in ``cut``."""
+        if unnamed := self._cuts(wanted, found) - cut:
+            raise SessionsCutError(found.iqn, unnamed)
+
+    def _cuts(self, wanted: Tree | None, found: Tree) -> frozenset[str]:
         lost = {one.initiator_iqn for one in configfs.connections(found.iqn, self._boot_id())}
         if wanted is not None and not lio_kernel.cuts_everybody(wanted, found):
             lost -= {acl.initiator for acl in wanted.acls}
-        if lost:
-            raise SessionsCutError(found.iqn, frozenset(lost))
+        return frozenset(lost)
 
-    def _close(self, found: Tree) -> None:
-        """Let nobody log in, unless somebody is: what he has is better than nothing."""
-        if found.tag is None or configfs.connections(found.iqn, self._boot_id()):
-            return
-        if found.enabled:
-            lio_kernel.Changes(found.iqn).set_enabled(found.tag, False)
+    def _close(self, found: Tree | None, saved: SavedState, iqn: str) -> None:
+        """Let nobody log in, now or after a restart of this host.
+
+        Whoever is logged in stays: what he has is better than nothing.
+        """
+        tag = found.tag if found is not None and found.enabled else None
+        if tag is not None and not configfs.connections(iqn, self._boot_id()):
+            lio_kernel.Changes(iqn).set_enabled(tag, False)
+        saved.close(iqn)
 
 
 def _portal(address: str, port: int) -> str:

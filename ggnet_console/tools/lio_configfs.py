@@ -3,14 +3,29 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
+import itertools
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import ConsoleError
-from .lio_tree import ATTRIBUTES, INHERIT, NOWHERE, Acl, Mapped, Store, Tree
+from .lio_tree import (
+    ATTRIBUTES,
+    DEFAULT_GROUP,
+    INHERIT,
+    NOWHERE,
+    STORE_ATTRIBUTES,
+    Acl,
+    Mapped,
+    Store,
+    Tree,
+    has_attributes,
+)
 from .targets import BackendDownError, Chap, Connection, LunTraffic
 
 ROOT = "/sys/kernel/config/target"
@@ -39,6 +54,11 @@ def targets() -> list[str]:
     return sorted(name for name in names if name.startswith(("iqn.", "eui.", "naa.")))
 
 
+def is_target(iqn: str) -> bool:
+    """Whether there is a target of this name."""
+    return os.path.isdir(f"{ISCSI}/{iqn}")
+
+
 def read_tree(iqn: str) -> Tree | None:
     """One target; None when there is none of this name.
 
@@ -47,7 +67,8 @@ def read_tree(iqn: str) -> Tree | None:
     folder = f"{ISCSI}/{iqn}"
     for _ in range(_READS_AT_MOST):
         try:
-            return _tree(folder, iqn)
+            with _told(iqn):
+                return _tree(folder, iqn)
         except FileNotFoundError:
             if not os.path.isdir(folder):
                 return None
@@ -57,25 +78,41 @@ def read_tree(iqn: str) -> Tree | None:
     )
 
 
+@contextmanager
+def _told(iqn: str) -> Iterator[None]:
+    """What the kernel refuses to say, as a sentence; not that a file is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConsoleError(
+            f"The target {iqn} cannot be read from the kernel: {error.strerror}.", str(error)
+        ) from error
+
+
 def _tree(folder: str, iqn: str) -> Tree:
     tags = _numbers(folder, "tpgt_")
     if not tags:
         return Tree(iqn, tag=None, enabled=False)
-    group = f"{folder}/tpgt_{tags[0]}"
+    first, *more = (_group(f"{folder}/tpgt_{tag}", iqn, tag) for tag in tags)
+    return replace(first, more=tuple(more)) if more else first
+
+
+def _group(group: str, iqn: str, tag: int) -> Tree:
     luns = {number: _linked_store(f"{group}/lun/lun_{number}") for number in _luns(f"{group}/lun")}
     acls = sorted(os.listdir(f"{group}/acls"))
     return Tree(
         iqn,
-        tags[0],
+        tag,
         _read(f"{group}/enable") == "1",
         frozenset(_portal(name) for name in os.listdir(f"{group}/np")),
         luns,
-        tuple(_acl(f"{group}/acls/{name}", name) for name in acls),
+        tuple(read_acl(f"{group}/acls/{name}", name) for name in acls),
         {
             name: int(_read(f"{group}/attrib/{name}") or 0)
             for name in (*ATTRIBUTES, "authentication")
         },
-        tuple(tags[1:]),
     )
 
 
@@ -96,7 +133,7 @@ def _portal(name: str) -> str:
     return name
 
 
-def _link(folder: str) -> str | None:
+def leads_to(folder: str) -> str | None:
     """Where the one symbolic link of a LUN's folder leads, as an absolute path."""
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -106,15 +143,16 @@ def _link(folder: str) -> str | None:
 
 
 def _linked_store(lun: str) -> Store | None:
-    target = _link(lun)
+    target = leads_to(lun)
     if target is None:
         return None
     # The link is relative to a root that is not ours: only its end counts.
-    return read_store("/".join([CORE, *target.rsplit("/", 2)[1:]]))
+    alua = _read(f"{lun}/alua_tg_pt_gp").partition("\n")[0].partition(": ")[2]
+    return read_store("/".join([CORE, *target.rsplit("/", 2)[1:]]), alua)
 
 
-def read_store(folder: str) -> Store:
-    """The backstore in this folder of configfs."""
+def read_store(folder: str, alua: str = DEFAULT_GROUP) -> Store:
+    """The backstore in this folder of configfs; ``alua`` is the group of the LUN it is read for."""
     parent, name = folder.rsplit("/", 2)[1:]
     match = _STORE_FOLDER.match(parent)
     plugin = {"iblock": "block"}.get(match[1], match[1]) if match else parent
@@ -129,27 +167,29 @@ def read_store(folder: str) -> Store:
         if not path and (match_file := _FILE.search(info)):
             path = match_file[1]
     elif plugin == "block" and path:
-        size = _block_size(path)
+        size = block_size(path)
     serial = _read(f"{folder}/wwn/vpd_unit_serial").partition(":")[2].strip()
-    unmap = _read(f"{folder}/attrib/emulate_tpu") == "1"
-    unmap = unmap and plugin == "fileio"
-    return Store(plugin, name, Path(path), size, serial, is_buffered, unmap, folder)
+    attributes = {}
+    if has_attributes(plugin, name, serial):
+        attributes = {each: int(_read(f"{folder}/attrib/{each}")) for each in STORE_ATTRIBUTES}
+    return Store(plugin, name, Path(path), size, serial, is_buffered, attributes, folder, alua)
 
 
-def _block_size(path: str) -> int:
+def block_size(path: str) -> int:
     """Bytes of a block device, 0 when it is gone (sysfs counts in 512 bytes, see sysfs-block)."""
     try:
         device = os.stat(path).st_rdev
         size = _read(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/size")
-    except FileNotFoundError:
+    except OSError:
         return 0
     return int(size) * 512
 
 
-def _acl(folder: str, initiator: str) -> Acl:
+def read_acl(folder: str, initiator: str) -> Acl:
+    """An initiator's access, in this folder of configfs."""
     mapped = []
     for number in _luns(folder):
-        link = _link(f"{folder}/lun_{number}")
+        link = leads_to(f"{folder}/lun_{number}")
         tpg_lun = int(link.rpartition("_")[2]) if link is not None else NOWHERE
         read_only = _read(f"{folder}/lun_{number}/write_protect") == "1"
         mapped.append(Mapped(number, tpg_lun, read_only))
@@ -193,17 +233,19 @@ def connections(iqn: str, boot: str) -> list[Connection]:
 
     ``boot`` tells this boot from all others. The kernel counts bytes in whole MiB, from the making
     of an initiator's access on. Of initiators without one (demo mode) it tells the name alone, and
-    counts for all of them together.
+    counts for all of them together: that is told with the first of them, less what those with an
+    access did.
     """
     group = f"{ISCSI}/{iqn}"
     try:
-        if _read(f"{group}/fabric_statistics/iscsi_instance/sessions") == "0":
-            return []
-        return [
-            one
-            for tag in _numbers(group, "tpgt_")
-            for one in _group_connections(f"{group}/tpgt_{tag}", iqn, boot)
-        ]
+        with _told(iqn):
+            if _read(f"{group}/fabric_statistics/iscsi_instance/sessions") == "0":
+                return []
+            return [
+                one
+                for tag in _numbers(group, "tpgt_")
+                for one in _group_connections(f"{group}/tpgt_{tag}", iqn, boot)
+            ]
     except FileNotFoundError:  # somebody takes it down just now
         return []
 
@@ -212,10 +254,11 @@ def accepted(iqn: str) -> tuple[str, str]:
     """How many sessions this target has now, and how many logins it has accepted since its making."""
     statistics = f"{ISCSI}/{iqn}/fabric_statistics"
     try:
-        return (
-            _read(f"{statistics}/iscsi_instance/sessions"),
-            _read(f"{statistics}/iscsi_login_stats/accepts"),
-        )
+        with _told(iqn):
+            return (
+                _read(f"{statistics}/iscsi_instance/sessions"),
+                _read(f"{statistics}/iscsi_login_stats/accepts"),
+            )
     except FileNotFoundError:  # somebody takes it down just now
         return "0", "0"
 
@@ -225,11 +268,12 @@ def logged_out(iqn: str, boot: str) -> list[Connection]:
     found = []
     group = f"{ISCSI}/{iqn}"
     try:
-        for tag in _numbers(group, "tpgt_"):
-            for initiator in os.listdir(f"{group}/tpgt_{tag}/acls"):
-                key, traffic = _access(f"{group}/tpgt_{tag}/acls/{initiator}", boot)
-                if any(lun.commands for lun in traffic):
-                    found.append(Connection(key, iqn, initiator, "", traffic, logged_in=False))
+        with _told(iqn):
+            for tag in _numbers(group, "tpgt_"):
+                for initiator in os.listdir(f"{group}/tpgt_{tag}/acls"):
+                    key, traffic = _access(f"{group}/tpgt_{tag}/acls/{initiator}", boot)
+                    if any(lun.commands for lun in traffic):
+                        found.append(Connection(key, iqn, initiator, "", traffic, logged_in=False))
     except FileNotFoundError:
         return []
     return found
@@ -237,46 +281,66 @@ def logged_out(iqn: str, boot: str) -> list[Connection]:
 
 def _access(folder: str, boot: str) -> tuple[str, tuple[LunTraffic, ...]]:
     """The key of an initiator's access, and what was done with it."""
-    traffic = tuple(
-        _traffic(number, f"{folder}/lun_{number}/statistics/scsi_auth_intr", "num_cmds")
-        for number in _luns(folder)
-    )
+    traffic = _traffic(folder, "scsi_auth_intr", "num_cmds")
     # A folder of configfs keeps its inode until it is removed, and no other gets it.
     return f"{boot}-{os.stat(folder).st_ino}", traffic
 
 
 def _group_connections(group: str, iqn: str, boot: str) -> Iterator[Connection]:
-    explicit = 0
     for initiator in os.listdir(f"{group}/acls"):
         folder = f"{group}/acls/{initiator}"
         info = _read(f"{folder}/info")
         address = _ADDRESS.search(info) if _LOGGED_IN in info else None
         if address is None:
             continue
-        explicit += 1
         key, traffic = _access(folder, boot)
         yield Connection(key, iqn, initiator, _address(address[1]), traffic)
     sessions = _read(f"{group}/dynamic_sessions").replace("\0", "\n").split()
     inode = os.stat(group).st_ino
-    if len(sessions) == 1 and not explicit:
-        luns = f"{group}/lun"
-        traffic = tuple(
-            _traffic(number, f"{luns}/lun_{number}/statistics/scsi_tgt_port", "in_cmds")
-            for number in _luns(luns)
-        )
-        yield Connection(f"{boot}-{inode}", iqn, sessions[0], "", traffic)
+    if not sessions:
         return
-    for initiator in sessions:
+    explicit = [_access(f"{group}/acls/{name}", boot)[1] for name in os.listdir(f"{group}/acls")]
+    traffic = _without(_traffic(f"{group}/lun", "scsi_tgt_port", "in_cmds"), explicit)
+    yield Connection(f"{boot}-{inode}", iqn, sessions[0], "", traffic)
+    for initiator in sessions[1:]:
         yield Connection(f"{boot}-{inode}-{initiator}", iqn, initiator, "", ())
 
 
-def _traffic(number: int, statistics: str, commands: str) -> LunTraffic:
-    return LunTraffic(
-        number,
-        int(_read(f"{statistics}/read_mbytes")) * _MIB,
-        int(_read(f"{statistics}/write_mbytes")) * _MIB,
-        int(_read(f"{statistics}/{commands}")),
-    )
+def _traffic(folder: str, statistics: str, commands: str) -> tuple[LunTraffic, ...]:
+    """Of the LUNs in this folder; one that is half made, or lost its backstore, has none."""
+    found = []
+    for number in _luns(folder):
+        files = f"{folder}/lun_{number}/statistics/{statistics}"
+        try:
+            found.append(
+                LunTraffic(
+                    number,
+                    int(_read(f"{files}/read_mbytes")) * _MIB,
+                    int(_read(f"{files}/write_mbytes")) * _MIB,
+                    int(_read(f"{files}/{commands}")),
+                )
+            )
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+    return tuple(found)
+
+
+def _without(
+    all_: Iterable[LunTraffic], others: Iterable[tuple[LunTraffic, ...]]
+) -> tuple[LunTraffic, ...]:
+    """What is left of the traffic of all when that of ``others`` is taken away."""
+    left = {lun.lun: lun for lun in all_}
+    for lun in itertools.chain.from_iterable(others):
+        if lun.lun in left:
+            whole = left[lun.lun]
+            left[lun.lun] = LunTraffic(
+                lun.lun,
+                max(whole.bytes_read - lun.bytes_read, 0),
+                max(whole.bytes_written - lun.bytes_written, 0),
+                max((whole.commands or 0) - (lun.commands or 0), 0),
+            )
+    return tuple(left.values())
 
 
 def _address(text: str) -> str:
@@ -294,7 +358,7 @@ def _read(path: str) -> str:
     """A file of configfs, at most a page."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return os.fsdecode(os.read(descriptor, 4096)).strip()
+        return os.read(descriptor, 4096).decode("utf-8", "surrogateescape").strip()
     finally:
         os.close(descriptor)
 

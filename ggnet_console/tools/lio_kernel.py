@@ -8,15 +8,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rtslib_fb import (
     LUN,
     TPG,
-    BlockStorageObject,
     FabricModule,
-    FileIOStorageObject,
     MappedLUN,
     NetworkPortal,
     NodeACL,
@@ -28,8 +27,21 @@ from rtslib_fb.tcm import StorageObject
 
 from ..errors import ConsoleError
 from . import lio_configfs as configfs
-from .lio_tree import Acl, Mapped, Store, Tree, split_portal
-from .targets import Chap, PortalTakenError
+from .lio_objects import (
+    delete,
+    drop_unused_store,
+    find_store,
+    is_left_over,
+    is_own_folder,
+    link,
+    link_again,
+    make_store,
+    make_store_again,
+    put_acl,
+    remove_store,
+)
+from .lio_tree import NOWHERE, Acl, Store, Tree, split_portal
+from .targets import PortalTakenError
 
 _log = logging.getLogger(__name__)
 
@@ -40,28 +52,35 @@ def use_state_folder(folder: Path) -> None:
     Otherwise it would move it to a folder of its own. The kernel takes no other one as long as
     there are backstores.
     """
-    now = Path(configfs.ROOT, "dbroot").read_text("utf-8").strip()
-    is_empty = not any(name for _, name in configfs.store_folders())
-    RTSRoot._preferred_dbroot = str(folder) if is_empty and folder.is_dir() else now
-    RTSRoot()
+    with _refusal("", "The kernel's targets cannot be changed: it says no to their set-up."):
+        now = Path(configfs.ROOT, "dbroot").read_text("utf-8").strip()
+        is_empty = not any(name for _, name in configfs.store_folders())
+        RTSRoot._preferred_dbroot = str(folder) if is_empty and folder.is_dir() else now
+        RTSRoot()
 
 
 def sweep() -> None:
-    """Remove backstores of ours that no LUN leads to, and folders without one.
+    """Remove backstores of ours that no LUN leads to, and folders of ours without one.
 
-    A process that was killed leaves them; targetcli's lock must be held.
+    A process that was killed leaves them; targetcli's lock must be held. What cannot be removed
+    is logged and stays.
     """
     for folder, name in list(configfs.store_folders()):
-        if not name:
-            os.rmdir(folder)  # noqa: PTH106 - one kind of call for all of configfs
-        elif _is_ours(name) and not configfs.is_exported(folder):
-            _log.warning("The backstore %s was left over and is removed", name)
-            _remove_store(folder)
+        try:
+            if not name:
+                if is_own_folder(folder):
+                    os.rmdir(folder)  # noqa: PTH106 - one kind of call for all of configfs
+            elif is_left_over(folder, name):
+                _log.warning("The backstore %s was left over and is removed", name)
+                remove_store(folder)
+        except OSError as error:
+            _log.warning("What was left over stays: %s: %s", folder, error)
 
 
 def dump() -> dict[str, Any]:
     """All that runs, made by whomever, as rtslib saves it."""
-    return RTSRoot().dump()  # type: ignore[no-any-return]
+    with _refusal("", "What runs in the kernel cannot be read whole, and so not be saved."):
+        return RTSRoot().dump()  # type: ignore[no-any-return]
 
 
 class Changes:
@@ -93,10 +112,20 @@ class Changes:
 
         self._undo.callback(attempt)
 
-    def _step(self, forth: Callable[[], object], back: Callable[[], object]) -> None:
-        with _refusal(self._iqn):
-            forth()
+    def _step(
+        self,
+        forth: Callable[[], object],
+        back: Callable[[], object],
+        sentence: str = "",
+        kind: type[ConsoleError] = ConsoleError,
+    ) -> None:
+        """``back`` also undoes what ``forth`` has half done, and nothing when that is nothing.
+
+        Raises ``kind`` with ``sentence``.
+        """
         self.on_failure(back)
+        with _refusal(self._iqn, sentence, kind):
+            forth()
 
     def save(self, write: Callable[[], Callable[[], object] | None]) -> None:
         """Save by ``write``, which returns what undoes it, if anything."""
@@ -107,24 +136,30 @@ class Changes:
     # Each pair of functions below undoes the other.
 
     def make_target(self, tag: int) -> None:
-        """The target and its portal group, which lets nobody in yet."""
-        self._step(lambda: _target(self._iqn, "any"), lambda: _target(self._iqn).delete())
+        """The target, unless it is there, and its portal group, which lets nobody in yet."""
+        if not configfs.is_target(self._iqn):
+            self._step(
+                lambda: _target(self._iqn, "create"), lambda: delete(lambda: _target(self._iqn))
+            )
         self._step(
-            lambda: TPG(_target(self._iqn), tag, "create"), lambda: self._group(tag).delete()
+            lambda: TPG(_target(self._iqn), tag, "create"),
+            lambda: delete(lambda: self._group(tag)),
         )
 
-    def drop_target(self, tag: int | None) -> None:
-        """The target and its portal group, which must be empty."""
-        if tag is not None:
-            self._step(
-                lambda: self._group(tag).delete(), lambda: TPG(_target(self._iqn), tag, "create")
-            )
-        self._step(lambda: _target(self._iqn).delete(), lambda: _target(self._iqn, "create"))
+    def drop_target(self) -> None:
+        """The target, which must have no portal group any more."""
+        self._step(lambda: _target(self._iqn).delete(), lambda: _target(self._iqn, "any"))
 
-    def drop_group(self, tag: int) -> None:
-        """A further portal group with all that is in it. This is not undone."""
-        with _refusal(self._iqn):
-            self._group(tag).delete()
+    def drop_group(self, group: Tree) -> None:
+        """An empty portal group; of its settings only those come back that ``group`` has."""
+        tag = group.tag or 1
+
+        def make_again() -> None:
+            made = TPG(_target(self._iqn), tag, "any")
+            for name, value in group.attributes.items():
+                made.set_attribute(name, value)
+
+        self._step(lambda: self._group(tag).delete(), make_again)
 
     def set_enabled(self, tag: int, is_enabled: bool) -> None:
         """Let initiators log in, or end all sessions and let nobody in."""
@@ -136,88 +171,93 @@ class Changes:
 
     def set_attributes(self, tag: int, wanted: Mapping[str, int], found: Mapping[str, int]) -> None:
         """Those of the portal group that differ."""
+        self._set_attributes(lambda: self._group(tag), wanted, found)
+
+    def set_store_attributes(self, folder: str, wanted: Store, found: Store) -> None:
+        """Those of a backstore that differ; it may be in use."""
+        self._set_attributes(
+            lambda: StorageObject.so_from_path(folder), wanted.attributes, found.attributes
+        )
+
+    def _set_attributes(
+        self, find: Callable[[], Any], wanted: Mapping[str, int], found: Mapping[str, int]
+    ) -> None:
         for name, value in wanted.items():
-            former = found.get(name)
-            if former != value:
+            former = found.get(name, value)
+            if found.get(name) != value:
                 self._step(
-                    lambda name=name, value=value: self._group(tag).set_attribute(name, value),  # type: ignore[misc]
-                    lambda name=name, former=former: (  # type: ignore[misc]
-                        former is not None and self._group(tag).set_attribute(name, former)
-                    ),
+                    partial(lambda name, value: find().set_attribute(name, value), name, value),
+                    partial(lambda name, value: find().set_attribute(name, value), name, former),
                 )
 
     def make_portal(self, tag: int, portal: str) -> None:
         """Listen on ``address:port``."""
-        advice = (
+        self._step(
+            lambda: self._portal(tag, portal, "create"),
+            lambda: delete(lambda: self._portal(tag, portal, "lookup")),
             f"The target {self._iqn} cannot listen on {portal}. Choose an address of this "
-            "computer; no other target may listen on all addresses (0.0.0.0 or [::]) there."
+            "computer; no other target may listen on all addresses (0.0.0.0 or [::]) there.",
+            PortalTakenError,
         )
-        with _refusal(self._iqn, advice, PortalTakenError):
-            self._portal(tag, portal, "create")
-        self.on_failure(lambda: self._portal(tag, portal, "lookup").delete())
 
     def drop_portal(self, tag: int, portal: str) -> None:
         """Listen there no more."""
         self._step(
             lambda: self._portal(tag, portal, "lookup").delete(),
-            lambda: self._portal(tag, portal, "create"),
+            lambda: self._portal(tag, portal, "any"),
         )
 
     def make_lun(self, tag: int, number: int, store: Store) -> None:
         """A LUN on its backstore, which is made unless others made it and it is still there."""
-        folder = store.folder
+        folders = [store.folder] if store.folder and not store.is_ours else []
         if store.is_ours or configfs.find_store(store.name) is None:
-            with _refusal(self._iqn):
-                folder = _make_store(store)
-            self.on_failure(lambda: _remove_store(folder))
+            folders.clear()
+            self._step(
+                lambda: folders.append(make_store(store)), lambda: drop_unused_store(store.name)
+            )
         self._step(
-            lambda: self._link(tag, number, folder or _find(store.name)),
-            lambda: LUN(self._group(tag), number).delete(),
+            lambda: link(self._group(tag), number, folders[0] if folders else find_store(store)),
+            lambda: delete(lambda: LUN(self._group(tag), number)),
         )
 
     def drop_lun(self, tag: int, number: int, store: Store | None) -> None:
-        """A LUN and its backstore; one that others made stays."""
+        """A LUN; its backstore stays."""
+        self._step(
+            lambda: LUN(self._group(tag), number).delete(),
+            lambda: link_again(self._group(tag), number, store),
+        )
 
-        def make_again() -> None:
-            if store is not None:
-                self._link(tag, number, _find(store.name))
-
-        self._step(lambda: LUN(self._group(tag), number).delete(), make_again)
+    def drop_store(self, store: Store | None) -> None:
+        """The backstore of a LUN that is gone; one that others made stays."""
         if store is not None and store.is_ours:
-            self._step(lambda: _remove_store(store.folder), lambda: _make_store(store))
-
-    def _link(self, tag: int, number: int, store: str) -> None:
-        LUN(self._group(tag), number, StorageObject.so_from_path(store))
+            self._step(lambda: remove_store(store.folder), lambda: make_store_again(store))
 
     def make_acl(self, tag: int, acl: Acl) -> None:
         """Let an initiator in. Its secret comes last: before, nobody can log in half-way."""
         self._step(
-            lambda: _make_acl(self._group(tag), acl),
-            lambda: NodeACL(self._group(tag), acl.initiator, "lookup").delete(),
+            lambda: put_acl(self._group(tag), acl),
+            lambda: delete(lambda: NodeACL(self._group(tag), acl.initiator, "lookup")),
         )
 
     def drop_acl(self, tag: int, acl: Acl) -> None:
         """End an initiator's sessions and refuse it from now on."""
         self._step(
             lambda: NodeACL(self._group(tag), acl.initiator, "lookup").delete(),
-            lambda: _make_acl(self._group(tag), acl),
+            lambda: put_acl(self._group(tag), acl),
         )
 
-    def map_lun(self, tag: int, initiator: str, mapped: Mapped) -> None:
-        """Show an initiator one more LUN."""
+    def change_acl(self, tag: int, wanted: Acl, found: Acl) -> None:
+        """Show an initiator more LUNs, or writable, and change its secret; its sessions go on."""
 
-        def acl() -> NodeACL:
-            return NodeACL(self._group(tag), initiator, "lookup")
+        def take_back() -> None:
+            node = NodeACL(self._group(tag), found.initiator, "lookup")
+            for number in {each.number for each in wanted.mapped} - {
+                each.number for each in found.mapped if each.tpg_lun != NOWHERE
+            }:
+                delete(partial(MappedLUN, node, number))
+            put_acl(self._group(tag), found)
 
-        self._step(lambda: _map(acl(), mapped), lambda: MappedLUN(acl(), mapped.number).delete())
-
-    def set_chap(self, tag: int, wanted: Acl, found: Acl) -> None:
-        """Change the secret of an initiator; its sessions go on."""
-
-        def write(acl: Acl, former: Acl) -> None:
-            _set_chap(NodeACL(self._group(tag), acl.initiator, "lookup"), acl, former)
-
-        self._step(lambda: write(wanted, found), lambda: write(found, wanted))
+        self._step(lambda: put_acl(self._group(tag), wanted), take_back)
 
     def _group(self, tag: int) -> TPG:
         """Only a name for rtslib, and dear to make."""
@@ -247,72 +287,6 @@ def _target(iqn: str, mode: str = "lookup") -> Target:
     return Target(FabricModule("iscsi"), iqn, mode)
 
 
-def _is_ours(name: str) -> bool:
-    return Store("", name, Path(), 0, "", False, False).is_ours
-
-
-def _find(name: str) -> str:
-    """The folder of the backstore with this name."""
-    folder = configfs.find_store(name)
-    if folder is None:
-        raise ConsoleError(
-            f"The backstore {name} is gone. Look with “targetcli ls” what became of it."
-        )
-    return folder
-
-
-def _make_store(store: Store) -> str:
-    """Returns its folder, whose number is given to rtslib: it would look into all for a free one."""
-    left_over = configfs.find_store(store.name)
-    if left_over is not None:
-        if configfs.is_exported(left_over):
-            raise ConsoleError(
-                f"The backstore {store.name} serves another target already: two disks would have "
-                "the same serial number. Remove that target first."
-            )
-        _remove_store(left_over)
-    kind = FileIOStorageObject if store.plugin == "fileio" else BlockStorageObject
-    prefix = "fileio" if store.plugin == "fileio" else "iblock"
-    taken = set(os.listdir(configfs.CORE))  # noqa: PTH208 - names alone are wanted
-    index = next(each for each in range(len(taken) + 1) if f"{prefix}_{each}" not in taken)
-    arguments: dict[str, Any] = {"dev": str(store.path), "wwn": store.serial, "index": index}
-    if store.plugin == "fileio":
-        arguments |= {"size": store.size_bytes, "write_back": store.write_back}
-    made = kind(store.name, **arguments)
-    if store.unmap:
-        made.set_attribute("emulate_tpu", 1)
-    return str(made.path)
-
-
-def _remove_store(folder: str) -> None:
-    """Not by rtslib, which looks through all targets for LUNs of it; rmdir(2) refuses then too."""
-    for path in (Path(folder), Path(folder).parent):
-        path.rmdir()
-
-
-def _make_acl(group: TPG, acl: Acl) -> None:
-    made = NodeACL(group, acl.initiator, "create")
-    for mapped in acl.mapped:
-        _map(made, mapped)
-    _set_chap(made, acl, Acl(acl.initiator, ()))
-
-
-def _map(acl: NodeACL, mapped: Mapped) -> None:
-    MappedLUN(acl, mapped.number, mapped.tpg_lun, mapped.read_only)
-
-
-def _set_chap(node: NodeACL, acl: Acl, former: Acl) -> None:
-    if acl.authentication != former.authentication:
-        node.set_attribute("authentication", acl.authentication)
-    nobody = Chap("", "")
-    if acl.mutual != former.mutual:
-        node.chap_mutual_userid = (acl.mutual or nobody).user
-        node.chap_mutual_password = (acl.mutual or nobody).secret
-    if acl.chap != former.chap:
-        node.chap_userid = (acl.chap or nobody).user
-        node.chap_password = (acl.chap or nobody).secret
-
-
 def change(changes: Changes, wanted: Tree, found: Tree, save: Callable[[], None]) -> None:
     """Turn ``found`` into ``wanted`` by the least steps; ``save`` is called when all is there.
 
@@ -332,21 +306,21 @@ def change(changes: Changes, wanted: Tree, found: Tree, save: Callable[[], None]
         if found.enabled:
             changes.set_enabled(tag, False)
         found = replace(found, enabled=False)
+    for group in found.more:
+        _drop_group(changes, group)
     for name in sorted(former.keys() - stay):
         changes.drop_acl(tag, former[name])
     for number, store in sorted(_gone(wanted, found).items()):
         changes.drop_lun(tag, number, store)
+        changes.drop_store(store)
     changes.set_attributes(tag, wanted.attributes, found.attributes)
     _change_portals(changes, wanted, found)
-    for number, store in sorted(wanted.luns.items()):
-        if store is not None and found.luns.get(number) != store:
-            changes.make_lun(tag, number, store)
+    _make_luns(changes, wanted, found)
     for name in sorted(stay):
-        _change_acl(changes, tag, comers[name], former[name])
+        if former[name] != comers[name]:
+            changes.change_acl(tag, comers[name], former[name])
     for name in sorted(comers.keys() - stay):
         changes.make_acl(tag, comers[name])
-    for more in found.more_tags:
-        changes.drop_group(more)
     save()
     if not found.enabled:
         changes.set_enabled(tag, True)
@@ -360,25 +334,37 @@ def _change_portals(changes: Changes, wanted: Tree, found: Tree) -> None:
         changes.drop_portal(tag, portal)
 
 
-def _change_acl(changes: Changes, tag: int, wanted: Acl, found: Acl) -> None:
-    there = {mapped.number for mapped in found.mapped}
-    for mapped in wanted.mapped:
-        if mapped.number not in there:
-            changes.map_lun(tag, wanted.initiator, mapped)
-    if replace(found, mapped=wanted.mapped) != wanted:
-        changes.set_chap(tag, wanted, found)
+def _make_luns(changes: Changes, wanted: Tree, found: Tree) -> None:
+    tag = wanted.tag or 1
+    for number, store in sorted(wanted.luns.items()):
+        there = found.luns.get(number)
+        if store is not None and there is not None and there.is_same(store):
+            changes.set_store_attributes(there.folder, store, there)
+        elif store is not None:
+            changes.make_lun(tag, number, store)
 
 
 def cuts_everybody(wanted: Tree, found: Tree) -> bool:
-    """Whether a LUN goes or changes, or somebody sees other LUNs than wanted, or came uncalled."""
+    """Whether a LUN goes or changes, or somebody sees other LUNs than wanted, or came uncalled.
+
+    A LUN or mapped LUN that is half made leads nowhere: nobody has it in use. One that becomes
+    writable costs nobody anything (a mapped LUN comes into being read-only).
+    """
     views = {acl.initiator: set(acl.mapped) for acl in wanted.acls}
-    return bool(
-        _gone(wanted, found)
-        or found.more_tags
-        or found.attributes.get("generate_node_acls")
-        or any(
-            not set(acl.mapped) <= views.get(acl.initiator, set(acl.mapped)) for acl in found.acls
+
+    def sees_others(acl: Acl) -> bool:
+        wish = views.get(acl.initiator)
+        return wish is not None and not all(
+            mapped in wish or replace(mapped, read_only=False) in wish
+            for mapped in acl.mapped
+            if mapped.tpg_lun != NOWHERE
         )
+
+    return bool(
+        any(store is not None for store in _gone(wanted, found).values())
+        or found.more
+        or found.attributes.get("generate_node_acls")
+        or any(map(sees_others, found.acls))
     )
 
 
@@ -387,22 +373,37 @@ def _gone(wanted: Tree, found: Tree) -> dict[int, Store | None]:
     return {
         number: store
         for number, store in found.luns.items()
-        if store is None or store != wanted.luns.get(number)
+        if store is None or not store.is_same(wanted.luns.get(number))
     }
 
 
 def remove(changes: Changes, found: Tree, save: Callable[[], None]) -> None:
     """Take a target down: first nobody may come in any more, then everything in reverse."""
     if found.tag is not None:
-        if found.enabled:
-            changes.set_enabled(found.tag, False)
-        for acl in found.acls:
-            changes.drop_acl(found.tag, acl)
-        for number, store in sorted(found.luns.items()):
-            changes.drop_lun(found.tag, number, store)
-        for portal in sorted(found.portals):
-            changes.drop_portal(found.tag, portal)
-    for more in found.more_tags:
-        changes.drop_group(more)
+        for group in (*found.more, found):
+            _empty_group(changes, group)
+        for store in found.luns.values():
+            changes.drop_store(store)
     save()
-    changes.drop_target(found.tag)
+    if found.tag is not None:
+        for group in (*found.more, found):
+            changes.drop_group(group)
+    changes.drop_target()
+
+
+def _drop_group(changes: Changes, group: Tree) -> None:
+    """A further portal group, which others made; their backstores stay."""
+    _empty_group(changes, group)
+    changes.drop_group(group)
+
+
+def _empty_group(changes: Changes, group: Tree) -> None:
+    tag = group.tag or 1
+    if group.enabled:
+        changes.set_enabled(tag, False)
+    for acl in group.acls:
+        changes.drop_acl(tag, acl)
+    for number, store in sorted(group.luns.items()):
+        changes.drop_lun(tag, number, store)
+    for portal in sorted(group.portals):
+        changes.drop_portal(tag, portal)

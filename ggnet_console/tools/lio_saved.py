@@ -12,7 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .lio_tree import INHERIT, Acl, Mapped, Store, Tree, join_portal, split_portal
+from ..errors import ConsoleError
+from .lio_configfs import block_size
+from .lio_tree import (
+    INHERIT,
+    Acl,
+    Mapped,
+    Store,
+    Tree,
+    has_attributes,
+    join_portal,
+    odd_file,
+    split_portal,
+    store_attributes,
+)
 from .targets import Chap, SavedFileError
 
 _FOLDERS = (Path("/etc/rtslib-fb-target"), Path("/etc/target"))
@@ -64,7 +77,7 @@ class SavedConfiguration:
     def mend(self, document: Document, ours: Iterable[Tree]) -> None:
         """Set the present file aside under its name and the time, and save what runs.
 
-        ``document`` is rtslib's dump of everything, ``ours`` what of it we save in our own words.
+        The old file is there until the new one is. ``document`` is rtslib's dump of everything, ``ours`` what of it we save in our own words.
         Without targets and backstores there is nothing to save, and no file is left.
         """
         for tree in ours:
@@ -72,10 +85,19 @@ class SavedConfiguration:
         for entry in document["storage_objects"]:
             if entry.get("exclusive"):  # as ever before Linux 6.17, and
                 del entry["exclusive"]  # Debian 12's rtslib refuses the word
-        aside = self.path.with_name(f"{self.path.name}.{time.strftime('%Y%m%d-%H%M%S')}.damaged")
-        self.path.rename(aside)
-        if any(document.get(name) for name in _LISTS):
-            self.write(_render(document).encode())
+        path = self.path.resolve()
+        aside = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}.damaged")
+        try:
+            aside.unlink(missing_ok=True)  # of a mend that was killed in this very second
+            aside.hardlink_to(path)
+            if any(document.get(name) for name in _LISTS):
+                self.write(_render(document).encode())
+            else:
+                path.unlink()
+        except OSError as error:
+            raise ConsoleError(
+                f"The saved target configuration {path} cannot be set aside: {error.strerror}."
+            ) from error
 
     @contextmanager
     def translated(self, text: bytes) -> Iterator[None]:
@@ -135,10 +157,28 @@ class SavedState:
         former = self._find(wanted.iqn)
         if _same(wanted, former):
             return None
-        keep = {store.name for store in wanted.luns.values() if store is not None}
+        keep = {store.name for store in wanted.stores()}
         document = self._without(former, keep)
         _put_target(document, wanted)
         return self._replace(document)
+
+    def close(self, iqn: str) -> None:
+        """Save that this target lets nobody in, and without disks whose file is not as recorded.
+
+        A restore would make the file anew, empty.
+        """
+        found = self._find(iqn)
+        if found is not None:
+            luns = {
+                number: store
+                for number, store in found.luns.items()
+                if store is None or not odd_file(store)
+            }
+            acls = tuple(
+                replace(acl, mapped=tuple(each for each in acl.mapped if each.tpg_lun in luns))
+                for acl in found.acls
+            )
+            self.put(replace(found, enabled=False, luns=luns, acls=acls))
 
     def drop(self, iqn: str) -> Callable[[], None] | None:
         """Save that this target is no more, as ``put``."""
@@ -183,7 +223,7 @@ class SavedState:
 
 def _store_names(tree: Tree) -> set[str]:
     """The backstores of ours that a target uses."""
-    return {store.name for store in tree.luns.values() if store is not None and store.is_ours}
+    return {store.name for store in tree.stores() if store.is_ours}
 
 
 def _render(document: Document) -> str:
@@ -201,23 +241,25 @@ def _render(document: Document) -> str:
 def _put_target(document: Document, tree: Tree) -> None:
     """The entries of this target; what they hold beyond what we know stays as it was."""
     stores = document["storage_objects"] = list(document["storage_objects"])
-    for store in filter(None, tree.luns.values()):
+    groups = (tree, *tree.more)
+    for store in tree.stores():
         former = _take(stores, plugin=store.plugin, name=store.name)
         keeps = former and not store.is_ours
         stores.append(former if keeps else _merge(former, _store_entry(store)))
     targets = document["targets"] = list(document["targets"])
     former = _take(targets, fabric="iscsi", wwn=tree.iqn)
-    entry = _target_entry(tree)
-    group = entry["tpgs"][0]
-    groups = list(former.get("tpgs", []))
-    former_group = _take(groups, tag=tree.tag)
-    acls = list(former_group.get("node_acls", []))
-    for acl in group["node_acls"]:
+    known = list(former.get("tpgs", []))
+    entries = [_merge_group(_take(known, tag=group.tag), _group_entry(group)) for group in groups]
+    targets.append({**former, "fabric": "iscsi", "wwn": tree.iqn, "tpgs": entries})
+
+
+def _merge_group(former: Document, entry: Document) -> Document:
+    acls = list(former.get("node_acls", []))
+    for acl in entry["node_acls"]:
         known = _take(acls, node_wwn=acl["node_wwn"])
         secret = ("chap_userid", "chap_password", "chap_mutual_userid", "chap_mutual_password")
         acl.update(_merge({k: v for k, v in known.items() if k not in secret}, acl))
-    entry["tpgs"] = [_merge(former_group, group)]
-    targets.append({**former, **entry})
+    return _merge(former, entry)
 
 
 def _take(entries: list[Document], **key: object) -> Document:
@@ -238,13 +280,7 @@ def _same(wanted: Tree, saved: Tree | None) -> bool:
     if saved is None:
         return False
     told = {name: saved.attributes.get(name) for name in wanted.attributes}
-    luns = {
-        number: replace(store, size_bytes=0) if store and store.plugin == "block" else store
-        for number, store in wanted.luns.items()
-    }  # a device has the size that it has: none is saved
-    return told == wanted.attributes and saved == replace(
-        wanted, luns=luns, attributes=saved.attributes
-    )
+    return told == wanted.attributes and saved == replace(wanted, attributes=saved.attributes)
 
 
 # Values to entries: what rtslib's restore needs, and nothing that only a later rtslib knows (such
@@ -261,12 +297,12 @@ def _store_entry(store: Store) -> Document:
     }
     if store.plugin == "block":
         return {**entry, "readonly": False, "attributes": {}}
-    attributes = {"emulate_tpu": int(store.unmap)}
+    attributes = dict(store.attributes)
     return {**entry, "size": store.size_bytes, "aio": False, "attributes": attributes}
 
 
-def _target_entry(tree: Tree) -> Document:
-    group = {
+def _group_entry(tree: Tree) -> Document:
+    return {
         "tag": tree.tag,
         "enable": tree.enabled,
         "attributes": dict(tree.attributes),
@@ -296,7 +332,6 @@ def _target_entry(tree: Tree) -> Document:
             for acl in tree.acls
         ],
     }
-    return {"fabric": "iscsi", "wwn": tree.iqn, "tpgs": [group]}
 
 
 def _chap_entry(prefix: str, chap: Chap | None) -> Document:
@@ -319,24 +354,38 @@ def _trees(document: Document, wanted: Callable[[str], bool]) -> list[Tree]:
 def _as_store(entry: Document | None) -> Store | None:
     if entry is None:
         return None
+    path = str(entry.get("dev", ""))
+    plugin, name, serial = str(entry["plugin"]), str(entry["name"]), str(entry.get("wwn", ""))
+    write_back = bool(entry.get("write_back")) and plugin == "fileio"
+    attributes = {}
+    if has_attributes(plugin, name, serial):
+        saved = entry.get("attributes", {})
+        restored = store_attributes(write_back, unmap=False)
+        attributes = {each: int(saved.get(each, restored[each])) for each in restored}
     return Store(
-        str(entry["plugin"]),
-        str(entry["name"]),
-        Path(entry.get("dev", "")),
-        int(entry.get("size", 0)),
-        str(entry.get("wwn", "")),
-        bool(entry.get("write_back")) and entry["plugin"] == "fileio",
-        bool(entry.get("attributes", {}).get("emulate_tpu")),
+        plugin,
+        name,
+        Path(path),
+        # A device has the size that it has: none is saved.
+        block_size(path) if plugin == "block" else int(entry.get("size", 0)),
+        serial,
+        write_back,
+        attributes,
     )
 
 
 def _as_tree(entry: Document, stores: Mapping[str, Document]) -> Tree:
+    iqn = str(entry["wwn"])
     groups = sorted(entry.get("tpgs", []), key=lambda group: int(group["tag"]))
     if not groups:
-        return Tree(str(entry["wwn"]), tag=None, enabled=False)
-    group = groups[0]
+        return Tree(iqn, tag=None, enabled=False)
+    first, *more = (_as_group(iqn, group, stores) for group in groups)
+    return replace(first, more=tuple(more)) if more else first
+
+
+def _as_group(iqn: str, group: Document, stores: Mapping[str, Document]) -> Tree:
     return Tree(
-        str(entry["wwn"]),
+        iqn,
         int(group["tag"]),
         bool(group.get("enable", True)),
         frozenset(
@@ -357,7 +406,6 @@ def _as_tree(entry: Document, stores: Mapping[str, Document]) -> Tree:
             for name, value in group.get("attributes", {}).items()
             if isinstance(value, int)
         },
-        tuple(int(each["tag"]) for each in groups[1:]),
     )
 
 

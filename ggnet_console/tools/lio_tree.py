@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..values import is_ours
 from .portals import portal_name
 from .targets import Chap, RunningLun, RunningTarget, WantedLun, WantedTarget
 
@@ -15,6 +16,8 @@ STORE_PREFIX = "ggnet_"
 """Our backstores are named ``ggnet_<unit serial>``: seen by admins, found again by us."""
 NOWHERE = -1
 """The LUN that a half-made mapped LUN leads to."""
+DEFAULT_GROUP = "default_tg_pt_gp"
+"""The ALUA group that the kernel puts a LUN into."""
 INHERIT = -1
 """A node ACL's ``authentication``: as the portal group says."""
 ATTRIBUTES: Mapping[str, int] = {
@@ -27,13 +30,15 @@ ATTRIBUTES: Mapping[str, int] = {
     "prod_mode_write_protect": 1,
 }
 """What a portal group of ours says, beside ``authentication``."""
+STORE_ATTRIBUTES = ("emulate_tpu", "emulate_write_cache")
 
 
 @dataclass(frozen=True)
 class Store:
-    """A backstore: ``plugin`` is ``fileio``, ``block``, or what others use; ``unmap`` is emulate_tpu.
+    """A backstore: ``plugin`` is ``fileio``, ``block``, or what others use.
 
-    ``folder`` is where configfs has it, "" when it is not there.
+    ``attributes`` holds those of STORE_ATTRIBUTES, of files of ours only. ``folder`` is where
+    configfs has it, "" when it is not there; ``alua`` the group of the LUN that leads to it.
     """
 
     plugin: str
@@ -42,13 +47,28 @@ class Store:
     size_bytes: int
     serial: str
     write_back: bool
-    unmap: bool
+    attributes: Mapping[str, int] = field(default_factory=dict)
     folder: str = field(default="", compare=False)
+    alua: str = field(default=DEFAULT_GROUP, compare=False)
 
     @property
     def is_ours(self) -> bool:
-        """Whether we made it."""
-        return self.name.startswith(STORE_PREFIX)
+        """Whether we made it: nobody else names one by its serial number in our way."""
+        return self.name == store_name(self.serial)
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether we say what its attributes are."""
+        return has_attributes(self.plugin, self.name, self.serial)
+
+    def is_same(self, other: Store | None) -> bool:
+        """Whether they differ at most in attributes, which can be set while it is in use."""
+        return other is not None and self.disk == other.disk and self.name == other.name
+
+    @property
+    def disk(self) -> tuple[object, ...]:
+        """What is served, and how, whatever it is named."""
+        return self.plugin, self.path, self.size_bytes, self.serial, self.write_back
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,7 @@ class Acl:
 
 @dataclass(frozen=True)
 class Tree:
-    """A target and its first portal group; ``tag`` is None without any, ``more_tags`` the others.
+    """A target and its first portal group; ``tag`` is None without any, ``more`` has the others.
 
     A LUN whose backstore is gone is None. ``attributes`` holds those of ATTRIBUTES and
     ``authentication``.
@@ -89,7 +109,12 @@ class Tree:
     luns: Mapping[int, Store | None] = field(default_factory=dict)
     acls: tuple[Acl, ...] = ()
     attributes: Mapping[str, int] = field(default_factory=dict)
-    more_tags: tuple[int, ...] = ()
+    more: tuple[Tree, ...] = ()
+
+    def stores(self) -> list[Store]:
+        """The backstores of all portal groups."""
+        groups = (self, *self.more)
+        return [store for group in groups for store in group.luns.values() if store is not None]
 
     def running(self, sessions: int = 0) -> RunningTarget:
         """The same in the terms that all backends share; what they cannot say is its oddity."""
@@ -120,6 +145,7 @@ class Tree:
             self.portals,
             self.enabled,
             "; ".join(self._oddities()),
+            self,
         )
 
     def _requires_chap(self, acl: Acl) -> bool:
@@ -130,8 +156,8 @@ class Tree:
     def _oddities(self) -> list[str]:
         """Each in words that can stand in a list."""
         found = []
-        if self.more_tags:
-            tags = ", ".join(map(str, self.more_tags))
+        if self.more:
+            tags = ", ".join(str(group.tag) for group in self.more)
             found.append(f"it has further portal groups ({tags})")
         if self.attributes.get("generate_node_acls"):
             found.append("everybody may log in (generate_node_acls)")
@@ -159,27 +185,37 @@ class Tree:
                 found.append(f"LUN {number} has no disk behind it")
             elif store.plugin not in ("fileio", "block"):
                 found.append(f"LUN {number} is of the kind {store.plugin}")
-            elif store.plugin == "fileio":
-                found += _odd_file(number, store)
+            elif odd := odd_file(store):
+                found.append(f"the file of LUN {number}, {store.path}, {odd}")
         return found
 
 
-def _odd_file(number: int, store: Store) -> list[str]:
-    """At a restore the kernel makes a missing file anew, empty, and serves it at its old size."""
+def odd_file(store: Store) -> str:
+    """Why the file behind a backstore is not what is served, in words; "" when it is.
+
+    The kernel makes a missing file anew, empty, and serves it at the size it is told.
+    """
+    if store.plugin != "fileio":
+        return ""
     try:
         status = store.path.stat()
-    except FileNotFoundError:
-        return [f"the file of LUN {number}, {store.path}, does not exist"]
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        return "does not exist" if missing else f"cannot be looked at ({error.strerror})"
     if stat.S_ISREG(status.st_mode) and status.st_size != store.size_bytes:
-        return [
-            f"the file of LUN {number}, {store.path}, has {status.st_size} bytes, "
-            f"and {store.size_bytes} are served"
-        ]
-    return []
+        return f"has {status.st_size} bytes, and {store.size_bytes} are served"
+    return ""
 
 
 def wanted_tree(wanted: WantedTarget, portals: frozenset[str], found: Tree | None) -> Tree:
-    """How LIO is to have a target. Backstores that serve what is wanted stay as they were found."""
+    """How LIO is to have a target. Backstores that serve what is wanted stay as they were found.
+
+    So do the attributes of a target that others made, but for those that say who may log in.
+    """
+    attributes = {**ATTRIBUTES, "authentication": int(wanted.chap is not None)}
+    if found is not None and not is_ours(wanted.iqn):
+        kept = ATTRIBUTES.keys() - {"generate_node_acls"}
+        attributes |= {name: found.attributes[name] for name in kept & found.attributes.keys()}
     luns = {lun.lun: _store(lun, found) for lun in wanted.luns}
     mapped = tuple(Mapped(lun.lun, lun.lun, lun.read_only) for lun in _sorted(wanted.luns))
     return Tree(
@@ -189,7 +225,7 @@ def wanted_tree(wanted: WantedTarget, portals: frozenset[str], found: Tree | Non
         portals,
         luns,
         tuple(Acl(name, mapped, wanted.chap) for name in sorted(wanted.initiators)),
-        {**ATTRIBUTES, "authentication": int(wanted.chap is not None)},
+        attributes,
     )
 
 
@@ -199,24 +235,43 @@ def _sorted(luns: tuple[WantedLun, ...]) -> list[WantedLun]:
 
 def _store(lun: WantedLun, found: Tree | None) -> Store:
     is_block = lun.path.is_block_device()
+    plugin = "block" if is_block else "fileio"
+    name = lun.store or store_name(lun.serial)
+    write_back = lun.write_back and not is_block
     store = Store(
-        "block" if is_block else "fileio",
-        lun.store or f"{STORE_PREFIX}{lun.serial}",
-        lun.path,
-        lun.size_bytes,
-        lun.serial,
-        lun.write_back and not is_block,
-        not lun.read_only and not is_block,
+        *(plugin, name, lun.path, lun.size_bytes, lun.serial, write_back),
+        store_attributes(write_back, not lun.read_only)
+        if has_attributes(plugin, name, lun.serial)
+        else {},
     )
     there = found.luns.get(lun.lun) if found is not None else None
-    return there if there is not None and _serves(there, store) else store
+    if there is None or not _serves(there, store):
+        return store
+    if not there.has_attributes or there.attributes == store.attributes:
+        return there
+    return replace(there, attributes=store.attributes)
+
+
+def store_name(serial: str) -> str:
+    """How our backstore with this unit serial is named."""
+    return f"{STORE_PREFIX}{serial}"
+
+
+def has_attributes(plugin: str, name: str, serial: str) -> bool:
+    """Whether we say what the attributes of such a backstore are: of files of ours."""
+    return plugin == "fileio" and name == store_name(serial)
+
+
+def store_attributes(write_back: bool, unmap: bool) -> Mapping[str, int]:
+    """What a file of ours says to initiators: its write cache, and that deleted blocks are freed."""
+    return {"emulate_tpu": int(unmap), "emulate_write_cache": int(write_back)}
 
 
 def _serves(there: Store, wanted: Store) -> bool:
     """Whether it need not be replaced; how one that others made comes to do it is their affair."""
-    if not there.is_ours:
-        there = replace(there, plugin=wanted.plugin, unmap=wanted.unmap)
-    return there == replace(wanted, name=there.name)
+    return there.disk[1:] == wanted.disk[1:] and (
+        there.plugin == wanted.plugin or not there.is_ours
+    )
 
 
 def split_portal(name: str) -> tuple[str, int]:

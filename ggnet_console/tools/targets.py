@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -113,7 +113,7 @@ class RunningTarget:
     ``sessions`` is the number of logged-in sessions. ``portals`` are ``address:port``, an IPv6
     address in brackets. ``oddity`` says in words what cannot be expressed here (a second portal
     group, an initiator that sees other LUNs than the rest …); such a target can be shown, not
-    adopted.
+    adopted. ``origin`` is all that the backend read, in its own form, if there is more.
     """
 
     iqn: str
@@ -124,6 +124,7 @@ class RunningTarget:
     portals: frozenset[str] = frozenset()
     enabled: bool = True
     oddity: str = ""
+    origin: object = field(default=None, compare=False, repr=False)
 
     def serves(self, luns: tuple[WantedLun, ...]) -> bool:
         """Whether these are its LUNs, all of them and no others."""
@@ -139,7 +140,7 @@ class Difference:
 
     ``field`` is ``target``, ``portals``, ``enabled``, ``initiators``, ``chap``, ``structure``,
     ``LUN 1`` or, with the number of a LUN that is there, ``LUN 1 file``, ``LUN 1 access``,
-    ``LUN 1 serial``, ``LUN 1 write cache``.
+    ``LUN 1 serial``, ``LUN 1 write cache``. LIO also has its own attributes, by their names.
     """
 
     field: str
@@ -237,18 +238,22 @@ class TargetBackend(Protocol):
         """Field by field what ``apply(wanted)`` would change; ``found`` may be a saved target."""
         ...
 
-    def apply(self, wanted: WantedTarget, *, cut: bool = False) -> None:
+    def cuts(self, iqn: str, wanted: WantedTarget | None) -> frozenset[str]:
+        """Whoever is logged in now and would lose a disk by ``apply(wanted)`` (None: ``remove``)."""
+        ...
+
+    def apply(self, wanted: WantedTarget, *, cut: Set[str] = frozenset()) -> None:
         """Make the target like this with the least change, or leave everything as it was.
 
-        What is saved follows. Raises SessionsCutError, with nothing changed, when a logged-in
-        initiator would lose a disk and ``cut`` does not allow it.
+        What is saved follows. Raises SessionsCutError, with nothing changed, when an initiator
+        that is logged in and not named in ``cut`` would lose a disk.
         """
         ...
 
-    def remove(self, iqn: str, *, cut: bool = False) -> None:
+    def remove(self, iqn: str, *, cut: Set[str] = frozenset()) -> None:
         """End the target, and what is saved of it; nothing happens when there is none.
 
-        Raises SessionsCutError while somebody is logged in, unless ``cut`` ends the sessions.
+        Raises SessionsCutError while somebody is logged in who is not named in ``cut``.
         """
         ...
 
@@ -304,25 +309,6 @@ def compare(
         note(f"{name} serial", wish.serial, fact.serial)
         note(f"{name} write cache", wish.write_back, fact.write_back)
     return tuple(differences)
-
-
-def cut_off(
-    wanted: WantedTarget | None, found: RunningTarget, connections: Iterable[Connection]
-) -> frozenset[str]:
-    """The logged-in initiators that would lose a disk if ``found`` became ``wanted`` (None: went).
-
-    Whoever keeps its access keeps its disk when only its secret or another initiator's access
-    changes; a LUN that changes is taken away from everybody first.
-    """
-    logged_in = {one.initiator_iqn for one in connections if one.target_iqn == found.iqn}
-    if wanted is None:
-        return frozenset(logged_in)
-    wishes = {lun.lun: lun for lun in wanted.luns}
-    for lun in found.luns:
-        wish = wishes.get(lun.lun)
-        if wish is None or not lun.serves(wish):
-            return frozenset(logged_in)
-    return frozenset(logged_in - wanted.initiators)
 
 
 def _words(value: object) -> str:

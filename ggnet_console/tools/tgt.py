@@ -27,7 +27,6 @@ from .targets import (
     WantedTarget,
     check_wanted,
     compare,
-    cut_off,
 )
 from .tgt_output import (
     Client,
@@ -157,6 +156,7 @@ class Tgt:
 
     def differences(self, wanted: WantedTarget, found: RunningTarget) -> tuple[Difference, ...]:
         """Field by field what ``apply(wanted)`` would change."""
+        wanted = _without_cache(wanted)
         if wanted.chap and found.chap and wanted.chap.user == found.chap.user:
             found = replace(found, chap=wanted.chap)
         return compare(wanted, found, self._portals)
@@ -165,7 +165,14 @@ class Tgt:
         """As ``connections``: tgtd forgets a session's counters with its logout."""
         return self.connections()
 
-    def apply(self, wanted: WantedTarget, *, cut: bool = False) -> None:
+    def cuts(self, iqn: str, wanted: WantedTarget | None) -> frozenset[str]:
+        """Whoever is logged in now and would lose a disk by ``apply(wanted)`` (None: ``remove``)."""
+        with self._lock:
+            found = self._find(iqn)
+            wanted = wanted and _without_cache(wanted)
+            return self._cuts(wanted, found) if found is not None else frozenset()
+
+    def apply(self, wanted: WantedTarget, *, cut: Set[str] = frozenset()) -> None:
         """Make or change one target with the least change; new initiators are let in last.
 
         LUNs that are right stay untouched, a different one is replaced, and sessions of initiators
@@ -173,12 +180,13 @@ class Tgt:
         reverse and the error goes on. Raises ConsoleError.
         """
         check_wanted(wanted)
+        wanted = _without_cache(wanted)
         for lun in wanted.luns:
             _check_path(lun.path)
-        with self._lock, ExitStack() as undo:
+        with self._lock, _Undo() as undo:
             found = self._find(wanted.iqn)
-            if found is not None and not cut:
-                self._refuse_to_cut(wanted, found)
+            if found is not None:
+                self._refuse_to_cut(wanted, found, cut)
             if found is None:
                 tid = self._create(wanted.iqn, undo)
                 found = ParsedTarget(tid, RunningTarget(wanted.iqn, (), frozenset(), 0), None)
@@ -199,25 +207,38 @@ class Tgt:
                 self._on_failure(undo, "target", "unbind", tid, "--initiator-name", initiator)
             self._known[tid] = replace(made.target, initiators=wanted.initiators)
             undo.pop_all()
+            if made.accounts != found.accounts:
+                for account in found.accounts:
+                    self._forget_account(account)
 
-    def _refuse_to_cut(self, wanted: WantedTarget | None, found: ParsedTarget) -> None:
+    def _refuse_to_cut(
+        self, wanted: WantedTarget | None, found: ParsedTarget, cut: Set[str]
+    ) -> None:
+        if unnamed := self._cuts(wanted, found) - cut:
+            raise SessionsCutError(found.target.iqn, unnamed)
+
+    def _cuts(self, wanted: WantedTarget | None, found: ParsedTarget) -> frozenset[str]:
+        """A LUN that goes or changes is taken away from everybody first."""
         clients = (self._sessions(found.tid) or {}).values()
-        logged_in = (
-            Connection("", found.target.iqn, client.initiator, client.address, ())
-            for client in clients
-        )
-        if lost := cut_off(wanted, found.target, logged_in):
-            raise SessionsCutError(found.target.iqn, lost)
+        logged_in = frozenset(client.initiator for client in clients)
+        wishes = {lun.lun: lun for lun in wanted.luns} if wanted is not None else {}
+        for lun in found.target.luns:
+            wish = wishes.get(lun.lun)
+            if wish is None or not lun.serves(wish):
+                return logged_in
+        return logged_in if wanted is None else logged_in - wanted.initiators
 
-    def remove(self, iqn: str, *, cut: bool = False) -> None:
-        """End the target and every session on it at once; nothing happens when there is none."""
+    def remove(self, iqn: str, *, cut: Set[str] = frozenset()) -> None:
+        """End the target and its sessions at once; nothing happens when there is none.
+
+        Raises SessionsCutError while somebody is logged in who is not named in ``cut``.
+        """
         with self._lock:
             found = self._find(iqn)
             if found is not None:
-                if not cut:
-                    self._refuse_to_cut(None, found)
+                self._refuse_to_cut(None, found, cut)
                 # First nobody may come (back) in: under load a LUN would never be idle.
-                self._close(found, frozenset(), ExitStack())
+                self._close(found, frozenset(), _Undo())
                 self._delete(found)
 
     def disconnect(self, iqn: str, initiator: str | None = None) -> None:
@@ -229,7 +250,7 @@ class Tgt:
                 names = found.target.initiators
                 kept = frozenset() if initiator is None else names - {initiator}
                 # A stack that is never entered: nothing lets them in again when a step fails.
-                self._close(found, kept, ExitStack())
+                self._close(found, kept, _Undo())
 
     # Reading
 
@@ -306,19 +327,22 @@ class Tgt:
         return self._tgtd.call("--mode", mode, "--op", operation, "--tid", str(tid), *arguments)
 
     def _on_failure(
-        self, undo: ExitStack, mode: str, operation: str, tid: int, *arguments: str
+        self, undo: _Undo, mode: str, operation: str, tid: int, *arguments: str
     ) -> None:
         """Have the call made if what follows fails; its own failure must not hide the first."""
 
         def make_up() -> None:
+            if undo.lacks_account and (mode, operation) == ("target", "bind"):
+                return
             try:
                 self._call(mode, operation, tid, *arguments)
             except ConsoleError as error:
+                undo.lacks_account |= (mode, operation) == ("account", "bind")
                 _log.warning("Not undone: %s %s", error, error.details)
 
         undo.callback(make_up)
 
-    def _create(self, iqn: str, undo: ExitStack) -> int:
+    def _create(self, iqn: str, undo: _Undo) -> int:
         # Never a number that was in use: a login that began on the target that had it would end
         # up on this one.
         tid = self._last_tid + 1
@@ -347,7 +371,7 @@ class Tgt:
             else:
                 return
 
-    def _close(self, found: ParsedTarget, let_in: Set[str], undo: ExitStack) -> None:
+    def _close(self, found: ParsedTarget, let_in: Set[str], undo: _Undo) -> None:
         """Let in nobody but ``let_in`` any more, and end the sessions of all others."""
         refused = [("--initiator-name", name) for name in found.target.initiators - let_in]
         refused += [("--initiator-address", address) for address in found.addresses]
@@ -371,7 +395,7 @@ class Tgt:
         tid: int,
         current: Iterable[RunningLun],
         wanted: Iterable[WantedLun],
-        undo: ExitStack,
+        undo: _Undo,
     ) -> None:
         missing = {lun.lun: lun for lun in wanted}
         for old in current:
@@ -388,9 +412,7 @@ class Tgt:
                 if operation == "new":
                     self._on_failure(undo, mode, "delete", tid, "--lun", str(new.lun))
 
-    def _change_accounts(
-        self, found: ParsedTarget, wanted: WantedTarget, undo: ExitStack
-    ) -> Set[str]:
+    def _change_accounts(self, found: ParsedTarget, wanted: WantedTarget, undo: _Undo) -> Set[str]:
         """Have just the wanted account asked for; who of the wanted initiators is let in after it.
 
         Sessions that are logged in are not asked again. Until the new account is bound nobody can
@@ -408,7 +430,7 @@ class Tgt:
             self._on_failure(undo, "target", "bind", found.tid, "--initiator-name", initiator)
         if chap is not None and chap.user not in found.accounts:
             self._tgtd.add_account(chap)
-            undo.callback(self._drop_account, chap.user)
+            undo.callback(self._forget_account, chap.user)
         for account in reversed(found.accounts):
             user, _, outgoing = account.partition(" ")
             way = ("--user", user, *(["--outgoing"] if outgoing else []))
@@ -417,9 +439,14 @@ class Tgt:
         if chap is not None:
             self._call("account", "bind", found.tid, "--user", chap.user)
             self._on_failure(undo, "account", "unbind", found.tid, "--user", chap.user)
-        for account in found.accounts:
-            self._drop_account(account)
         return frozenset()
+
+    def _forget_account(self, account: str) -> None:
+        """Drop an account if possible; one that no target uses does no harm."""
+        try:
+            self._drop_account(account)
+        except ConsoleError as error:
+            _log.warning("The account %s stays: %s %s", account, error, error.details)
 
     def _drop_account(self, account: str) -> None:
         """Forget an account unless a target uses it."""
@@ -428,6 +455,18 @@ class Tgt:
         if user not in used:
             self._secrets.pop(user, None)
             self._tgtd.call("--mode", "account", "--op", "delete", "--user", user)
+
+
+class _Undo(ExitStack):
+    """What takes back the steps of a change that failed, in reverse."""
+
+    lacks_account = False
+    """A CHAP account could not be bound again: nobody may be let in without it."""
+
+
+def _without_cache(wanted: WantedTarget) -> WantedTarget:
+    """tgtd serves every disk with a write cache, whatever is wanted."""
+    return replace(wanted, luns=tuple(replace(lun, write_back=False) for lun in wanted.luns))
 
 
 def _lun_calls(lun: WantedLun | RunningLun) -> list[tuple[str, str, tuple[str, ...]]]:

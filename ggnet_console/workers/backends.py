@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..config import Config
 from ..enums import BackendChoice
 from ..tools.lio_host import lio_available
+from ..tools.lio_saved import saved_path
 from ..tools.targets import TargetBackend
 from ..tools.tgt import Tgt
 
@@ -33,9 +34,11 @@ def select(config: Config, chosen: BackendChoice) -> Selection:
     problem = lio_available()
     if problem:
         return Selection(BackendChoice.TGT, problem)
+    found = "found by itself: root, and the kernel has LIO"
+    saved = config.saved_config or saved_path()
     return Selection(
         BackendChoice.LIO,
-        who if wish is BackendChoice.LIO else "found by itself: root, and the kernel has LIO",
+        f"{who if wish is BackendChoice.LIO else found}; it saves in {saved}",
     )
 
 
@@ -61,5 +64,5 @@ def make(backend: BackendChoice, config: Config) -> TargetBackend:
     if backend is BackendChoice.LIO:
         from ..tools.lio import Lio  # noqa: PLC0415 - rtslib, which tgt does not need
 
-        return Lio(config.portals)
+        return Lio(config.portals, saved_file=config.saved_config)
     return Tgt(config.tree.tgt_socket, config.portals, config.tree.logs / "tgtd.log")

@@ -296,7 +296,10 @@ class TargetKeeper:
             with self._database.begin() as session:
                 expired = observations.expired_sessions(session, self._host_id)
             if expired:
-                self.close(expired, SessionStatus.TIMEOUT)
+                try:
+                    self.close(expired, SessionStatus.TIMEOUT)
+                except SessionsCutError as error:
+                    _log.warning("%s", error)
 
     def open_sessions(self) -> int:
         """How many machines this host serves or waits for."""
@@ -404,10 +407,10 @@ class TargetKeeper:
         try:
             if one.kept:
                 closed = wanted_target(self._tree, one, is_open=False)
-                self._backend.apply(closed, cut=True)
+                self._backend.apply(closed, cut=one.initiators)
                 self._backend.disconnect(one.iqn)
             else:
-                self._backend.remove(one.iqn, cut=True)
+                self._backend.remove(one.iqn, cut=one.initiators)
         except (BackingFileError, SavedFileError) as error:
             # Whatever else is broken, the machine can be refused; what is left over is drift.
             _log.warning("target %s: %s (%s)", one.iqn, error, error.details)

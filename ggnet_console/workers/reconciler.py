@@ -12,7 +12,7 @@ from ..paths import Home
 from ..services import observations, target_reports
 from ..services.observations import Wanted
 from ..tools.comparison import Comparison, Finding, compare_all
-from ..tools.targets import TargetBackend, WantedTarget, cut_off
+from ..tools.targets import TargetBackend, WantedTarget
 from ..values import is_ours
 from . import adoption, undo
 from .batch import Tell, for_each, raise_for
@@ -99,17 +99,8 @@ class Reconciler:
             if not before:
                 raise ConsoleError("There is nothing to undo: no apply has changed a target here.")
             known = {iqn: one for iqn, one in before.items() if not one.is_lost}
-            connections = backend.connections()
-            self._refuse_to_cut(
-                {
-                    name
-                    for found in backend.running()
-                    if found.iqn in known
-                    for name in cut_off(known[found.iqn].target, found, connections)
-                }
-                - cut
-            )
-
+            lost = {name for iqn, one in known.items() for name in backend.cuts(iqn, one.target)}
+            self._refuse_to_cut(lost - cut)
             done = before.keys() - known.keys()
 
             def put(iqn: str) -> None:
@@ -220,9 +211,9 @@ class Reconciler:
 
 def _put(backend: TargetBackend, iqn: str, target: WantedTarget | None, cut: Set[str]) -> None:
     if target is None:
-        backend.remove(iqn, cut=bool(cut))
+        backend.remove(iqn, cut=cut)
     else:
-        backend.apply(target, cut=bool(cut))
+        backend.apply(target, cut=cut)
 
 
 def _iqn(one: Finding) -> str:

@@ -21,7 +21,8 @@ def test_a_machine_gets_its_disk_from_the_kernel(host: LioHost, disk: Path, tmp_
     row = host.host()
     assert (row.backend, row.backend_reason) == (
         "lio",
-        "found by itself: root, and the kernel has LIO",
+        "found by itself: root, and the kernel has LIO; it saves in "
+        "/etc/rtslib-fb-target/saveconfig.json",
     )
     image = host.import_ready(disk)
     session = host.open_session(image.id)

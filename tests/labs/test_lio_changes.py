@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import Chap, SessionsCutError
+from ggnet_console.tools.targets import Chap, SessionsCutError, WantedTarget
 
-from .bench import MIB, Bench, command, comparable, initiator, iqn
+from .bench import MIB, Bench, command, comparable, initiator
 
 
 def test_a_session_is_told_with_address_bytes_and_commands(bench: Bench) -> None:
@@ -68,6 +68,25 @@ def test_sessions_of_targets_that_let_everybody_in_are_told_too(bench: Bench) ->
     assert bench.qemu_io(wanted, "read 0 512", read_only=True).returncode == 1
 
 
+def test_what_sessions_without_an_access_share_is_told_once(bench: Bench) -> None:
+    target = bench.hand_made()
+    bench.targetcli(f"/iscsi/{target}/tpg1", "set", "attribute", "generate_node_acls=1")
+    wanted = replace(bench.target(chap=None), iqn=target)
+    second, named = ({"initiator-name": initiator(number)} for number in (2, 200))
+    with (
+        bench.logged_in(wanted, read_only=True) as one,
+        bench.logged_in(wanted, read_only=True, **second) as two,
+        bench.logged_in(wanted, read_only=True, **named) as three,
+    ):
+        for session, size in ((one, "1M"), (two, "2M"), (three, "4M")):
+            command(session, f"read 0 {size}")
+        told = {each.initiator_iqn: each for each in bench.lio.connections()}
+        assert told.keys() == {initiator(1), initiator(2), initiator(200)}
+        assert told[initiator(200)].bytes_read == 4 * MIB
+        assert sum(told[initiator(number)].bytes_read for number in (1, 2)) == 3 * MIB
+        assert len({each.key for each in told.values()}) == 3
+
+
 def test_a_live_session_is_not_cut_without_the_word(bench: Bench) -> None:
     wanted = bench.target()
     bench.lio.apply(wanted)
@@ -91,6 +110,27 @@ def test_a_live_session_is_not_cut_without_the_word(bench: Bench) -> None:
         assert "512 bytes, 1 ops" in command(session, "read 0 512")
 
 
+def test_only_who_is_named_is_cut_off(bench: Bench) -> None:
+    wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
+    bench.lio.apply(wanted)
+    second = {"initiator-name": initiator(2)}
+    with bench.logged_in(wanted) as first, bench.logged_in(wanted, **second):
+        other = replace(wanted.luns[0], path=bench.disk("other.raw"))
+        for change in (replace(wanted, luns=(other,)), None):
+            assert bench.lio.cuts(wanted.iqn, change) == wanted.initiators
+        for change in (
+            lambda: bench.lio.apply(replace(wanted, luns=(other,)), cut={initiator(1)}),
+            lambda: bench.lio.remove(wanted.iqn, cut={initiator(1)}),
+        ):
+            with pytest.raises(SessionsCutError) as caught:
+                change()
+            assert caught.value.initiators == {initiator(2)}
+        assert len(bench.lio.connections()) == 2
+        bench.lio.apply(replace(wanted, initiators=frozenset([initiator(1)])), cut={initiator(2)})
+        assert [one.initiator_iqn for one in bench.lio.connections()] == [initiator(1)]
+        assert "512 bytes, 1 ops" in command(first, "read 0 512")
+
+
 def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
     wanted = bench.target()
     bench.lio.apply(wanted)
@@ -100,11 +140,25 @@ def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
         assert session.stdin is not None
         session.stdin.write("aio_read 0 4M\n" * 2000)
         session.stdin.flush()
+        before = _read_so_far(bench)
         with pytest.raises(SessionsCutError):
             bench.lio.remove(wanted.iqn)
-        bench.lio.remove(wanted.iqn, cut=True)
+        between = _read_so_far(bench)
+        assert between > before
+        bench.lio.remove(wanted.iqn, cut={initiator(1)})
+        assert between < 2000 * 4 * MIB  # it was cut in the middle
         assert bench.lio.running() == bench.lio.connections() == ()
     assert bench.dump("core/") == {}
+
+
+def _read_so_far(bench: Bench) -> int:
+    """Bytes, once it is some and more than at the last look."""
+    seen = bench.lio.connections()[0].bytes_read
+    for _ in range(200):
+        (one,) = bench.lio.connections()
+        if one.bytes_read > seen:
+            return int(one.bytes_read)
+    raise AssertionError("nothing is being read")
 
 
 def test_whoever_keeps_access_keeps_the_session(bench: Bench) -> None:
@@ -152,7 +206,7 @@ def test_a_changed_disk_comes_only_after_the_sessions_have_ended(bench: Bench) -
     lun = replace(wanted.luns[0], path=bench.disk("new.raw"), serial="0e3")
     changed = replace(wanted, luns=(lun,))
     with bench.logged_in(wanted):
-        bench.lio.apply(changed, cut=True)
+        bench.lio.apply(changed, cut={initiator(1)})
     assert bench.lio.differences(changed, bench.lio.running()[0]) == ()
     assert [store.name for store in _stores(bench)] == ["ggnet_0e3"]
     done = bench.qemu_io(changed, "read -v 0 16")
@@ -206,6 +260,38 @@ def test_a_session_on_a_lost_file_goes_on(bench: Bench) -> None:
         assert "512 bytes, 1 ops" in command(session, "read 0 512")
 
 
+def test_a_lost_file_is_not_made_anew_when_a_removal_is_undone(bench: Bench) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    bench.guest("rm", wanted.luns[0].path)
+    bench.guest("mkdir", f"{bench.saveconfig}.ggnet")  # nothing can be saved
+    with pytest.raises(ConsoleError, match="cannot be saved"):
+        bench.lio.remove(wanted.iqn)
+    assert not wanted.luns[0].path.exists()
+    bench.guest("rmdir", f"{bench.saveconfig}.ggnet")
+    bench.lio.remove(wanted.iqn)
+    assert bench.dump("core/") == {}
+
+
+def test_a_mapped_lun_that_is_half_made_neither_stops_the_looks_nor_costs_the_session(
+    bench: Bench,
+) -> None:
+    wanted = bench.target()
+    bench.lio.apply(wanted)
+    group = f"/sys/kernel/config/target/iscsi/{wanted.iqn}/tpgt_1"
+    with bench.logged_in(wanted) as session:
+        bench.guest("mkdir", f"{group}/acls/{initiator(1)}/lun_7")
+        for look in (bench.lio.connections, bench.lio.activity):
+            (one,) = look()
+            assert [lun.lun for lun in one.luns] == [1]
+        (running,) = bench.lio.running()
+        assert running.oddity
+        assert bench.lio.cuts(wanted.iqn, wanted) == frozenset()
+        bench.lio.apply(wanted)
+        assert bench.lio.differences(wanted, bench.lio.running()[0]) == ()
+        assert "512 bytes, 1 ops" in command(session, "read 0 512")
+
+
 def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
     wanted = bench.target(1, bench.disk("a.raw"))
     bench.lio.apply(wanted)
@@ -225,8 +311,8 @@ def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
     assert bench.qemu_io(wanted, "read 0 512").returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("command", "field"),
+_BY_HAND = pytest.mark.parametrize(
+    ("by_hand", "field"),
     [
         ("/iscsi/{iqn}/tpg1 disable", "enabled"),
         ("/iscsi/{iqn}/tpg1/acls create iqn.2003-01.org.example:guest", "initiators"),
@@ -234,6 +320,19 @@ def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
         ("/iscsi/{iqn}/tpg1/acls/{initiator} set auth password=changed", "chap"),
         ("/iscsi/{iqn}/tpg1 set attribute authentication=0", "chap"),
         ("/iscsi/{iqn}/tpg1 set attribute generate_node_acls=1", "structure"),
+        ("/iscsi/{iqn}/tpg1 set attribute demo_mode_discovery=1", "demo_mode_discovery"),
+        ("/iscsi/{iqn}/tpg1 set attribute demo_mode_write_protect=0", "demo_mode_write_protect"),
+        ("/iscsi/{iqn}/tpg1 set attribute prod_mode_write_protect=0", "prod_mode_write_protect"),
+        ("/iscsi/{iqn}/tpg1 set attribute cache_dynamic_acls=1", "cache_dynamic_acls"),
+        ("/backstores/fileio/{store} set attribute emulate_tpu=0", "LUN 1 emulate_tpu"),
+        (
+            "/backstores/fileio/{store} set attribute emulate_write_cache=1",
+            "LUN 1 emulate_write_cache",
+        ),
+        (
+            "/iscsi/{iqn}/tpg1/acls/{initiator} set attribute authentication=1",
+            "{initiator} authentication",
+        ),
         ("/iscsi/{iqn}/tpg1/portals delete 10.199.7.2 3260", "portals"),
         ("/iscsi/{iqn}/tpg1/portals create 10.199.7.2 3261", "portals"),
         ("/iscsi/{iqn}/tpg1/luns delete lun1", "LUN 1"),
@@ -243,18 +342,49 @@ def test_a_failed_step_undoes_those_before_it(bench: Bench) -> None:
         ("/iscsi delete {iqn}", "target"),
     ],
 )
+
+
+def _names(wanted: WantedTarget) -> dict[str, str]:
+    store = f"ggnet_{wanted.luns[0].serial}"
+    return {"iqn": wanted.iqn, "initiator": initiator(1), "store": store}
+
+
+@_BY_HAND
 def test_what_is_changed_by_hand_is_seen_and_repaired(
-    bench: Bench, command: str, field: str
+    bench: Bench, by_hand: str, field: str
 ) -> None:
     wanted = bench.target()
     bench.lio.apply(wanted)
-    bench.targetcli(*command.format(iqn=iqn(1), initiator=initiator(1)).split())
+    bench.targetcli(*by_hand.format(**_names(wanted)).split())
     found = bench.lio.running()
     if field == "target":
         assert found == ()
     else:
+        field = field.format(**_names(wanted))
         assert field in {each.field for each in bench.lio.differences(wanted, found[0])}
     bench.lio.apply(wanted)
     (running,) = bench.lio.running()
     assert bench.lio.differences(wanted, running) == ()
     assert bench.qemu_io(wanted, "read 0 512").returncode == 0
+
+
+@_BY_HAND
+def test_the_comparison_names_whom_the_repair_would_cut_off(
+    bench: Bench, by_hand: str, field: str
+) -> None:
+    wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
+    bench.lio.apply(wanted)
+    compare = "from ggnet_console.tools.comparison import compare_all\n"
+    compare += "result = compare_all(lio, [wanted]).findings[0]"
+    with bench.logged_in(wanted) as session:
+        bench.targetcli(*by_hand.format(**_names(wanted)).split())
+        finding = bench.lio.process.python(compare, wanted=wanted)
+        assert finding.running_differences or field in bench.lio.running()[0].oddity
+        if finding.cut:
+            with pytest.raises(SessionsCutError) as caught:
+                bench.lio.apply(wanted, cut={initiator(2)})
+            assert caught.value.initiators == finding.cut == {initiator(1)}
+        bench.lio.apply(wanted, cut=finding.cut)
+        assert bench.lio.process.python(compare, wanted=wanted).running_differences == ()
+        if not finding.cut and field not in ("enabled", "initiators", "LUN 1", "target"):
+            assert "512 bytes, 1 ops" in command(session, "read 0 512")

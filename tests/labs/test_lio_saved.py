@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from real_host import wait_for
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.targets import Chap, RunningTarget, WantedTarget
@@ -166,6 +167,36 @@ def test_the_file_is_for_root_alone(bench: Bench) -> None:
     bench.lio.apply(bench.target())
     assert bench.saveconfig.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in bench.lab.etc.iterdir()] == ["saveconfig.json"]
+
+
+def test_a_file_that_is_known_to_be_lost_is_not_made_anew_by_a_restart(bench: Bench) -> None:
+    good, bad = bench.target(1), bench.target(2, bench.disk("lost.raw"), bench.disk("other.raw"))
+    for wanted in (good, bad):
+        bench.lio.apply(wanted)
+    bench.guest("rm", bad.luns[0].path)
+    with bench.logged_in(bad, lun=2), pytest.raises(ConsoleError, match="does not exist"):
+        bench.lio.apply(bad)
+    running, saved = ({one.iqn: one for one in each} for each in _both(bench))
+    assert (running[bad.iqn].enabled, saved[bad.iqn].enabled) == (True, False)
+    wait_for(lambda: not bench.lio.connections(), "the session has ended")
+    with pytest.raises(ConsoleError, match="does not exist"):
+        bench.lio.apply(bad)
+    assert not {one.iqn: one for one in bench.lio.running()}[bad.iqn].enabled
+    assert [lun.lun for lun in saved[bad.iqn].luns] == [2]
+    bench.restart()
+    assert not bad.luns[0].path.exists()
+    assert {one.iqn: one.enabled for one in bench.lio.running()} == {
+        good.iqn: True,
+        bad.iqn: False,
+    }
+    bench.guest("cp", good.luns[0].path, bad.luns[0].path)
+    bench.lio.apply(bad)
+    assert bench.qemu_io(bad, "read 0 512").returncode == 0
+    assert bench.lio.saved().targets == bench.lio.running()
+
+
+def _both(bench: Bench) -> tuple[tuple[RunningTarget, ...], tuple[RunningTarget, ...]]:
+    return bench.lio.running(), bench.lio.saved().targets
 
 
 def test_a_file_lost_before_a_restart_is_noticed_and_its_target_closed(bench: Bench) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.targets import Chap, WantedLun
+from ggnet_console.tools.tree import draw
 
 from .bench import CHAP, MIB, PORTAL, Bench, initiator, iqn
 from .lab import BLOCK_DEVICE_BYTES
@@ -236,23 +237,59 @@ def test_what_a_machine_deletes_is_given_back_to_the_disk(bench: Bench) -> None:
     assert int(bench.lab.run(["stat", "-c", "%b", thin]).stdout) * 512 == 2 * MIB
 
 
-def test_targetcli_shows_what_the_console_says(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("chap", "read_only", "by_hand"),
+    [
+        (CHAP, False, ()),
+        (None, True, ()),
+        (CHAP, False, ("{tpg} disable",)),
+        (None, False, ("{tpg} set attribute generate_node_acls=1",)),
+        (CHAP, False, ("{tpg} set attribute generate_node_acls=1",)),
+        (CHAP, False, ("{tpg}/acls/{initiator} set auth mutual_userid=me mutual_password=mine",)),
+        (None, False, ("{tpg}/acls/{initiator} delete 2", "{tpg}/acls create {initiator}0")),
+        (CHAP, False, ("/iscsi/{iqn} create 7", "/iscsi/{iqn}/tpg7/luns create {store}")),
+        (CHAP, False, ("{tpg} set attribute authentication=0", "{tpg}/luns delete lun1")),
+    ],
+)
+def test_targetcli_draws_the_same_tree(
+    bench: Bench, chap: Chap | None, read_only: bool, by_hand: tuple[str, ...]
+) -> None:
     disks = (bench.disk("one.raw"), bench.disk("two.raw"))
-    wanted = bench.target(1, *disks)
+    both = frozenset([initiator(1), initiator(12)])
+    wanted = bench.target(1, *disks, chap=chap, read_only=read_only, initiators=both)
     bench.lio.apply(wanted)
+    names = {
+        "iqn": wanted.iqn,
+        "tpg": f"/iscsi/{wanted.iqn}/tpg1",
+        "initiator": initiator(1),
+        "store": f"/backstores/fileio/ggnet_{wanted.luns[0].serial}",
+    }
+    for line in by_hand:
+        bench.targetcli(*line.format(**names).split())
     (running,) = bench.lio.running()
-    tree = bench.targetcli("ls")
-    assert "Targets: 1" in tree
-    assert wanted.iqn in tree
-    assert "LUNs: 2" in tree
-    assert f"{PORTAL} " in tree
-    assert f"o- {initiator(1)} " in tree
-    assert "1-way auth" in tree
-    for lun in running.luns:
-        assert f"fileio/{lun.store} ({lun.path})" in tree
-        assert f"o- mapped_lun{lun.lun} " in tree
-    assert "no-gen-acls" in tree
-    assert tree.count("rw)") == 2
+    ours = [line for line in _tree(draw(running)) if "[Sessions: 0]" not in line]
+    assert ours == _tree(bench.targetcli(f"/iscsi/{wanted.iqn}", "ls"))
+    assert len(ours) >= 5
+
+
+def _tree(text: str) -> list[str]:
+    """Without what depends on the width and on what follows."""
+    lines = (line.replace("|", " ") for line in text.splitlines() if "o- " in line)
+    return [re.sub(r" ?\.+ \[", " [", line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "name", ["iqn.2003-01.org.Example:x", "iqn.2003-01.org.example:a_b", "x" * 224, "a/b", ""]
+)
+def test_names_that_no_initiator_may_have_are_refused(bench: Bench, name: str) -> None:
+    wanted = bench.target()
+    long = "iqn.2003-01.org.example:" + "x" * 200
+    for bad in (name, long):
+        for change in ({"iqn": bad}, {"initiators": frozenset([bad])}):
+            with pytest.raises(ConsoleError, match="iSCSI name"):
+                bench.lio.apply(replace(wanted, **change))
+    assert bench.lio.running() == ()
+    assert bench.dump("core/") == {}
 
 
 def test_removing_leaves_nothing_behind(bench: Bench) -> None:

@@ -70,6 +70,13 @@ def test_what_can_run_no_more_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatc
     assert going_on(chosen, LIO) == chosen
 
 
+def test_where_lio_saves_is_configured_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "lio_available", lambda: "")
+    config = Config(Path("/x"), saved_config=Path("/srv/saveconfig.json"))
+    assert select(config, LIO).reason == "an admin chose it; it saves in /srv/saveconfig.json"
+    assert "saveconfig.json" in select(Config(Path("/x")), AUTO).reason
+
+
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConsoleError, match="auto, lio, tgt"):
         _ = Config(Path("/x"), backend="iet").backend_choice

@@ -34,7 +34,8 @@ def file(tmp_path: Path) -> SavedConfiguration:
 
 
 def _tree(**changed: object) -> Tree:
-    store = Store("fileio", "ggnet_5a", Path("/a b/ü.raw"), 4096, "5a", False, True)
+    attributes = {"emulate_tpu": 1, "emulate_write_cache": 0}
+    store = Store("fileio", "ggnet_5a", Path("/a b/ü.raw"), 4096, "5a", False, attributes)
     acl = Acl("iqn.2003-01.org.example:pc", (Mapped(1, 1, False),), Chap("user", "s3cret\"'"))
     tree = Tree(IQN, 1, True, frozenset(["[fd00::1]:3260"]), {1: store}, (acl,))
     return Tree(**{**vars(tree), "attributes": {"authentication": 1}, **changed})

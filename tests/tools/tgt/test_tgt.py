@@ -8,6 +8,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_change_leaves_equal_luns_and_their_session_alone(
     assert not room.tgt.differences(wanted, room.tgt.running()[0])
     assert [found.key for found in room.tgt.connections()] == [key]
     assert open_files(pid)[descriptor] == str(room.image)
-    room.tgt.apply(room.wanted(), cut=True)
+    room.tgt.apply(room.wanted(), cut={initiator_iqn(MAC)})
     assert not room.tgt.differences(room.wanted(), room.tgt.running()[0])
     assert [found.key for found in room.tgt.connections()] == [key]
 
@@ -229,17 +230,39 @@ def test_another_initiator_replaces_the_old_one_and_ends_its_session(
         room.tgt.remove(other.iqn)
     assert not room.tgt.differences(room.wanted(), room.tgt.running()[0])
     assert len(room.tgt.connections()) == 1
-    room.tgt.apply(other, cut=True)
+    room.tgt.apply(other, cut={initiator_iqn(MAC)})
     assert guests[0].is_ended()
     assert room.is_refused()
     assert room.inquiry(as_mac=OTHER_MAC).returncode == 0
+
+
+def test_only_who_is_named_is_cut_off(room: Room, guests: list[RawInitiator]) -> None:
+    both = replace(room.wanted(), initiators=frozenset(map(initiator_iqn, (MAC, OTHER_MAC))))
+    room.tgt.apply(both)
+    for name in (MAC, OTHER_MAC):
+        guests.append(RawInitiator(room.portal, both.iqn, initiator_iqn(name), b"x"))
+        guests[-1].login()
+    smaller = replace(both, luns=())
+    assert room.tgt.cuts(both.iqn, both) == frozenset()
+    assert room.tgt.cuts(both.iqn, smaller) == room.tgt.cuts(both.iqn, None) == both.initiators
+    for change in (
+        lambda: room.tgt.apply(smaller, cut={initiator_iqn(MAC)}),
+        lambda: room.tgt.remove(both.iqn, cut={initiator_iqn(MAC)}),
+    ):
+        with pytest.raises(SessionsCutError) as caught:
+            change()
+        assert caught.value.initiators == {initiator_iqn(OTHER_MAC)}
+    assert len(room.tgt.connections()) == 2
+    room.tgt.apply(room.wanted(), cut={initiator_iqn(OTHER_MAC)})
+    assert guests[1].is_ended()
+    assert [one.initiator_iqn for one in room.tgt.connections()] == [initiator_iqn(MAC)]
 
 
 def test_a_failure_in_the_middle_leaves_nothing(room: Room) -> None:
     two = room.wanted(MAC, room.lun(1), room.lun(2))
     # The first LUN that is deleted makes glibc open a library; without it tgtd would abort.
     room.tgt.apply(two)
-    room.tgt.remove(two.iqn, cut=True)
+    room.tgt.remove(two.iqn, cut={initiator_iqn(MAC)})
     limits = starve(room.pid(), spare=2)  # one for tgtadm's call, one for the first LUN
     with pytest.raises(ConsoleError):
         room.tgt.apply(two)

@@ -177,3 +177,53 @@ def test_two_portals_serve(folder: Path) -> None:
             assert done.returncode == 0, done.messages
     finally:
         tgt.stop()
+
+
+class _Disturbed(Tgt):
+    """The real backend, but calls that change something fail from the one of this number on.
+
+    ``times`` of them fail; tgtd itself cannot be made to refuse at a chosen moment.
+    """
+
+    left = -1
+    times = 0
+
+    def _call(self, mode: str, operation: str, tid: int, *arguments: str) -> str:
+        if operation != "show" and self.left >= 0:
+            self.left -= 1
+            if self.left < 0 and self.times:
+                self.times -= 1
+                self.left = 0
+                raise ConsoleError("tgtd said no.")
+        return super()._call(mode, operation, tid, *arguments)
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 100])
+def test_a_failure_at_any_call_never_lets_anybody_in_without_a_secret(
+    room: Room, times: int
+) -> None:
+    second = replace(room.lun(2), serial="second")
+    both = frozenset(map(initiator_iqn, (MAC, OTHER_MAC)))
+    wanted = replace(asked(room, OTHER), luns=(*room.wanted().luns, second), initiators=both)
+    tgt = _Disturbed(room.folder / "tgt" / "control", [room.portal], room.folder / "tgtd.log")
+    tgt.start()
+    failures = 0
+    for step in range(100):
+        room.tgt.remove(wanted.iqn)
+        room.tgt.apply(asked(room))
+        tgt.start()
+        tgt.left, tgt.times = step, times
+        try:
+            tgt.apply(wanted)
+        except ConsoleError:
+            failures += 1
+        else:
+            if tgt.left > 0:
+                break
+        assert room.inquiry().returncode != 0, step
+        [found] = room.tgt.running()
+        if times == 1 and tgt.times == 0 and found.initiators != both:
+            assert room.tgt.differences(asked(room), found) == (), step
+            assert log_in(room, CHAP).returncode == 0, step
+    assert failures > 5
+    assert accounts(room) == {OTHER.user}

@@ -28,11 +28,11 @@ def test_a_removed_target_ends_its_session_and_refuses(
         room.tgt.apply(room.wanted(mac))
         guests.append(room.raw(mac))
         guests[-1].login()
-    room.tgt.remove(target_iqn(MAC), cut=True)
+    room.tgt.remove(target_iqn(MAC), cut={initiator_iqn(MAC)})
     assert guests[0].is_ended()
     assert room.is_refused()
     assert [found.target_iqn for found in room.tgt.connections()] == [target_iqn(OTHER_MAC)]
-    room.tgt.remove(target_iqn(MAC), cut=True)
+    room.tgt.remove(target_iqn(MAC), cut={initiator_iqn(MAC)})
     assert room.inquiry(OTHER_MAC).returncode == 0
 
 
@@ -45,7 +45,7 @@ def test_a_reading_machine_is_cut_off_in_the_middle(room: Room) -> None:
     )
     try:
         wait_until(lambda: any(found.bytes_read >= 4 * MIB for found in room.tgt.connections()))
-        room.tgt.remove(target_iqn(MAC), cut=True)
+        room.tgt.remove(target_iqn(MAC), cut={initiator_iqn(MAC)})
         assert room.tgt.connections() == ()
         assert room.is_refused()
     finally:
@@ -65,12 +65,14 @@ def test_machines_under_full_load_are_cut_off(room: Room, how: str) -> None:
     try:
         wait_until(lambda: any(each.bytes_read > MIB for each in room.tgt.connections()))
         if how == "remove":
-            room.tgt.remove(wanted.iqn, cut=True)
+            room.tgt.remove(wanted.iqn, cut={initiator_iqn(MAC)})
         elif how == "close":
-            room.tgt.apply(room.wanted(open_=False), cut=True)
+            room.tgt.apply(room.wanted(open_=False), cut={initiator_iqn(MAC)})
         else:
             other = replace(room.lun(), serial="replaced")
-            room.tgt.apply(replace(room.wanted(open_=False), luns=(other,)), cut=True)
+            room.tgt.apply(
+                replace(room.wanted(open_=False), luns=(other,)), cut={initiator_iqn(MAC)}
+            )
         assert room.tgt.connections() == ()
         assert room.is_refused()
     finally:
@@ -125,7 +127,7 @@ def test_a_login_that_began_on_a_removed_target_does_not_end_up_on_the_next(
     room.tgt.apply(room.wanted())
     guests.append(room.raw())
     assert guests[0].begin() == (0, 0)
-    room.tgt.remove(target_iqn(MAC), cut=True)
+    room.tgt.remove(target_iqn(MAC), cut={initiator_iqn(MAC)})
     room.tgt.apply(room.wanted(OTHER_MAC))
     status, _ = guests[0].complete()
     assert status != 0
