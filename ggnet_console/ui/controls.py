@@ -9,10 +9,12 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
+    QIcon,
     QKeyEvent,
     QKeySequence,
     QPainter,
     QPaintEvent,
+    QPixmap,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -132,6 +134,24 @@ def clear(layout: QLayout) -> None:
             clear(inner)
 
 
+_NORMAL, _DISABLED = QIcon.Mode.Normal, QIcon.Mode.Disabled
+_GAP = S - 4
+"""What an icon lacks to stand S before the text: Qt's style sheets put 4 px between them."""
+
+
+def _padded(drawn: QPixmap) -> QPixmap:
+    """The same with room at its right."""
+    ratio = drawn.devicePixelRatio()
+    size = drawn.deviceIndependentSize().toSize()
+    result = QPixmap((size + QSize(_GAP, 0)) * ratio)
+    result.setDevicePixelRatio(ratio)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    painter.drawPixmap(0, 0, drawn)
+    painter.end()
+    return result
+
+
 class Button(QPushButton):
     """A push button whose icon follows the palette."""
 
@@ -141,6 +161,7 @@ class Button(QPushButton):
         super().__init__(text, parent)
         self._icon = icon
         self._kind = kind
+        self._sign: State | None = None
         self.setProperty("kind", kind)
         self.setAutoDefault(False)
         if kind in ("link", "chip"):
@@ -153,13 +174,28 @@ class Button(QPushButton):
         self._icon = icon
         self._draw()
 
+    def set_sign(self, state: State | None) -> None:
+        """Show a state's sign in place of an icon, or none."""
+        if state is not self._sign:
+            self._sign = state
+            self._draw()
+
     def _draw(self) -> None:
-        if not self._icon:
-            return
         tokens = tokens_of(self.palette())
         colours = {"primary": tokens.on_accent, "danger": tokens.failed, "link": tokens.accent}
-        self.setIcon(icons.icon(self._icon, self.palette(), colours.get(self._kind)))
-        self.setIconSize(QSize(icons.SMALL, icons.SMALL))
+        colour = colours.get(self._kind, tokens.text)
+        icon = QIcon()
+        for ratio in (1.0, 2.0):
+            if self._sign is not None:
+                drawn = sign_pixmap(self._sign, tokens.state(self._sign), ratio)
+                icon.addPixmap(_padded(drawn))
+            elif self._icon:
+                for mode, each in ((_NORMAL, colour), (_DISABLED, tokens.disabled)):
+                    drawn = icons.pixmap(self._icon, each, icons.SMALL, ratio)
+                    icon.addPixmap(_padded(drawn), mode)
+        self.setIcon(icon)
+        size = SIGN if self._sign is not None else icons.SMALL
+        self.setIconSize(QSize(size + _GAP, size))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -293,10 +329,14 @@ class StateLine(QWidget):
         row.addWidget(self._text, 1)
         self._sign.setFixedHeight(self._text.fontMetrics().height())
 
-    def show_state(self, state: State, text: str) -> None:
-        """Show a state and what there is to say about it."""
-        self._sign.set_state(state)
+    def show_state(self, state: State | None, text: str) -> None:
+        """Show a state and what there is to say about it, in its colour where it is a problem."""
+        self._sign.setVisible(state is not None)
+        self._sign.set_state(state or State.OFF)
         self._text.setText(text)
+        is_wrong = state in (State.FAILED, State.ATTENTION)
+        self._text.setProperty("state", state.name.lower() if state and is_wrong else "")
+        restyle(self._text)
 
     @property
     def text(self) -> str:

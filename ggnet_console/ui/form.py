@@ -126,9 +126,8 @@ class FieldBox(QWidget):
     def set_raw(self, value: Any) -> None:
         """Put a text or a choice's value into the field."""
         if isinstance(self.editor, QComboBox):
-            # Without a value that all of many share, none is shown until one is chosen.
-            lowest = -1 if self.field.optional else 0
-            self.editor.setCurrentIndex(max(lowest, self.editor.findData(value)))
+            # Without a value none is shown until one is chosen: never just the first.
+            self.editor.setCurrentIndex(self.editor.findData(value))
         elif isinstance(self.editor, QPlainTextEdit):
             self.editor.setPlainText(str(value))
         elif isinstance(self.editor, QLineEdit):

@@ -58,19 +58,19 @@ _WORDS: tuple[tuple[Enum, str], ...] = (
     (SessionStatus.PENDING, "Waiting for boot"),
     (SessionStatus.ACTIVE, "Running"),
     (SessionStatus.STOPPED, "Stopped"),
-    (SessionStatus.TIMEOUT, "Timed out"),
+    (SessionStatus.TIMEOUT, "Did not boot in time"),
     (SessionStatus.ERROR, "Failed"),
     (TargetStatus.WANTED, "Being made"),
     (TargetStatus.CLOSED, "Closed"),
     (TargetStatus.OPEN, "Open"),
     (TargetStatus.ERROR, "Failed"),
-    (TargetOrigin.MACHINE, "For its machine"),
+    (TargetOrigin.MACHINE, "Made for its machine"),
     (TargetOrigin.ADOPTED, "Adopted"),
     (TargetOrigin.LEFTOVER, "Left over"),
     (TargetOrigin.FOREIGN, "Made by hand"),
     (Drift.IN_STEP, "In step"),
     (Drift.MISSING, "Missing"),
-    (Drift.EXTRA, "Extra"),
+    (Drift.EXTRA, "Not wanted"),
     (Drift.DIFFERENT, "Different"),
     (FoundIn.RUNNING, "Running"),
     (FoundIn.SAVED, "Saved"),
@@ -245,6 +245,11 @@ def number(value: int) -> str:
 def count(value: int, one: str) -> str:
     """A number with its noun: ``1 machine``, ``3 machines``."""
     return f"{number(value)} {one if value == 1 else one + 's'}"
+
+
+def sentence(text: str) -> str:
+    """A text with the full stop it may lack."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 
 
 def names(items: list[str], most: int = 5) -> str:

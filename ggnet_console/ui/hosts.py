@@ -27,9 +27,14 @@ _CHOICES = (
 )
 
 
+def backend_name(row: HostRow) -> str:
+    """What serves the host's targets."""
+    return _BACKENDS.get(row.backend, row.backend) or fmt.NONE
+
+
 def backend_of(row: HostRow) -> str:
     """What serves the host's targets, and why."""
-    name = _BACKENDS.get(row.backend, row.backend) or fmt.NONE
+    name = backend_name(row)
     return f"{name} – {row.backend_reason}" if row.backend_reason else name
 
 
@@ -43,6 +48,15 @@ def trouble_of(row: HostRow) -> str:
         )
         return f"The storage host {row.name} {heard}; its agent must run before machines can start."
     return f"{row.name}: {row.problem}" if row.problem else ""
+
+
+def unread_of(row: HostRow) -> str:
+    """Why the targets would not come back with a restart of the host; empty when they would."""
+    if not row.saved_problem:
+        return ""
+    return fmt.sentence(
+        f"The saved configuration of {row.name} cannot be read: {row.saved_problem}"
+    )
 
 
 class HostLines(QFrame):

@@ -29,7 +29,7 @@ from .tokens import State
 def state_of(row: ImageRow) -> tuple[State, str]:
     """An image's sign and what there is to say about it."""
     if row.status is ImageStatus.ERROR:
-        return State.FAILED, f"Failed · {row.error}"
+        return State.FAILED, row.error or fmt.word(row.status)
     if row.job_id is not None and row.percent is not None:
         doing = row.job_phase or fmt.word(row.status)
         left = fmt.time_left(row.seconds_left)
@@ -42,7 +42,7 @@ def _share(row: ImageRow) -> float | None:
 
 
 COLUMNS: tuple[Column[ImageRow], ...] = (
-    Column("name", "Name", lambda r: r.name, width=168),
+    Column("name", "Name", lambda r: r.name, width=168, grows=True),
     Column(
         "state",
         "State",
@@ -107,10 +107,15 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
     Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
 )
 
+
+def _is_failed(row: ImageRow) -> bool:
+    return row.status is ImageStatus.ERROR
+
+
 CHIPS: tuple[Chip[ImageRow], ...] = (
     Chip("Ready", lambda r: r.status is ImageStatus.READY),
     Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
-    Chip("Failed", lambda r: r.status is ImageStatus.ERROR),
+    Chip("Failed", _is_failed, _is_failed),
 )
 
 

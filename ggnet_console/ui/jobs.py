@@ -34,7 +34,7 @@ def title_of(row: JobRow) -> str:
 def state_of(row: JobRow) -> tuple[State, str]:
     """A job's sign and what there is to say about it."""
     if row.status is JobStatus.FAILED:
-        return State.FAILED, f"Failed · {row.error}"
+        return State.FAILED, row.error or fmt.word(row.status)
     if row.open and row.cancel_requested:
         return State.WORKING, "Cancelling"
     if row.status is JobStatus.RUNNING:
@@ -69,7 +69,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
         secondary=True,
         live=True,
     ),
-    Column("title", "Job", title_of, width=184),
+    Column("title", "Job", title_of, width=184, grows=True),
     Column(
         "state",
         "State",

@@ -38,7 +38,7 @@ def state_of(row: BootSessionRow) -> tuple[State, str]:
         case SessionStatus.ACTIVE:
             return State.ATTENTION, f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
         case SessionStatus.ERROR:
-            return State.FAILED, f"Failed · {row.error}"
+            return State.FAILED, row.error or fmt.word(row.status)
     return fmt.state(row.status), f"{fmt.word(row.status)} · {fmt.ago(row.ended_at)}"
 
 
@@ -59,7 +59,7 @@ COLUMNS: tuple[Column[BootSessionRow], ...] = (
         secondary=True,
         live=True,
     ),
-    Column("machine", "Machine", lambda r: r.machine, width=120),
+    Column("machine", "Machine", lambda r: r.machine, width=120, grows=True),
     Column(
         "state",
         "State",
@@ -70,7 +70,7 @@ COLUMNS: tuple[Column[BootSessionRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column("image", "Image", lambda r: r.image, width=136),
+    Column("image", "Image", lambda r: r.image, width=136, grows=True),
     Column(
         "client_address",
         "Client address",

@@ -30,6 +30,7 @@ from .tokens import RADIUS, SIDEBAR_WIDTH, XS, L, M, S, State
 _ICON = Qt.ItemDataRole.UserRole
 _COUNT = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
+_TIP = Qt.ItemDataRole.UserRole + 3
 _ITEM_HEIGHT = 34
 
 
@@ -104,7 +105,8 @@ class Sidebar(QWidget):
         for number, (_, title, icon) in enumerate(pages, 1):
             item = QListWidgetItem(title)
             item.setData(_ICON, icon)
-            item.setToolTip(with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
+            item.setData(_TIP, with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
+            item.setToolTip(item.data(_TIP))
             self._list.addItem(item)
         self._list.currentRowChanged.connect(lambda row: self.chosen.emit(self._keys[row]))
         column = QVBoxLayout(self)
@@ -123,11 +125,15 @@ class Sidebar(QWidget):
         for number, key in enumerate(self._keys):
             self._list.setRowHidden(number, key not in keys)
 
-    def set_count(self, key: str, count: int, state: State | None = None) -> None:
-        """The number beside a page, coloured by ``state``; none for 0."""
+    def set_count(self, key: str, count: int, state: State | None = None, about: str = "") -> None:
+        """The number beside a page, with a sign and its colour by ``state``; none for 0.
+
+        ``about`` says in the tooltip what is counted.
+        """
         item = self._list.item(self._keys.index(key))
         item.setData(_COUNT, count)
         item.setData(_STATE, state)
+        item.setToolTip(f"{item.data(_TIP)}\n{about}" if count and about else item.data(_TIP))
 
     def count(self, key: str) -> int:
         """The number shown beside a page."""

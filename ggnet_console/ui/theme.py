@@ -128,6 +128,8 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QToolTip {{ color: {t.surface}; background: {t.text}; border: none; padding: {XS}px {S}px; }}
     QLabel[role="title"] {{ font-size: {base * TITLE_SCALE:.1f}pt; font-weight: 600; }}
     QLabel[role="hero"] {{ font-size: {base * 2:.1f}pt; font-weight: 600; }}
+    QLabel[state="attention"] {{ color: {t.attention}; }}
+    QLabel[state="failed"] {{ color: {t.failed}; }}
     QLabel[role="section"] {{ font-size: {base * SECTION_SCALE:.1f}pt; font-weight: 600; }}
     QLabel[role="secondary"] {{ color: {t.secondary}; }}
     QLabel[role="error"] {{ color: {t.failed}; }}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
 
@@ -27,6 +28,15 @@ class State(Enum):
     ATTENTION = "▲"
     FAILED = "✕"
     OFF = "○"
+
+
+URGENCY = {State.FAILED: 0, State.ATTENTION: 1, State.WORKING: 2, State.RUNNING: 3, State.OFF: 4}
+"""What is wrong comes first."""
+
+
+def worst(states: Iterable[State]) -> State | None:
+    """The most urgent of some states; None of none."""
+    return min(states, key=URGENCY.__getitem__, default=None)
 
 
 @dataclass(frozen=True)

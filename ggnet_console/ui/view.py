@@ -22,10 +22,13 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView,
 
 from .delegates import CellDelegate
 from .table import R, RowTableModel
-from .tokens import ROW_HEIGHT
+from .tokens import ROW_HEIGHT, S
 
 HOLD_MS = 2_000
 """Rows stay where they are this long after the pointer last moved over them."""
+_MEASURED = 200
+"""So many rows say how wide a column's texts are."""
+_MOST_WIDE = 320
 
 
 class TableView(QTableView, Generic[R]):
@@ -37,9 +40,16 @@ class TableView(QTableView, Generic[R]):
     """A context menu at this global position, by mouse or key."""
 
     def __init__(
-        self, model: RowTableModel[R], settings: QSettings, key: str, parent: QWidget | None = None
+        self,
+        model: RowTableModel[R],
+        settings: QSettings,
+        key: str,
+        sort: str = "",
+        parent: QWidget | None = None,
     ) -> None:
+        """``sort``: key of the column to sort by until somebody chooses another."""
         super().__init__(parent)
+        self._sort = sort
         self._rows = model
         self._settings = settings
         self._key = f"tables/{key}"
@@ -48,6 +58,8 @@ class TableView(QTableView, Generic[R]):
         self._restoring = True
         self._given_way: set[int] = set()
         """Columns that are not shown for want of room alone."""
+        self._chosen: dict[int, int] = {}
+        """Widths that somebody gave to columns."""
         self._selected: list[R] | None = None
         for signal in (
             model.dataChanged,
@@ -80,6 +92,11 @@ class TableView(QTableView, Generic[R]):
         self._release.setSingleShot(True)
         self._release.setInterval(HOLD_MS)
         self._release.timeout.connect(lambda: model.hold(False))
+        self._remeasure = QTimer(self)
+        self._remeasure.setSingleShot(True)
+        self._remeasure.timeout.connect(self._stretch)
+        # Not with every changed text: a column that moves under the eye is worse than a cut name.
+        model.rowsInserted.connect(self._on_inserted)
         model.rearranging.connect(self._on_rearranging)
         model.rearranged.connect(self._on_rearranged)
 
@@ -128,10 +145,11 @@ class TableView(QTableView, Generic[R]):
         for key, width in layout.get("widths", {}).items():
             if key in by_key:
                 header.resizeSection(by_key[key], int(width))
+                self._chosen[by_key[key]] = int(width)
         for key, hidden in layout.get("hidden", {}).items():
             if key in by_key:
                 header.setSectionHidden(by_key[key], bool(hidden))
-        sort = by_key.get(layout.get("sort", ""), 0)
+        sort = by_key.get(layout.get("sort", self._sort), 0)
         descending = Qt.SortOrder.DescendingOrder if layout.get("descending") else None
         header.setSortIndicator(sort, descending or Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
@@ -155,24 +173,25 @@ class TableView(QTableView, Generic[R]):
         shown = [columns[header.logicalIndex(place)].key for place in range(len(columns))]
         layout = {
             "order": shown,
-            "widths": {
-                column.key: header.sectionSize(number)
-                for number, column in enumerate(columns)
-                if not column.stretch and not header.isSectionHidden(number)
-            },
+            "widths": {columns[number].key: width for number, width in self._chosen.items()},
             "hidden": {c.key: self._is_hidden(n) for n, c in enumerate(columns)},
             "sort": columns[header.sortIndicatorSection()].key,
             "descending": header.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder,
         }
         self._settings.setValue(self._key, json.dumps(layout))
 
-    def _on_resized(self) -> None:
-        if not self._restoring:
-            self._stretch()
-            self._save()
+    def _on_resized(self, number: int, _before: int, width: int) -> None:
+        # A hidden section is resized to 0, and to what it was when it is shown again.
+        if self._restoring:
+            return
+        if width and not self._rows.columns[number].stretch:
+            self._chosen[number] = width
+        self._stretch()
+        self._save()
 
     def _stretch(self) -> None:
-        """Give the stretching column the room the others leave, never less than declared.
+        """Share the spare room: what people look for first, as far as its texts need it, then the
+        stretching column, which never gets less than declared.
 
         Where there is too little room for the columns as declared, the last ones give way: beside
         the details, which say all of it, a table that scrolls sideways is harder to read.
@@ -184,10 +203,7 @@ class TableView(QTableView, Generic[R]):
         self._given_way = set()
         places = [header.logicalIndex(place) for place in range(len(columns))]
         shown = [number for number in places if not header.isSectionHidden(number)]
-        widths = {
-            number: columns[number].width if columns[number].stretch else header.sectionSize(number)
-            for number in shown
-        }
+        widths = {n: self._chosen.get(n, columns[n].width) for n in shown}
         room = self.viewport().width()
         if self._is_as_declared():
             for number in reversed(shown[1:]):
@@ -195,18 +211,37 @@ class TableView(QTableView, Generic[R]):
                     header.setSectionHidden(number, True)
                     self._given_way.add(number)
                     del widths[number]
+        spare = max(0, room - sum(widths.values()))
+        for number, width in widths.items():
+            if columns[number].grows and number not in self._chosen:
+                more = min(spare, max(0, self._needed(number) - width))
+                widths[number] = width + more
+                spare -= more
         stretching = next((number for number in widths if columns[number].stretch), None)
         if stretching is not None:
-            spare = max(0, room - sum(widths.values()))
-            header.resizeSection(stretching, widths[stretching] + spare)
+            widths[stretching] += spare
+        for number, width in widths.items():
+            header.resizeSection(number, width)
         self._restoring = restoring
+
+    def _needed(self, number: int) -> int:
+        """The width at which the texts of a column's first rows are shown whole, within reason."""
+        column, metrics = self._rows.columns[number], self.fontMetrics()
+        rows = range(min(self._rows.rowCount(), _MEASURED))
+        texts = {column.text(self._rows.row(position)) for position in rows}
+        widest = max(map(metrics.horizontalAdvance, texts), default=0)
+        return min(widest + 2 * S + 2, _MOST_WIDE)
+
+    def _on_inserted(self) -> None:
+        if not self._remeasure.isActive():
+            self._remeasure.start(0)
 
     def _is_as_declared(self) -> bool:
         """Whether nobody has chosen other columns or widths."""
         header = self.horizontalHeader()
         return all(
             header.isSectionHidden(number) == column.hidden
-            and (column.hidden or column.stretch or header.sectionSize(number) == column.width)
+            and (column.hidden or column.stretch or number not in self._chosen)
             for number, column in enumerate(self._rows.columns)
         )
 

@@ -20,7 +20,7 @@ from ggnet_console.ui.deeds import changes_of, deed_of, object_of, who_of
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
 
-from .demo import NO_DISK, Window
+from .demo import LOCKED, Window
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_entries_are_said_in_words(admin):
     session = said["Session changed"]
     assert who_of(session) == "Agent of lab-server"
     assert changes_of(session) == [
-        ("Error", f"– → {NO_DISK}"),
+        ("Error", f"– → {LOCKED}"),
         ("Status", "Waiting for boot → Failed"),
     ]
 

@@ -9,15 +9,24 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QWidget
 
-from ggnet_console.enums import MachineStatus, Role, SessionStatus
+from ggnet_console.enums import (
+    Drift,
+    JobKind,
+    MachineStatus,
+    Role,
+    SessionStatus,
+    SessionType,
+)
 from ggnet_console.errors import ConsoleError, FieldChange
 from ggnet_console.services import boot_sessions, machines
+from ggnet_console.services.boot_sessions import StartedAgain
 from ggnet_console.services.machines import Left, MachineChanges
+from ggnet_console.ui.controls import StateLine
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.machines import MachinesPage
 from ggnet_console.ui.messages import Message
 
-from .demo import NO_DISK, Window
+from .demo import LOCKED, Window
 
 Key = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -46,6 +55,14 @@ def back(qtbot, window: QWidget) -> None:
 
 def no_dialog() -> bool:
     return not any(w.isModal() and w.isVisible() for w in QApplication.topLevelWidgets())
+
+
+def buttons(parent: QWidget) -> list[QPushButton]:
+    return parent.findChildren(QPushButton)
+
+
+def toasts(window: Window) -> list[str]:
+    return [toast.text for toast in window.shell._toasts]
 
 
 def click(qtbot, parent: QWidget, text: str) -> None:
@@ -78,8 +95,8 @@ def test_ctrl_f_searches_and_escape_backs_out_step_by_step(qtbot, page):
 def test_arrows_and_ctrl_a_select_and_the_details_follow(qtbot, page):
     page.view.selectRow(0)
     qtbot.keyClick(page.view, Key.Key_Down)
-    assert page.view.selected()[0].name == "PC-02"
-    assert page.detail._heading.text() == "PC-02"
+    assert page.view.selected()[0].name == "PC-06"
+    assert page.detail._heading.text() == "PC-06"
     qtbot.keyClick(page.view, Key.Key_A, CTRL)
     assert len(page.view.selected()) == 40
     assert page.detail._heading.text() == "40 machines"
@@ -87,9 +104,9 @@ def test_arrows_and_ctrl_a_select_and_the_details_follow(qtbot, page):
 
 def test_chips_count_states_and_filter_by_them(qtbot, page):
     chips = [button.text() for button in page._group.buttons()]
-    assert chips == ["All", "Running  23", "Waiting  4", "Problem  7", "Off  6"]
-    click(qtbot, page, "Problem  7")
-    assert len(shown(page)) == 7
+    assert chips == ["All", "Running  23", "Waiting  2", "Problem  9", "Off  6"]
+    click(qtbot, page, "Problem  9")
+    assert len(shown(page)) == 9
     page.search.setText("zzz")
     assert page._nothing_text.text() == "No machine contains “zzz” among “Problem”"
     click(qtbot, page, "Clear")
@@ -153,7 +170,7 @@ def test_the_context_menu_has_the_same_actions_in_the_same_order(qtbot, page):
 def test_a_right_click_selects_the_row_it_is_on(qtbot, page):
     place = page.view.visualRect(page.model.index(4, 0)).center()
     qtbot.mouseClick(page.view.viewport(), Qt.MouseButton.RightButton, pos=place)
-    assert [row.name for row in page.view.selected()] == ["PC-05"]
+    assert [row.name for row in page.view.selected()] == ["PC-31"]
     next(m for m in page.findChildren(QMenu) if m.isVisible()).close()
 
 
@@ -244,6 +261,125 @@ def test_a_session_is_started_for_all_selected_machines_with_the_image_chosen(qt
     assert (ids, image_id) == ([36, 37], 1)
 
 
+def started_with(qtbot, window, page, ids) -> FormDialog:
+    """The dialog that asks for an image for these machines."""
+    page.select(ids)
+    page.action("Start session").trigger()
+    return dialog(qtbot, FormDialog)
+
+
+def test_no_image_is_proposed_that_the_machines_have_not_had(qtbot, window, page):
+    """A room that starts with the exam's disk because of its letter A is the worst of mistakes."""
+    room = window.room
+    room.machines[35] = replace(room.machines[35], session_id=None, session_status=None, image=None)
+    window.workspace.on_changed({"machines": {36}})
+    form = started_with(qtbot, window, page, [35, 36])
+    image = form.form.boxes["image"]
+    assert image.raw() is None
+    assert image.editor.currentText() == ""
+    form.go.click()
+    assert image.error == "Choose a value for Image."
+    assert window.runner.calls == []
+    image.set_raw(3)
+    form.go.click()
+    assert window.runner.calls[-1][1][:2] == ([35, 36], 3)
+
+
+def test_machines_with_several_images_are_each_offered_their_last(qtbot, window, page):
+    form = started_with(qtbot, window, page, [35, 36, 37])
+    image = form.form.boxes["image"]
+    assert image.editor.currentText() == "Each machine’s last image"
+    assert image._help.text() == (
+        "They had last: Win11-Games (2), Ubuntu 26.04 LTS for the physics course (1)."
+    )
+    window.runner.answer = lambda *_args: StartedAgain((50, 51), ("PC-35: its image is gone.",))
+    form.go.click()
+    work, args = window.runner.calls[-1]
+    assert work is boot_sessions.start_boot_sessions_again
+    assert args == ([35, 36, 37], SessionType.DISKLESS_BOOT)
+    qtbot.waitUntil(no_dialog)
+    assert toasts(window) == ["PC-35: its image is gone."]
+
+
+def test_a_failed_machine_is_started_again_by_one_click_in_its_details(qtbot, window, page):
+    page.select([5])
+    window.runner.answer = lambda *_args: StartedAgain((50,), ())
+    click(qtbot, page.detail, "Start again")
+    assert window.runner.calls[-1] == (boot_sessions.start_boot_sessions_again, ([5],))
+    assert toasts(window) == ["1 session started again."]
+    page.select([1])
+    assert not any(b.text() == "Start again" and b.isVisible() for b in buttons(page.detail))
+
+
+def test_one_machine_that_cannot_be_started_again_keeps_nobody_else_from_it(qtbot, window, page):
+    page.show_chip("Problem")
+    page.view.selectAll()
+    window.runner.answer = lambda *_args: StartedAgain((50, 51, 52, 53, 54, 55), ())
+    click(qtbot, page.detail, "Start 6 sessions again")
+    assert sorted(window.runner.calls[-1][1][0]) == [3, 5, 6, 17, 18, 21]
+    assert toasts(window)[-1].startswith(
+        "6 sessions started again. "
+        "PC-09 still has its session: switch it on, or stop the session first. PC-31"
+    )
+    page.select([12])
+    assert page.action("Start again").toolTip() == (
+        "PC-12 still has its session: switch it on, or stop the session first"
+    )
+
+
+def test_a_machine_that_waits_for_a_missing_target_is_a_problem_to_be_repaired(qtbot, window, page):
+    page.select([9])
+    assert page.detail._line.text == "Its target is missing"
+    window.end_jobs(JobKind.TARGET_REPAIR, result={"changed": 1, "left": []})
+    click(qtbot, page.detail, "Repair target")
+    assert window.runner.calls[-1][1] == ([1], False)
+    qtbot.waitUntil(lambda: toasts(window) == ["1 target on lab-server repaired."])
+
+
+def test_what_a_storage_host_reports_of_a_target_shows_at_its_machine(qtbot, window, page):
+    room = window.room
+    page.select([8])
+    assert page.detail._line.text.startswith("Waiting for boot")
+    row = next(each for each in room.targets if each.machine_id == 8)
+    room.targets[room.targets.index(row)] = replace(row, drift=Drift.DIFFERENT)
+    room.machines[7] = replace(room.machines[7], drift=Drift.DIFFERENT)
+    window.workspace.on_changed({"targets": {row.id}})
+    qtbot.waitUntil(lambda: page.detail._line.text == "Its target is not as wanted")
+
+
+def test_what_is_broken_stands_first_until_somebody_sorts_otherwise(page):
+    assert shown(page)[:10] == [
+        *("PC-05", "PC-06", "PC-09", "PC-21", "PC-31"),
+        *("PC-03", "PC-12", "PC-17", "PC-18"),
+        "PC-08",
+    ]
+
+
+def test_a_name_gets_the_room_that_the_table_has_to_spare(qtbot, window, page):
+    window.shell.resize(1900, 900)
+    header = page.view.horizontalHeader()
+    image = next(n for n, column in enumerate(page.model.columns) if column.key == "image")
+    widest = page.view.fontMetrics().horizontalAdvance("Ubuntu 26.04 LTS for the physics course")
+    qtbot.waitUntil(lambda: header.sectionSize(image) > widest)
+    header.resizeSection(image, 100)
+    window.shell.resize(1800, 900)
+    qtbot.waitUntil(lambda: header.length() == page.view.viewport().width())
+    assert header.sectionSize(image) == 100  # somebody chose it
+
+
+def test_several_rows_are_told_by_their_states_the_worst_first(page):
+    page.show_chip("Problem")
+    page.view.selectAll()
+    lines = [line.text for line in page.detail._tally.findChildren(StateLine)]
+    assert lines == [
+        f"3 × {LOCKED}",
+        "2 × Its target is missing",
+        "3 × Did not boot in time",
+        "1 × Disconnected",
+    ]
+    assert not page.detail._bar.isVisible()
+
+
 def test_a_refused_write_is_shown_with_its_details_to_copy(qtbot, window, page):
     def refuse(*_args):
         raise ConsoleError("PC-39 has a target.", "constraint targets_machine_id")
@@ -270,10 +406,11 @@ def test_live_changes_leave_selection_and_an_open_menu_alone(qtbot, window, page
     window.room.machines[2] = replace(
         row, session_status=SessionStatus.ACTIVE, online=True, session_since=window.room.now
     )
-    window.room.machines.append(replace(row, id=77, name="AA-first", mac="52:54:00:00:00:77"))
+    first = replace(window.room.machines[4], id=77, name="AA-first", mac="52:54:00:00:00:77")
+    window.room.machines.append(first)
     window.workspace.on_changed({"machines": {3, 77}})
     assert page.view.selected()[0].session_status is SessionStatus.ACTIVE
-    assert page.model.row(0).name == "PC-01"  # held: the newcomer waits at the end
+    assert page.model.row(0).name == "PC-05"  # held: the newcomer waits at the end
     assert page.detail._line.text.startswith("Running")
     next(m for m in page.findChildren(QMenu) if m.isVisible()).close()
     qtbot.waitUntil(lambda: page.model.row(0).name == "AA-first")
@@ -288,7 +425,7 @@ def test_a_machine_that_somebody_removed_leaves_the_page(window, page):
 
 
 def test_f5_reads_everything_again(qtbot, window, page):
-    window.room.machines[0] = replace(window.room.machines[0], name="PC-00")
+    window.room.machines[4] = replace(window.room.machines[4], name="PC-00")
     qtbot.keyClick(page.view, Key.Key_F5)
     qtbot.waitUntil(lambda: shown(page)[0] == "PC-00")
 
@@ -306,8 +443,10 @@ def test_an_empty_page_says_what_it_is_for_and_starts_it(qtbot, empty_window):
 def test_a_failed_machine_says_why_in_table_and_details(page):
     page.select([5])
     index = page.model.index(page.model.position(5), 1)
-    assert index.data() == f"Failed · {NO_DISK}"
-    assert page.detail._line.text == f"Failed · {NO_DISK}"
+    assert index.data() == LOCKED  # its sign says that it failed
+    assert page.detail._line.text == LOCKED
+    facts = dict(page.detail._overview.shown())
+    assert facts["Failed"] == "4 min ago"
 
 
 def test_maintenance_is_set_for_idle_machines_only(window, page):
@@ -363,5 +502,5 @@ def test_a_double_click_opens_the_form(qtbot, page):
     place = page.view.visualRect(page.model.index(1, 0)).center()
     qtbot.mouseClick(page.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     qtbot.mouseDClick(page.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place))
-    assert dialog(qtbot, FormDialog).windowTitle() == "Edit PC-02"
+    assert dialog(qtbot, FormDialog).windowTitle() == "Edit PC-06"
     dialog(qtbot, FormDialog).close()
