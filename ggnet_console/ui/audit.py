@@ -107,7 +107,7 @@ class AuditPage(Page[AuditRow]):
                 ),
                 Action(
                     "Export",
-                    "file-down",
+                    "file-output",
                     self._on_export,
                     "Ctrl+E",
                     on_rows=False,
@@ -298,6 +298,11 @@ class AuditPage(Page[AuditRow]):
         self._object = chosen
         self._only.setVisible(chosen is not None)
         self.nouns.setEnabled(chosen is None)
+        self.nouns.setToolTip(
+            "Kind of object"
+            if chosen is None
+            else "One object is shown: take that filter away first"
+        )
         if chosen is not None:
             noun, _id, name = chosen
             self._only.setText(f"{NOUNS.get(noun, noun)} {name}")

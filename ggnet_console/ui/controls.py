@@ -187,7 +187,7 @@ class Button(QPushButton):
         icon = QIcon()
         for ratio in (1.0, 2.0):
             if self._sign is not None:
-                drawn = sign_pixmap(self._sign, tokens.state(self._sign), ratio)
+                drawn = sign_pixmap(self._sign, tokens.sign(self._sign), ratio)
                 icon.addPixmap(_padded(drawn))
             elif self._icon:
                 for mode, each in ((_NORMAL, colour), (_DISABLED, tokens.disabled)):
@@ -224,6 +224,59 @@ class IconButton(QToolButton):
 
     def _draw(self) -> None:
         self.setIcon(icons.icon(self._icon, self.palette(), tokens_of(self.palette()).secondary))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+
+class MenuButton(QToolButton):
+    """A flat button with icon, text and an arrow that tells of its menu, which opens upwards."""
+
+    def __init__(self, icon: str, menu: QMenu, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self.setMenu(menu)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setIconSize(QSize(icons.SMALL + _GAP, icons.SMALL))
+        self._draw()
+
+    def _draw(self) -> None:
+        icon = QIcon()
+        for ratio in (1.0, 2.0):
+            colour = tokens_of(self.palette()).secondary
+            icon.addPixmap(_padded(icons.pixmap(self._icon, colour, icons.SMALL, ratio)))
+        self.setIcon(icon)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(XS, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        colour = tokens_of(self.palette()).secondary
+        arrow = icons.pixmap("chevron-up", colour, icons.SMALL, self.devicePixelRatioF())
+        place = self.width() - icons.SMALL - XS, (self.height() - icons.SMALL) // 2
+        QPainter(self).drawPixmap(*place, arrow)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+
+class IconLabel(QLabel):
+    """An icon without a deed, in the strength of secondary text."""
+
+    def __init__(self, icon: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self._draw()
+
+    def _draw(self) -> None:
+        colour, ratio = tokens_of(self.palette()).secondary, self.devicePixelRatioF()
+        self.setPixmap(icons.pixmap(self._icon, colour, icons.SMALL, ratio))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -310,7 +363,7 @@ class Sign(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
-        colour = tokens_of(self.palette()).state(self._state)
+        colour = tokens_of(self.palette()).sign(self._state)
         drawn = sign_pixmap(self._state, colour, self.devicePixelRatioF())
         painter.drawPixmap(XS // 2, (self.height() - SIGN) // 2, drawn)
 

@@ -260,7 +260,7 @@ def facts(row: AuditRow) -> list[Fact]:
     """Everything an entry says."""
     changes = changes_of(row)
     return [
-        Fact("When", fmt.exact(row.at), fmt.ago(row.at)),
+        Fact("When", fmt.ago(row.at), fmt.exact(row.at)),
         Fact("By", who_of(row), row.user_name),
         Fact("From", row.client_address or "this server"),
         Fact("Program", row.program or fmt.NONE),
@@ -331,8 +331,8 @@ class History(Tab[R]):
         for each in rows:
             line = StateLine()
             line.show_state(sign_of(each), f"{deed_of(each)} by {who_of(each)}")
-            when = label(fmt.exact(each.at), "secondary")
-            when.setToolTip(fmt.ago(each.at))
+            when = label(fmt.ago(each.at), "secondary")
+            when.setToolTip(fmt.exact(each.at))
             when.setContentsMargins(XL - XS, 0, 0, 0)
             self._column.addWidget(line)
             self._column.addWidget(when)

@@ -105,9 +105,9 @@ class Tally(QWidget):
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(S)
 
-    def show_states(self, states: Sequence[tuple[State, str]]) -> None:
+    def show_states(self, states: Sequence[tuple[State | None, str]]) -> None:
         """Count these; what follows a “ · ” differs from row to row."""
-        tally = Counter((sign, text.split(" · ")[0]) for sign, text in states)
+        tally = Counter((sign, text.split(" · ")[0]) for sign, text in states if sign is not None)
         lines = sorted(tally.items(), key=lambda one: (URGENCY[one[0][0]], -one[1]))
         if lines == self._shown:
             return
@@ -138,13 +138,13 @@ class DetailPane(QWidget, Generic[R]):
         self,
         *,
         name: Callable[[R], str],
-        state: Callable[[R], tuple[State, str]],
+        state: Callable[[R], tuple[State | None, str]],
         facts: Callable[[R], Sequence[Fact]],
         tabs: Sequence[Tab[R]] = (),
         width: int = 336,
         parent: QWidget | None = None,
     ) -> None:
-        """``width``: until somebody drags its edge."""
+        """``width``: until somebody drags its edge. ``state``: None where there is no state."""
         super().__init__(parent)
         self.preferred_width = width
         self._name, self._state, self._facts = name, state, facts

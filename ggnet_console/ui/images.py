@@ -127,13 +127,13 @@ def facts(row: ImageRow) -> list[Fact]:
         Fact("Actual size", fmt.size(row.actual_size_bytes), _exactly(row.actual_size_bytes)),
         Fact("Served by", fmt.count(row.used_by, "target") if row.used_by else fmt.NONE),
         Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
-        Fact("SHA-256", row.sha256 or fmt.NONE),
         Fact("Storage host", row.host),
         Fact("File", row.source_name or fmt.NONE, section="Source"),
         Fact("Format", fmt.word(row.source_format)),
         Fact("Size", fmt.size(row.source_size_bytes), _exactly(row.source_size_bytes)),
-        Fact("SHA-256", row.source_sha256 or fmt.NONE),
         Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
+        Fact("File", row.source_sha256 or fmt.NONE, copy="Copy SHA-256 of the file"),
     ]
     if row.notes:
         result.append(Fact("Notes", row.notes, section="Notes"))
@@ -289,10 +289,12 @@ class ImagesPage(Page[ImageRow]):
                 self._desk.do(self, images.remove_image, row.id)
 
         size = sum(row.actual_size_bytes or 0 for row in rows)
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names([row.name for row in rows])}?",
+            f"Delete {fmt.names(names)}?",
             f"Their files go from the storage host ({fmt.size(size)}). This cannot be undone.",
             f"Delete {fmt.count(len(rows), 'image')}",
             delete,
+            names=names,
         )

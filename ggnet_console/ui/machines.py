@@ -278,12 +278,14 @@ class MachinesPage(Page[MachineRow]):
 
     def _on_stop(self, rows: list[MachineRow]) -> None:
         ids = [row.session_id for row in rows]
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Stop the session of {fmt.names([row.name for row in rows])}?",
+            f"Stop the session of {fmt.names(names)}?",
             "The disk goes away at once; what has not been saved on it is lost.",
             f"Stop {fmt.count(len(rows), 'session')}",
-            lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+            names=names,
+            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
         )
 
     def _on_maintenance(self, rows: list[MachineRow]) -> None:
@@ -299,12 +301,14 @@ class MachinesPage(Page[MachineRow]):
         history = "Its history of sessions goes with it."
         if len(rows) > 1:
             history = "Their history of sessions goes with them."
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names([row.name for row in rows])}?",
+            f"Delete {fmt.names(names)}?",
             f"{history} This cannot be undone.",
             f"Delete {fmt.count(len(rows), 'machine')}",
-            lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
+            names=names,
+            then=lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
         )
 
 

@@ -330,7 +330,13 @@ class Page(QWidget, Generic[R]):
     def _count_text(self) -> str:
         if not self.model.total:
             return ""
-        return fmt.number(self.model.total) + ("+" if self._more else "")
+        total = fmt.number(self.model.total) + ("+" if self._more else "")
+        opened = self._open()
+        return total if opened is None else f"{total}, {fmt.number(opened)} open"
+
+    def _open(self) -> int | None:
+        """How many rows are open, which the navigation counts; None where nothing ends."""
+        return None
 
     def _nothing(self) -> str:
         searched, chip = self.search.text().strip(), self._chips[self._group.checkedId()].text

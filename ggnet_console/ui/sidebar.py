@@ -31,6 +31,7 @@ _ICON = Qt.ItemDataRole.UserRole
 _COUNT = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
 _TIP = Qt.ItemDataRole.UserRole + 3
+_LINE = Qt.ItemDataRole.UserRole + 4
 _ITEM_HEIGHT = 34
 
 
@@ -39,7 +40,11 @@ class _ItemDelegate(QStyledItemDelegate):
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: AnyIndex) -> None:
         tokens = tokens_of(option.palette)
-        box = option.rect.adjusted(S, 1, -S, -1)
+        above = L if index.data(_LINE) else 0
+        box = option.rect.adjusted(S, 1 + above, -S, -1)
+        if above:
+            line = QRect(box.left() + S, option.rect.top() + above // 2, box.width() - 2 * S, 1)
+            painter.fillRect(line, QColor(tokens.field_border))
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -67,12 +72,12 @@ class _ItemDelegate(QStyledItemDelegate):
             painter.drawText(QRect(area), int(flags), str(count))
             if state:
                 left = area.right() - painter.fontMetrics().horizontalAdvance(str(count))
-                sign = sign_pixmap(state, tokens.state(state), ratio)
+                sign = sign_pixmap(state, tokens.sign(state), ratio)
                 painter.drawPixmap(left - SIGN - XS, box.top() + (box.height() - SIGN) // 2, sign)
         painter.restore()
 
-    def sizeHint(self, _option: QStyleOptionViewItem, _index: AnyIndex) -> QSize:
-        return QSize(SIDEBAR_WIDTH, _ITEM_HEIGHT)
+    def sizeHint(self, _option: QStyleOptionViewItem, index: AnyIndex) -> QSize:
+        return QSize(SIDEBAR_WIDTH, _ITEM_HEIGHT + (L if index.data(_LINE) else 0))
 
 
 class Sidebar(QWidget):
@@ -81,9 +86,12 @@ class Sidebar(QWidget):
     chosen = Signal(str)
 
     def __init__(
-        self, pages: Sequence[tuple[str, str, str]], parent: QWidget | None = None
+        self,
+        pages: Sequence[tuple[str, str, str]],
+        second: str = "",
+        parent: QWidget | None = None,
     ) -> None:
-        """``pages``: key, title and icon of each, in order."""
+        """``pages``: key, title and icon of each, in order; above ``second`` is a line."""
         super().__init__(parent)
         self._keys = [key for key, _, _ in pages]
         self.setProperty("role", "sidebar")
@@ -102,11 +110,12 @@ class Sidebar(QWidget):
         self._list.viewport().setAutoFillBackground(False)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setAccessibleName("Pages")
-        for number, (_, title, icon) in enumerate(pages, 1):
+        for number, (key, title, icon) in enumerate(pages, 1):
             item = QListWidgetItem(title)
             item.setData(_ICON, icon)
             item.setData(_TIP, with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
             item.setToolTip(item.data(_TIP))
+            item.setData(_LINE, key == second)
             self._list.addItem(item)
         self._list.currentRowChanged.connect(lambda row: self.chosen.emit(self._keys[row]))
         column = QVBoxLayout(self)

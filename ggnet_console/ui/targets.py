@@ -420,12 +420,14 @@ class TargetsPage(Page[TargetRow]):
             for row in rows:
                 self._desk.do(self, targets.remove_target, row.id)
 
+        names = [row.machine for row in rows]
         confirm(
             self,
-            f"Remove the target of {fmt.names([row.machine for row in rows])}?",
+            f"Remove the target of {fmt.names(names)}?",
             "The next session makes it anew.",
             f"Remove {fmt.count(len(rows), 'target')}",
             remove,
+            names=names,
         )
 
 

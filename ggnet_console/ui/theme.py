@@ -142,8 +142,6 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QFrame[role="banner"] {{ background: {t.banner}; border: none; }}
     QFrame[role="toast"] {{ background: {t.surface}; border: 1px solid {t.field_border};
         border-radius: {RADIUS}px; }}
-    QFrame[role="errorbox"] {{ background: transparent; border: 1px solid {t.failed};
-        border-radius: {RADIUS}px; }}
 
     QPushButton {{ min-height: {inner}px; padding: {XS}px {M}px; border-radius: {RADIUS}px;
         border: 1px solid {t.field_border}; background: {t.surface}; color: {t.text}; }}
@@ -156,7 +154,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
         color: {t.on_accent}; font-weight: 600; }}
     QPushButton[kind="primary"]:hover {{ background: {t.accent_hover}; }}
     QPushButton[kind="primary"]:focus {{ border-color: {t.text}; }}
-    QPushButton[kind="primary"]:disabled {{ background: {t.hairline}; color: {t.disabled};
+    QPushButton[kind="primary"]:disabled {{ background: transparent; color: {t.disabled};
         border-color: {t.hairline}; }}
     QPushButton[kind="danger"] {{ color: {t.failed}; border-color: {t.failed}; }}
     QPushButton[kind="danger"]:disabled {{ color: {t.disabled}; border-color: {t.hairline}; }}
@@ -179,8 +177,10 @@ def stylesheet(t: Tokens, font: QFont) -> str:
 
     QLineEdit, QComboBox, QPlainTextEdit, QSpinBox {{ border: 1px solid {t.field_border};
         border-radius: {RADIUS}px; background: {t.surface}; color: {t.text};
+        placeholder-text-color: {t.secondary};
         selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
     QLineEdit, QSpinBox, QComboBox {{ min-height: {inner}px; padding: {XS}px {S}px; }}
+    QLineEdit {{ padding: {XS}px {S - 2}px; }}
     QPlainTextEdit {{ padding: {XS}px; }}
     QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QSpinBox:focus {{
         border-color: {t.accent}; }}
@@ -213,6 +213,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QHeaderView {{ background: {t.surface}; border: none; }}
     QHeaderView::section {{ background: {t.surface}; color: {t.secondary}; border: none;
         border-bottom: 1px solid {t.hairline}; padding: 0 {S}px; height: {ROW_HEIGHT}px; }}
+    QHeaderView::up-arrow, QHeaderView::down-arrow {{ image: none; width: 0; height: 0; }}
     QHeaderView::section:hover {{ color: {t.text}; }}
     QAbstractScrollArea::corner {{ background: {t.surface}; border: none; }}
     QSplitter::handle {{ background: {t.hairline}; }}

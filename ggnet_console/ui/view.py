@@ -21,7 +21,8 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView, QWidget
 
 from .delegates import CellDelegate
-from .table import R, RowTableModel
+from .header import Header
+from .table import AnyIndex, R, RowTableModel
 from .tokens import ROW_HEIGHT, S
 
 HOLD_MS = 2_000
@@ -69,6 +70,7 @@ class TableView(QTableView, Generic[R]):
             model.content_changed,
         ):
             signal.connect(self._forget_selected)
+        self.setHorizontalHeader(Header(self))
         self.setModel(model)
         self.selectionModel().selectionChanged.connect(self._forget_selected)
         self.setItemDelegate(self._delegate)
@@ -124,6 +126,17 @@ class TableView(QTableView, Generic[R]):
             first = self._rows.index(positions[0], 0)
             selection.setCurrentIndex(first, QItemSelectionModel.SelectionFlag.NoUpdate)
             self.scrollTo(first)
+
+    def currentChanged(self, current: AnyIndex, previous: AnyIndex) -> None:
+        """The frame of the keyboard's row goes round all of it."""
+        super().currentChanged(current, previous)
+        for index in (current, previous):
+            if index.isValid():
+                self._update_row(index.row())
+
+    def _update_row(self, position: int) -> None:
+        top, height = self.rowViewportPosition(position), self.rowHeight(position)
+        self.viewport().update(0, top, self.viewport().width(), height)
 
     # Layout
 
@@ -312,8 +325,7 @@ class TableView(QTableView, Generic[R]):
             return
         for each in (self._delegate.hovered, position):
             if each >= 0:
-                top, height = self.rowViewportPosition(each), self.rowHeight(each)
-                self.viewport().update(0, top, self.viewport().width(), height)
+                self._update_row(each)
         self._delegate.hovered = position
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

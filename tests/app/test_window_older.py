@@ -37,7 +37,7 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
     page = window.shell.show_page("jobs")
     qtbot.waitUntil(lambda: page.model.total == PAGE + 1, timeout=10_000)
     assert names(page) == expected(1, *range(JOBS - PAGE + 1, JOBS + 1))
-    assert page._number.text() == f"{PAGE + 1}+"
+    assert page._number.text() == f"{PAGE + 1}+, 1 open"
     bar = page.view.verticalScrollBar()
 
     def at_the_end() -> bool:

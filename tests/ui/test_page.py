@@ -24,7 +24,7 @@ from ggnet_console.services.machines import Left, MachineChanges
 from ggnet_console.ui.controls import StateLine
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.machines import MachinesPage
-from ggnet_console.ui.messages import Message
+from ggnet_console.ui.messages import Details, Message
 
 from .demo import LOCKED, Window
 
@@ -259,6 +259,17 @@ def test_a_session_is_started_for_all_selected_machines_with_the_image_chosen(qt
     work, (ids, image_id, _kind) = window.runner.calls[-1]
     assert work is boot_sessions.start_boot_sessions
     assert (ids, image_id) == ([36, 37], 1)
+
+
+def test_delete_lists_everything_that_goes(qtbot, page):
+    rows = [page.model.by_id(number) for number in range(34, 41)]
+    page._on_delete(rows)
+    question = dialog(qtbot, Message)
+    assert question.windowTitle() == "Delete PC-34, PC-35, PC-36, PC-37, PC-38 and 2 more?"
+    listed = question.findChild(Details)
+    assert listed.text.isVisible()
+    assert listed.text.toPlainText().splitlines() == [row.name for row in rows]
+    question.close()
 
 
 def started_with(qtbot, window, page, ids) -> FormDialog:

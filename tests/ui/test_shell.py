@@ -58,6 +58,35 @@ def test_counts_stand_beside_the_pages(qtbot, window):
     assert tip.endswith("9 with a problem, 40 in all")
 
 
+@pytest.mark.parametrize(
+    ("key", "chips", "number"),
+    [
+        (
+            "sessions",
+            ["Running  23", "Waiting  4", "Disconnected  1", "Failed  6", "Ended  5"],
+            "39, 28 open",
+        ),
+        ("jobs", ["Running  2", "Waiting  1", "Failed  1", "Ended  2"], "6, 3 open"),
+    ],
+)
+def test_every_row_is_counted_by_just_one_chip_and_the_open_ones_beside_all(
+    window, key, chips, number
+):
+    page = window.shell.show_page(key)
+    assert [button.text() for button in page._group.buttons()][1:] == chips
+    assert sum(page.model.counts[: len(chips)]) == page.model.total
+    assert page._number.text() == number
+
+
+def test_buttons_of_the_header_count_what_they_do(window):
+    page = window.shell.show_page("sessions")
+    page.view.selectAll()
+    stop = next(b for b in page.findChildren(QPushButton) if b.text().startswith("Stop"))
+    assert stop.text() == "Stop 28 sessions"
+    page.select([1])
+    assert stop.text() == "Stop session"
+
+
 def test_running_work_is_in_the_status_bar_and_leads_to_jobs(qtbot, window):
     status = window.shell.status
     assert status._work.text() == "Import Blender render node  and 1 more"
