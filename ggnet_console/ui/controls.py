@@ -27,10 +27,12 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionButton,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -115,6 +117,26 @@ def hairline(*, vertical: bool = False) -> QFrame:
     line.setProperty("role", "hairline")
     line.setFixedWidth(1) if vertical else line.setFixedHeight(1)
     return line
+
+
+def scrolling(inner: QWidget) -> QVBoxLayout:
+    """What scrolls ``inner`` up and down, above a hairline that is seen while there is more."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    line = hairline()
+    policy = line.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    line.setSizePolicy(policy)
+    line.hide()
+    area.verticalScrollBar().rangeChanged.connect(lambda _low, high: line.setVisible(high > 0))
+    column = QVBoxLayout()
+    column.setSpacing(0)
+    column.addWidget(area, 1)
+    column.addWidget(line)
+    return column
 
 
 def restyle(widget: QWidget) -> None:
@@ -251,7 +273,7 @@ class MenuButton(QToolButton):
         self.setIcon(icon)
 
     def sizeHint(self) -> QSize:
-        return super().sizeHint() + QSize(XS, 0)
+        return super().sizeHint() + QSize(S, 0)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)

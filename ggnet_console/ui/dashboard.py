@@ -40,7 +40,7 @@ from .target_words import differ_text, is_out_of_step, subject_of
 from .target_words import state_of as target_state_of
 from .target_work import repair_targets_of, rewrite_saved
 from .theme import tabular
-from .tokens import URGENCY, XS, L, M, S, State, worst
+from .tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
 
 _MOST_GROUPS = 12
 _ORDER = {"machine": 0, "target": 1, "image": 2}
@@ -178,7 +178,9 @@ class Dashboard(QWidget):
         area.setWidgetResizable(True)
         area.setWidget(inner)
         heading = label("Dashboard", "title")
-        heading.setContentsMargins(L, M, L, M)
+        heading.setContentsMargins(L, M, L, S)
+        # As high as the headers that hold buttons, so that titles do not jump.
+        heading.setFixedHeight(CONTROL_HEIGHT + 2 + M + S)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)

@@ -110,6 +110,7 @@ _FIELDS = {
     "mac": "MAC address",
     "maximum": "At most",
     "minimum": "At least",
+    "not_recorded": "More failed sign-ins, not recorded one by one",
     "object_name": "On",
     "password_hash": "Password",
     "sha256": "SHA-256",

@@ -131,13 +131,17 @@ def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
     dialog = FormDialog(
         parent.window(),
         title=f"What serves the targets of {row.name}",
-        verb="Save",
-        intro=f"Now: {backend_of(row)}. The agent changes over within seconds; no machine may have "
-        "a session then. The agent's own configuration goes before what is chosen here.",
+        verb="Change over",
+        intro=f"Now: {backend_of(row)}. The agent changes over within seconds. "
+        "The agent's own configuration goes before what is chosen here.",
         fields=[
             Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
         ],
         submit=submit,
     )
+    served = [each for each in desk.feeds.sessions.rows.values() if each.open]
+    number = sum(each.host == row.name for each in served)
+    if number:
+        dialog.refuse(f"{fmt.count(number, 'session')} open: stop them first.")
     dialog.open()
     return dialog

@@ -150,6 +150,7 @@ class Page(QWidget, Generic[R]):
         self._number = label("", "secondary")
         self._number.setContentsMargins(0, 0, 0, XS - 1)
         self.search = SearchField()
+        self._tools: list[QWidget] = [self.search]
         header = QHBoxLayout()
         header.setContentsMargins(L, M, L, S)
         header.setSpacing(S)
@@ -159,7 +160,9 @@ class Page(QWidget, Generic[R]):
         header.addWidget(self.search)
         for action in self.actions_:
             if action.declared.button:
-                header.addWidget(action.make_button(action.declared.button))
+                button = action.make_button(action.declared.button)
+                self._tools.append(button)
+                header.addWidget(button)
         self._overflow = IconButton("ellipsis", "More actions")
         self._overflow_menu = QMenu(self._overflow)
         self._overflow_menu.setToolTipsVisible(True)
@@ -234,6 +237,7 @@ class Page(QWidget, Generic[R]):
         sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
         sentence.setFixedWidth(_SENTENCE_WIDTH)
         widgets: list[QWidget] = [heading, sentence]
+        self._has_starter = bool(empty.action)
         if empty.action:
             bound = self.action(empty.action)
             self._starter = Button(empty.action, bound.declared.icon, "primary")
@@ -298,8 +302,11 @@ class Page(QWidget, Generic[R]):
                 button.set_sign(worst if counts[number - 1] else None)
         first_use = self._loaded and not (total or self._narrowed())
         self._body.setCurrentIndex(0 if first_use else 1)
-        for button in self._group.buttons():
-            button.setVisible(not first_use and len(self._chips) > 1)
+        for each in self._group.buttons():
+            each.setVisible(not first_use and len(self._chips) > 1)
+        for tool in self._tools:
+            # With nothing to search or select, the one button on the page is what there is to do.
+            tool.setVisible(not (first_use and self._has_starter))
         shown = self.model.rowCount() > 0 or not (total or self._narrowed())
         self._left.setCurrentIndex(0 if shown else 1)
         if not shown:

@@ -44,7 +44,7 @@ class _ItemDelegate(QStyledItemDelegate):
         box = option.rect.adjusted(S, 1 + above, -S, -1)
         if above:
             line = QRect(box.left() + S, option.rect.top() + above // 2, box.width() - 2 * S, 1)
-            painter.fillRect(line, QColor(tokens.field_border))
+            painter.fillRect(line, QColor(tokens.outline))
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)

@@ -264,7 +264,7 @@ class TargetsPage(Page[TargetRow]):
             settings=desk.settings,
         )
         self.drift = Notice()
-        self.unread = Notice()
+        self.unread = Notice(State.FAILED)
         self.over.addWidget(self.unread)
         self.over.addWidget(self.drift)
         self.model.content_changed.connect(self._tell)

@@ -140,7 +140,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QFrame[role="card"] {{ background: {t.surface}; border: 1px solid {t.hairline};
         border-radius: {RADIUS}px; }}
     QFrame[role="banner"] {{ background: {t.banner}; border: none; }}
-    QFrame[role="toast"] {{ background: {t.surface}; border: 1px solid {t.field_border};
+    QFrame[role="toast"] {{ background: {t.surface}; border: 1px solid {t.outline};
         border-radius: {RADIUS}px; }}
 
     QPushButton {{ min-height: {inner}px; padding: {XS}px {M}px; border-radius: {RADIUS}px;
@@ -181,6 +181,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
         selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
     QLineEdit, QSpinBox, QComboBox {{ min-height: {inner}px; padding: {XS}px {S}px; }}
     QLineEdit {{ padding: {XS}px {S - 2}px; }}
+    QComboBox[kind="filter"] {{ min-height: {inner - 4}px; padding: 2px {S}px; }}
     QPlainTextEdit {{ padding: {XS}px; }}
     QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QSpinBox:focus {{
         border-color: {t.accent}; }}
@@ -205,7 +206,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QComboBox::drop-down {{ border: none; width: {CONTROL_HEIGHT}px; }}
     QComboBox::down-arrow {{ image: none; }}
     QComboBox QAbstractItemView {{ background: {t.surface}; color: {t.text}; outline: none;
-        border: 1px solid {t.field_border}; padding: {XS}px;
+        border: 1px solid {t.outline}; padding: {XS}px;
         selection-background-color: {t.selection}; selection-color: {t.text}; }}
     QFrame[role="card"]:focus {{ border-color: {t.accent}; }}
 
@@ -223,7 +224,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QTabBar::tab:selected {{ color: {t.text}; border-bottom-color: {t.accent}; }}
     QTabBar::tab:hover {{ color: {t.text}; }}
     QTabBar::tab:focus {{ color: {t.accent}; }}
-    QMenu {{ background: {t.surface}; border: 1px solid {t.field_border}; padding: {XS}px; }}
+    QMenu {{ background: {t.surface}; border: 1px solid {t.outline}; padding: {XS}px; }}
     QMenu::item {{ padding: {S - 2}px {_MENU_RIGHT}px {S - 2}px {S}px; border-radius: {XS}px; }}
     QMenu::item:selected {{ background: {t.selection}; }}
     QMenu::item:disabled {{ color: {t.disabled}; }}
@@ -231,7 +232,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QMenu::separator {{ height: 1px; background: {t.hairline}; margin: {XS}px {S}px; }}
     QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; }}
     QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; }}
-    QScrollBar::handle {{ background: {t.field_border}; border-radius: 3px; margin: 3px; }}
+    QScrollBar::handle {{ background: {t.outline}; border-radius: 3px; margin: 3px; }}
     QScrollBar::handle:vertical {{ min-height: 32px; }}
     QScrollBar::handle:horizontal {{ min-width: 32px; }}
     QScrollBar::handle:hover {{ background: {t.secondary}; }}

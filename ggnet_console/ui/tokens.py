@@ -50,6 +50,8 @@ class Tokens:
     sidebar: str
     hairline: str
     field_border: str
+    outline: str
+    """Frames of menus and notices, handles of scroll bars: seen, but nothing to type into."""
     hover: str
     selection: str
     mark: str
@@ -91,6 +93,7 @@ LIGHT = Tokens(
     sidebar="#eef0f3",
     hairline="#dfe3e8",
     field_border="#868e98",
+    outline="#c3c9d1",
     hover="#f1f4f8",
     selection="#dfe9fd",
     mark="#fff3c9",
@@ -115,6 +118,7 @@ DARK = Tokens(
     sidebar="#121519",
     hairline="#2b3139",
     field_border="#6a737f",
+    outline="#454d58",
     hover="#232830",
     selection="#25385c",
     mark="#40381c",

@@ -134,10 +134,8 @@ def facts(row: AccountRow) -> list[Fact]:
         Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
         *(
             fact
-            for number, failed in enumerate(row.failed, 1)
-            for fact in _failed_facts(
-                failed, f"Failed sign-ins{f' ({number})' if number > 1 else ''}"
-            )
+            for number, failed in enumerate(row.failed)
+            for fact in _failed_facts(failed, "Also failed" if number else "Failed sign-ins")
         ),
     ]
 

@@ -61,6 +61,8 @@ class TableView(QTableView, Generic[R]):
         """Columns that are not shown for want of room alone."""
         self._chosen: dict[int, int] = {}
         """Widths that somebody gave to columns."""
+        self._given: dict[int, int] = {}
+        """Widths that they got from the room there is."""
         self._selected: list[R] | None = None
         for signal in (
             model.dataChanged,
@@ -194,12 +196,13 @@ class TableView(QTableView, Generic[R]):
         self._settings.setValue(self._key, json.dumps(layout))
 
     def _on_resized(self, number: int, _before: int, width: int) -> None:
-        # A hidden section is resized to 0, and to what it was when it is shown again.
-        if self._restoring:
+        """Somebody drags an edge; Qt itself hides and shows hidden columns when rows are sorted."""
+        column = self._rows.columns[number]
+        if self._restoring or width in (0, self._given.get(number, column.width)):
             return
-        if width and not self._rows.columns[number].stretch:
+        if not column.stretch:
             self._chosen[number] = width
-        self._stretch()
+        self._remeasure.start(0)
         self._save()
 
     def _stretch(self) -> None:
@@ -234,7 +237,9 @@ class TableView(QTableView, Generic[R]):
         if stretching is not None:
             widths[stretching] += spare
         for number, width in widths.items():
-            header.resizeSection(number, width)
+            if header.sectionSize(number) != width:
+                header.resizeSection(number, width)
+        self._given = widths
         self._restoring = restoring
 
     def _needed(self, number: int) -> int:

@@ -378,7 +378,7 @@ class Workspace(QObject):
             if self._unloaded or update.older or job.open or before is job.status:
                 continue
             if job.status is JobStatus.FAILED and job.id not in self.desk.watched:
-                text = f"{title_of(job)} failed. {job.error}"
+                text = f"{title_of(job)}: failed. {job.error}"
                 show = partial(self._show_job, job.id)
                 self._shell.notify(text, State.FAILED, "Show", show)
             elif job.status is JobStatus.SUCCEEDED and job.kind in _TOLD:

@@ -107,7 +107,7 @@ def test_a_job_tells_once_when_it_ends(window):
         window.workspace.on_changed({"jobs": {2, 3}})
     assert toasts(window) == [
         "Import Blender render node: done.",
-        "Import Win11-Office 2026-11 failed. The file is damaged.",
+        "Import Win11-Office 2026-11: failed. The file is damaged.",
     ]
     failure = window.shell._toasts[-1]
     next(b for b in failure.findChildren(QPushButton) if b.text() == "Show").click()
@@ -118,7 +118,7 @@ def test_a_job_tells_once_when_it_ends(window):
 def test_a_job_that_fails_before_it_was_ever_seen_running_is_told_too(window):
     window.room.jobs.append(replace(window.room.jobs[3], id=99, error="No room."))
     window.workspace.on_changed({"jobs": {99}})
-    assert toasts(window) == ["Set up target PC-05, PC-06, PC-21 failed. No room."]
+    assert toasts(window) == ["Set up target PC-05, PC-06, PC-21: failed. No room."]
 
 
 def test_a_lost_connection_never_opens_a_dialog_but_other_errors_are_told(window):
@@ -350,3 +350,21 @@ def _fits_beside_the_details(qtbot, page):
     assert header.sectionSize(stretching) >= page.model.columns[stretching].width
     page._dismiss_detail()
     qtbot.waitUntil(lambda: shown() == declared)
+
+
+def test_a_notice_in_the_corner_is_as_high_as_its_text(window):
+    window.shell.notify("Import Win11-Games: done.", State.RUNNING)
+    window.shell.notify("The file differs from what was sealed. " * 4, State.RUNNING)
+    one, several = (toast.height() for toast in window.shell._toasts)
+    assert one < 50
+    assert several > 2 * window.shell.fontMetrics().height() + 20
+
+
+def test_a_host_with_open_sessions_does_not_change_over(admin):
+    page = admin.shell.show_page("settings")
+    page.hosts.buttons["lab-server"].click()
+    form = next(w for w in QApplication.topLevelWidgets() if isinstance(w, FormDialog))
+    assert not form.go.isEnabled()
+    assert form.go.toolTip() == "28 sessions open: stop them first."
+    assert form._error.sentence.text() == form.go.toolTip()
+    form.done(0)

@@ -269,7 +269,7 @@ def test_whoever_closes_the_plan_is_told_of_a_failure_by_a_notice(qtbot, window,
     qtbot.waitUntil(
         lambda: (
             [t.text for t in window.shell._toasts]
-            == ["Apply plan lab-server failed. The disk is gone."]
+            == ["Apply plan lab-server: failed. The disk is gone."]
         )
     )
 
@@ -449,6 +449,9 @@ def test_a_test_login_is_told_step_by_step(qtbot, window, page):
 def test_settings_say_what_serves_each_host_and_why(qtbot, admin):
     page = admin.shell.show_page("settings")
     reads(qtbot, page, "LIO – found by itself: root, and the kernel has LIO")
+    admin.room.sessions = []
+    admin.workspace.on_changed({"boot_sessions": None})
+    qtbot.waitUntil(lambda: not admin.workspace.open_sessions)
     page.hosts.buttons["lab-server"].click()
     form = dialog(qtbot, FormDialog)
     assert form.form.boxes["backend"].raw() == BackendChoice.AUTO
