@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QWidget,
 )
 
@@ -451,25 +450,6 @@ def test_a_test_login_is_told_step_by_step(qtbot, window, page):
     window.end_jobs(JobKind.TARGET_TEST, status=JobStatus.FAILED, error="iscsi-ls is missing.")
     opened.again.click()
     qtbot.waitUntil(lambda: opened.errors.sentence.text() == "iscsi-ls is missing.")
-
-
-def test_a_test_login_shows_all_of_its_steps_and_its_verdict(qtbot, window, page):
-    window.end_jobs(JobKind.TARGET_TEST, result={"steps": LOGIN})
-    page.select([4])
-    page.action("Test login").trigger()
-    opened = dialog(qtbot, LoginDialog)
-    reads(qtbot, opened, "The target works as it should.")
-    area = opened.findChild(QScrollArea)
-    qtbot.waitUntil(lambda: area.verticalScrollBar().maximum() == 0)
-
-
-def test_the_plan_says_which_changes_harm_nobody(qtbot, window, page):
-    plan = compared(qtbot, window, page)
-    reads(qtbot, plan, "These changes take a disk from nobody:", "Add the target of PC-05")
-    shown = texts(plan)
-    harmless = shown.index("These changes take a disk from nobody:")
-    assert shown.index("Change the target of PC-07") < harmless
-    assert harmless < shown.index("Add the target of PC-05")
 
 
 def test_settings_say_what_serves_each_host_and_why(qtbot, admin):
