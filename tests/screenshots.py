@@ -50,6 +50,8 @@ from .ui.demo_targets import LOGIN
 SIZE = 1366, 768
 _READ_MS = 400
 """Until a job that has ended is read, and the dialog has its height."""
+_SETTLED_MS = 300
+"""Until counts are counted and the fading of a button that is shown or hidden has ended."""
 PAGES = {
     "dashboard": [],
     "machines": [5],
@@ -81,18 +83,16 @@ def pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
     machines.search.clear()
     machines.show_chip("Problem")
     machines.view.selectAll()
-    shell.connection_lost("lab-server")
+    window.workspace.on_lost()
     shell.notify("Import Win11-Games: done.", State.RUNNING)
     shell.notify(
-        "Verify Exam room, locked down failed. The file differs.",
+        "Verify Exam room, locked down: failed. The file differs.",
         State.FAILED,
         "Show",
         lambda: None,
     )
     yield "machines-problem", shell
-    machines.action("Add machine").setEnabled(True)
-    shell.connection_restored()
-    machines.action("Edit")
+    window.workspace.on_restored()
     machines._on_add([])
     yield from dialog(shell, "dialog-machine")
     yield from two_at_once(window, machines)
@@ -296,6 +296,8 @@ def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
     yield "first-run-error", shell
     sign_in = SignInPage(server="lab-server", user="anna")
     shell.show_gate(sign_in)
+    sign_in.form.boxes["password"].editor.setFocus()
+    sign_in.working("Signing in…")
     sign_in.failed(ConsoleError("The name or the password is wrong."))
     yield "sign-in", shell
     shell.show_gate(NewPasswordPage(person="carla"))
@@ -326,7 +328,7 @@ def main(folder: Path) -> None:
             settings.setValue("theme", mode)
             for source in (gates, pages):
                 for name, widget in source(app, settings):
-                    pass_time(60)
+                    pass_time(_SETTLED_MS)
                     widget.grab().save(str(folder / f"{name}-{mode}.png"))
 
 

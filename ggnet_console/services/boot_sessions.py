@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import BigInteger, Select, cast, func, select, text
 from sqlalchemy.orm import Session
 
-from ..enums import SessionStatus, SessionType
-from ..errors import NotFoundError
-from ..models import BootSession, Host, Machine, User
+from ..enums import ImageStatus, SessionStatus, SessionType
+from ..errors import ConsoleError, NotFoundError
+from ..models import BootSession, Host, Image, ImageVersion, Machine, User
 
 PAGE = 300
 OPEN = (SessionStatus.PENDING, SessionStatus.ACTIVE)
@@ -61,6 +61,14 @@ class Started:
 
     session_ids: list[int]
     job_id: int
+
+
+@dataclass(frozen=True)
+class StartedAgain:
+    """Sessions begun anew, and a sentence for each machine that could not have one."""
+
+    session_ids: tuple[int, ...]
+    left: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,56 @@ def start_boot_sessions(
         ).bindparams(machines=list(machine_ids), image=image_id, type=session_type)
     ).one()
     return Started(list(row.session_ids), row.job_id)
+
+
+def start_boot_sessions_again(
+    session: Session, session_ids: Sequence[int], session_type: SessionType | None = None
+) -> StartedAgain:
+    """Give the machines of these ended sessions the same image again, in its newest version.
+
+    ``session_type`` None: each for the same purpose as before. Machines whose image is gone or not
+    ready are left and named; whatever else stands against it refuses all, as a ConsoleError.
+    """
+    ended = session.execute(
+        select(
+            BootSession.machine_id,
+            Machine.name,
+            BootSession.image_name,
+            BootSession.type,
+            Image.id.label("image_id"),
+            Image.status.label("image_status"),
+        )
+        .join(Machine, Machine.id == BootSession.machine_id)
+        .outerjoin(ImageVersion, ImageVersion.id == BootSession.image_version_id)
+        .outerjoin(Image, Image.id == ImageVersion.image_id)
+        .where(BootSession.id.in_(list(session_ids)))
+        .order_by(Machine.name)
+    ).all()
+    groups: dict[tuple[int, SessionType], list[int]] = {}
+    left: list[str] = []
+    for row in ended:
+        if row.image_status is ImageStatus.READY:
+            key = (row.image_id, session_type or row.type)
+            groups.setdefault(key, []).append(row.machine_id)
+        else:
+            how = "is gone" if row.image_id is None else "is not ready"
+            left.append(f"{row.name}: its image “{row.image_name}” {how}.")
+    if not groups:
+        raise ConsoleError(
+            "Nothing was started again. " + (" ".join(left) or "These sessions no longer exist.")
+        )
+    # In one order over all images, so that two people who start one room wait instead of deadlock.
+    session.execute(
+        select(Machine.id)
+        .where(Machine.id.in_([each for group in groups.values() for each in group]))
+        .order_by(Machine.id)
+        .with_for_update()
+    )
+    started = [
+        start_boot_sessions(session, machine_ids, image_id, kind)
+        for (image_id, kind), machine_ids in groups.items()
+    ]
+    return StartedAgain(tuple(each for one in started for each in one.session_ids), tuple(left))
 
 
 def stop_boot_sessions(session: Session, session_ids: Sequence[int]) -> int | None:

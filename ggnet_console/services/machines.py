@@ -10,14 +10,14 @@ from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Select, cast, func, insert, select, update
+from sqlalchemy import ARRAY, BigInteger, Select, cast, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import INET, MACADDR
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import Label
 
-from ..enums import BootMode, MachineStatus, SessionStatus
+from ..enums import BootMode, Drift, FoundIn, MachineStatus, SessionStatus, TargetStatus
 from ..errors import FieldChange, FieldError, NotFoundError, RemovedError
-from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target
+from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
 from ..values import parse_ip, parse_mac
 from . import editing
 
@@ -61,6 +61,8 @@ class MachineRow:
     session_since: datetime | None
     image: str | None
     """Image of the newest session, else of the machine's target."""
+    drift: Drift | None = None
+    """MISSING or DIFFERENT while its open target does not run as wanted, so that it cannot boot."""
 
 
 def _host(column: object, name: str) -> Label[str]:
@@ -94,6 +96,22 @@ def _select() -> Select[*tuple[Any, ...]]:
         .limit(1)
         .scalar_subquery()
     )
+    astray = (
+        select(TargetReport.drift)
+        .join(Target, Target.id == TargetReport.target_id)
+        .where(
+            Target.machine_id == Machine.id,
+            Target.status == TargetStatus.OPEN,
+            or_(
+                TargetReport.drift == Drift.MISSING,
+                # What only the saved configuration says otherwise keeps nobody from booting.
+                (TargetReport.drift == Drift.DIFFERENT)
+                & TargetReport.differences.contains([{"where": FoundIn.RUNNING.value}]),
+            ),
+        )
+        .limit(1)
+        .scalar_subquery()
+    )
     return (
         select(
             Machine.id,
@@ -115,6 +133,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             newest.c.error.label("session_error"),
             newest.c.since.label("session_since"),
             func.coalesce(newest.c.image_name, prepared).label("image"),
+            astray.label("drift"),
         )
         .outerjoin(newest, Machine.id == Machine.id)
         .order_by(func.lower(Machine.name))

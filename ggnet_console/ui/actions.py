@@ -87,6 +87,12 @@ class Action(Generic[R]):
     """Shown in the header as such a button, else in its overflow menu."""
     noun: str = ""
     """What is counted when several rows are selected: “Delete 3 machines”."""
+    several: str = ""
+    """Its words for several, such as “Start {} again”; by default those of ``text``."""
+    applies: Callable[[R], bool] | None = None
+    """Which of the rows it is done to, where it is possible; the others are left alone."""
+    mends: Callable[[Sequence[R]], bool] | None = None
+    """While true of the rows, it is offered beside their state in the details."""
 
 
 class BoundAction(QAction, Generic[R]):
@@ -99,7 +105,7 @@ class BoundAction(QAction, Generic[R]):
         self.declared = action
         self._access = access
         self._rows = rows
-        self._button: QPushButton | None = None
+        self._buttons: list[QPushButton] = []
         if action.shortcut:
             self.setShortcut(QKeySequence(action.shortcut))
             self.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -122,24 +128,36 @@ class BoundAction(QAction, Generic[R]):
     def refresh(self) -> None:
         """Bring words, state and tooltip up to date."""
         refusal = self.refusal()
-        number = len(self._rows()) if self.declared.on_rows else 0
-        noun = self.declared.noun
-        text = self.declared.text
-        if noun and number > 1 and not self.declared.single:
-            text = f"{text} {fmt.count(number, noun)}"
+        text = self._words()
         self.setText(text)
         self.setEnabled(refusal is None)
         self.setToolTip(refusal or with_shortcut(text, self.declared.shortcut))
-        if self._button is not None:
-            self._button.setText(self.declared.text)
-            self._button.setEnabled(refusal is None)
-            self._button.setToolTip(self.toolTip())
+        for button in self._buttons:
+            button.setText(text)
+            button.setEnabled(refusal is None)
+            button.setToolTip(self.toolTip())
 
-    def make_button(self) -> QPushButton:
-        """This action as a button of the header."""
-        button = Button(self.declared.text, self.declared.icon, self.declared.button or "plain")
+    def _words(self) -> str:
+        """What a button says that does it to the rows selected now."""
+        declared = self.declared
+        number = len(self._chosen()) if declared.on_rows else 0
+        if not declared.noun or declared.single or number < 2:
+            return declared.text
+        several = declared.several or f"{declared.text.removesuffix(f' {declared.noun}')} {{}}"
+        return several.format(fmt.count(number, declared.noun))
+
+    def _chosen(self) -> list[R]:
+        """The rows it is done to."""
+        if not self.declared.on_rows:
+            return []
+        rows, applies = self._rows(), self.declared.applies
+        return rows if applies is None else list(filter(applies, rows))
+
+    def make_button(self, kind: Kind) -> Button:
+        """This action as a button, of a page's header or of its details."""
+        button = Button(self.declared.text, self.declared.icon, kind)
         button.clicked.connect(self.trigger)
-        self._button = button
+        self._buttons.append(button)
         self.refresh()
         return button
 
@@ -152,4 +170,4 @@ class BoundAction(QAction, Generic[R]):
 
     def _on_triggered(self) -> None:
         if self.refusal() is None:
-            self.declared.handler(self._rows() if self.declared.on_rows else [])
+            self.declared.handler(self._chosen())

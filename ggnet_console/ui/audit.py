@@ -107,7 +107,7 @@ class AuditPage(Page[AuditRow]):
                 ),
                 Action(
                     "Export",
-                    "file-down",
+                    "file-output",
                     self._on_export,
                     "Ctrl+E",
                     on_rows=False,
@@ -165,6 +165,7 @@ class AuditPage(Page[AuditRow]):
 
     def _build_filters(self) -> None:
         self._only = Button("", "x", "chip")
+        self._only.setCheckable(True)
         self._only.setToolTip("Show entries of all objects again")
         self._only.clicked.connect(self._on_all_objects)
         self._only.hide()
@@ -181,6 +182,7 @@ class AuditPage(Page[AuditRow]):
             (self.nouns, "Kind of object"),
             (self.times, "Time"),
         ):
+            choice.setProperty("kind", "filter")
             choice.setAccessibleName(name)
             choice.setToolTip(name)
         self.filters.addWidget(self._only)
@@ -297,7 +299,13 @@ class AuditPage(Page[AuditRow]):
     def _show_object(self, chosen: tuple[str, str, str] | None) -> None:
         self._object = chosen
         self._only.setVisible(chosen is not None)
+        self._only.setChecked(True)
         self.nouns.setEnabled(chosen is None)
+        self.nouns.setToolTip(
+            "Kind of object"
+            if chosen is None
+            else "One object is shown: take that filter away first"
+        )
         if chosen is not None:
             noun, _id, name = chosen
             self._only.setText(f"{NOUNS.get(noun, noun)} {name}")

@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 
 from ..errors import ConsoleError, FieldChange, StaleError
 from . import format as fmt
-from .controls import Button, clear, hairline, label
+from .controls import Button, StateLine, clear, hairline, label
 from .form import Field
 from .messages import ErrorBox
-from .tokens import XL, L, M, S
+from .tokens import XL, L, M, S, State
 
 _CHARACTERS = 24
 _LINES = 5
@@ -69,6 +69,8 @@ class ConflictDialog(QDialog):
         self._save = save
         self._error = error
         self._groups: dict[str, QButtonGroup] = {}
+        self._wanted: dict[str, StateLine] = {}
+        self._left = label("", "secondary")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._heading = label("", "title")
@@ -97,6 +99,7 @@ class ConflictDialog(QDialog):
         foot.addSpacing(M)
         foot.addWidget(theirs)
         foot.addStretch()
+        foot.addWidget(self._left)
         foot.addWidget(back)
         foot.addWidget(self.go)
         column = QVBoxLayout(self)
@@ -121,6 +124,7 @@ class ConflictDialog(QDialog):
         )
         self._trouble.clear()
         self._groups.clear()
+        self._wanted.clear()
         clear(self._grid)
         for column, text in enumerate(("", "As it was", "Yours", "Theirs")):
             self._grid.addWidget(label(text, "secondary"), 0, column)
@@ -162,6 +166,10 @@ class ConflictDialog(QDialog):
             group.button(THEIRS).setChecked(True)
         group.idToggled.connect(self._refresh)
         self._groups[change.field] = group
+        wanted = StateLine()
+        wanted.show_state(State.ATTENTION, "Choose one")
+        name.addWidget(wanted)
+        self._wanted[change.field] = wanted
 
     def choose(self, field: str, side: int) -> None:
         """Choose a field's value: ``MINE`` or ``THEIRS``."""
@@ -181,6 +189,9 @@ class ConflictDialog(QDialog):
         undecided = self._undecided()
         self.go.setEnabled(not undecided)
         self.go.setToolTip(f"Choose what stays: {', '.join(undecided)}" if undecided else "")
+        self._left.setText(f"{fmt.count(len(undecided), 'field')} to decide" if undecided else "")
+        for key, wanted in self._wanted.items():
+            wanted.setVisible(self._groups[key].checkedId() < 0)
 
     def _on_go(self) -> None:
         changes = {change.field: change for change in self._error.changes}

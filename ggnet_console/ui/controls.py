@@ -9,10 +9,12 @@ from PySide6.QtCore import QEvent, QRect, QSize, Qt
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
+    QIcon,
     QKeyEvent,
     QKeySequence,
     QPainter,
     QPaintEvent,
+    QPixmap,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -25,10 +27,12 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyleOptionButton,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -115,6 +119,26 @@ def hairline(*, vertical: bool = False) -> QFrame:
     return line
 
 
+def scrolling(inner: QWidget) -> QVBoxLayout:
+    """What scrolls ``inner`` up and down, above a hairline that is seen while there is more."""
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inner)
+    line = hairline()
+    policy = line.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    line.setSizePolicy(policy)
+    line.hide()
+    area.verticalScrollBar().rangeChanged.connect(lambda _low, high: line.setVisible(high > 0))
+    column = QVBoxLayout()
+    column.setSpacing(0)
+    column.addWidget(area, 1)
+    column.addWidget(line)
+    return column
+
+
 def restyle(widget: QWidget) -> None:
     """Let the stylesheet look again at a property that has changed."""
     widget.style().unpolish(widget)
@@ -132,6 +156,24 @@ def clear(layout: QLayout) -> None:
             clear(inner)
 
 
+_NORMAL, _DISABLED = QIcon.Mode.Normal, QIcon.Mode.Disabled
+_GAP = S - 4
+"""What an icon lacks to stand S before the text: Qt's style sheets put 4 px between them."""
+
+
+def _padded(drawn: QPixmap) -> QPixmap:
+    """The same with room at its right."""
+    ratio = drawn.devicePixelRatio()
+    size = drawn.deviceIndependentSize().toSize()
+    result = QPixmap((size + QSize(_GAP, 0)) * ratio)
+    result.setDevicePixelRatio(ratio)
+    result.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(result)
+    painter.drawPixmap(0, 0, drawn)
+    painter.end()
+    return result
+
+
 class Button(QPushButton):
     """A push button whose icon follows the palette."""
 
@@ -141,6 +183,7 @@ class Button(QPushButton):
         super().__init__(text, parent)
         self._icon = icon
         self._kind = kind
+        self._sign: State | None = None
         self.setProperty("kind", kind)
         self.setAutoDefault(False)
         if kind in ("link", "chip"):
@@ -153,13 +196,28 @@ class Button(QPushButton):
         self._icon = icon
         self._draw()
 
+    def set_sign(self, state: State | None) -> None:
+        """Show a state's sign in place of an icon, or none."""
+        if state is not self._sign:
+            self._sign = state
+            self._draw()
+
     def _draw(self) -> None:
-        if not self._icon:
-            return
         tokens = tokens_of(self.palette())
         colours = {"primary": tokens.on_accent, "danger": tokens.failed, "link": tokens.accent}
-        self.setIcon(icons.icon(self._icon, self.palette(), colours.get(self._kind)))
-        self.setIconSize(QSize(icons.SMALL, icons.SMALL))
+        colour = colours.get(self._kind, tokens.text)
+        icon = QIcon()
+        for ratio in (1.0, 2.0):
+            if self._sign is not None:
+                drawn = sign_pixmap(self._sign, tokens.sign(self._sign), ratio)
+                icon.addPixmap(_padded(drawn))
+            elif self._icon:
+                for mode, each in ((_NORMAL, colour), (_DISABLED, tokens.disabled)):
+                    drawn = icons.pixmap(self._icon, each, icons.SMALL, ratio)
+                    icon.addPixmap(_padded(drawn), mode)
+        self.setIcon(icon)
+        size = SIGN if self._sign is not None else icons.SMALL
+        self.setIconSize(QSize(size + _GAP, size))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -188,6 +246,59 @@ class IconButton(QToolButton):
 
     def _draw(self) -> None:
         self.setIcon(icons.icon(self._icon, self.palette(), tokens_of(self.palette()).secondary))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+
+class MenuButton(QToolButton):
+    """A flat button with icon, text and an arrow that tells of its menu, which opens upwards."""
+
+    def __init__(self, icon: str, menu: QMenu, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self.setMenu(menu)
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.setIconSize(QSize(icons.SMALL + _GAP, icons.SMALL))
+        self._draw()
+
+    def _draw(self) -> None:
+        icon = QIcon()
+        for ratio in (1.0, 2.0):
+            colour = tokens_of(self.palette()).secondary
+            icon.addPixmap(_padded(icons.pixmap(self._icon, colour, icons.SMALL, ratio)))
+        self.setIcon(icon)
+
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(S, 0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        colour = tokens_of(self.palette()).secondary
+        arrow = icons.pixmap("chevron-up", colour, icons.SMALL, self.devicePixelRatioF())
+        place = self.width() - icons.SMALL - XS, (self.height() - icons.SMALL) // 2
+        QPainter(self).drawPixmap(*place, arrow)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._draw()
+
+
+class IconLabel(QLabel):
+    """An icon without a deed, in the strength of secondary text."""
+
+    def __init__(self, icon: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._icon = icon
+        self._draw()
+
+    def _draw(self) -> None:
+        colour, ratio = tokens_of(self.palette()).secondary, self.devicePixelRatioF()
+        self.setPixmap(icons.pixmap(self._icon, colour, icons.SMALL, ratio))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -274,7 +385,7 @@ class Sign(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
-        colour = tokens_of(self.palette()).state(self._state)
+        colour = tokens_of(self.palette()).sign(self._state)
         drawn = sign_pixmap(self._state, colour, self.devicePixelRatioF())
         painter.drawPixmap(XS // 2, (self.height() - SIGN) // 2, drawn)
 
@@ -293,10 +404,14 @@ class StateLine(QWidget):
         row.addWidget(self._text, 1)
         self._sign.setFixedHeight(self._text.fontMetrics().height())
 
-    def show_state(self, state: State, text: str) -> None:
-        """Show a state and what there is to say about it."""
-        self._sign.set_state(state)
+    def show_state(self, state: State | None, text: str) -> None:
+        """Show a state and what there is to say about it, in its colour where it is a problem."""
+        self._sign.setVisible(state is not None)
+        self._sign.set_state(state or State.OFF)
         self._text.setText(text)
+        is_wrong = state in (State.FAILED, State.ATTENTION)
+        self._text.setProperty("state", state.name.lower() if state and is_wrong else "")
+        restyle(self._text)
 
     @property
     def text(self) -> str:

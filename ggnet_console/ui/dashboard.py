@@ -14,55 +14,85 @@ from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QProgressBar,
     QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
-from ..enums import ImageStatus, JobStatus
+from ..enums import ImageStatus, JobStatus, Role
+from ..services.hosts import HostRow
 from ..services.images import ImageRow
 from ..services.jobs import JobRow
+from ..services.machines import MachineRow
 from . import format as fmt
 from . import jobs as jobs_page
 from . import machines as machines_page
-from .controls import Button, Sign, clear, copyable, hairline, label
+from .controls import Button, Sign, clear, copyable, hairline, label, restyle
 from .desk import Desk
 from .feed import Feed
-from .hosts import trouble_of
+from .hosts import backend_name, trouble_of, unread_of
 from .page import TICK_MS, Page
-from .tokens import XS, L, M, S, State
+from .session_dialog import start_again, why_not_again
+from .target_plan import show_plan
+from .target_words import differ_text, is_out_of_step, subject_of
+from .target_words import state_of as target_state_of
+from .target_work import repair_targets_of, rewrite_saved
+from .theme import tabular
+from .tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
 
 _MOST_GROUPS = 12
+_ORDER = {"machine": 0, "target": 1, "image": 2}
+"""Whoever waits for a machine waits now."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One cause with everything it concerns."""
+    """One cause with everything it concerns; ``noun`` "" when there is nothing to be shown."""
 
     state: State
     cause: str
-    names: tuple[str, ...]
-    noun: str
-    page: str
-    ids: tuple[int, ...]
+    noun: str = ""
+    names: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+
+
+_PLACES = {
+    "machine": ("machines", "Problem"),
+    "image": ("images", "Failed"),
+    "target": ("targets", "Problem"),
+}
+"""Page and filter where the things of a noun are."""
 
 
 def problems(desk: Desk) -> list[Problem]:
-    """What somebody has to look after: silent storage hosts, then failures, by cause, most first."""
-    found = [
-        Problem(State.FAILED, cause, (), "", "", ())
-        for cause in map(trouble_of, desk.feeds.hosts.rows.values())
-        if cause
+    """What somebody has to look after: storage hosts, then failures, by cause, most first."""
+    feeds = desk.feeds
+    hosts = sorted(feeds.hosts.rows.values(), key=lambda host: host.name)
+    found = [Problem(State.FAILED, cause) for cause in map(trouble_of, hosts) if cause]
+    found += [
+        Problem(State.FAILED, unread_of(host), "host", (), (host.id,))
+        for host in hosts
+        if unread_of(host)
     ]
     groups: dict[tuple[State, str, str], list[tuple[str, int]]] = {}
-    for machine in desk.feeds.machines.rows.values():
+    for machine in feeds.machines.rows.values():
         if machines_page.is_problem(machine):
             state, text = machines_page.state_of(machine)
-            word, _, rest = text.partition(" · ")
-            cause = rest if state is State.FAILED and rest else word
-            groups.setdefault((state, cause, "machine"), []).append((machine.name, machine.id))
-    for image in desk.feeds.images.rows.values():
+            cause, _, when = text.partition(" · ")
+            # Of those that are away each was last seen at another time.
+            if when and machines_page.is_open(machine):
+                name = f"{machine.name} · {when}"
+            else:
+                name = machine.name
+            groups.setdefault((state, cause, "machine"), []).append((name, machine.id))
+    astray = [row for row in feeds.targets.rows.values() if is_out_of_step(row)]
+    if astray:
+        worst_of = worst(target_state_of(row)[0] for row in astray) or State.ATTENTION
+        key = worst_of, differ_text(len(astray)), "target"
+        groups[key] = [(subject_of(row), row.id) for row in astray]
+    for image in feeds.images.rows.values():
         if image.status is ImageStatus.ERROR:
             groups.setdefault((State.FAILED, image.error, "image"), []).append(
                 (image.name, image.id)
@@ -71,14 +101,13 @@ def problems(desk: Desk) -> list[Problem]:
         Problem(
             state,
             cause,
-            tuple(name for name, _ in sorted(members)),
             noun,
-            f"{noun}s",
+            tuple(name for name, _ in sorted(members)),
             tuple(row_id for _, row_id in members),
         )
         for (state, cause, noun), members in groups.items()
     ]
-    grouped.sort(key=lambda p: (p.state is not State.FAILED, -len(p.ids), p.cause))
+    grouped.sort(key=lambda p: (URGENCY[p.state], _ORDER[p.noun], -len(p.ids), p.cause))
     return found + grouped
 
 
@@ -92,10 +121,12 @@ class Tile(QFrame):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(caption)
         self._clicked = clicked
+        self._sign = Sign(state)
         self.number = label("–", "hero")
+        self.number.setFont(tabular(self.number.font()))
         row = QHBoxLayout()
         row.setSpacing(S - 2)
-        row.addWidget(Sign(state))
+        row.addWidget(self._sign)
         row.addWidget(label(caption, "secondary"))
         row.addStretch()
         column = QVBoxLayout(self)
@@ -103,6 +134,16 @@ class Tile(QFrame):
         column.setSpacing(XS)
         column.addWidget(self.number)
         column.addLayout(row)
+
+    def show_number(self, number: int) -> None:
+        """How many there are."""
+        self.number.setText(fmt.number(number))
+
+    def warn(self, state: State | None) -> None:
+        """Draw number and sign in the colour of this state; as any other tile without one."""
+        self._sign.set_state(state or State.OFF)
+        self.number.setProperty("state", state.name.lower() if state else "")
+        restyle(self.number)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if self.rect().contains(event.position().toPoint()):
@@ -121,11 +162,11 @@ class Dashboard(QWidget):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self._desk = desk
-        self._tiles: list[tuple[Tile, Callable[[], int]]] = []
+        self._tiles: list[tuple[Tile, Callable[[], list[Any]]]] = []
         self._shown: object = None
         inner = QWidget()
         column = QVBoxLayout(inner)
-        column.setContentsMargins(L, 0, L, L)
+        column.setContentsMargins(L, XS, L, L)
         column.setSpacing(M)
         column.addLayout(self._make_tiles())
         self._problems = self._section(column, "Needs attention")
@@ -137,7 +178,9 @@ class Dashboard(QWidget):
         area.setWidgetResizable(True)
         area.setWidget(inner)
         heading = label("Dashboard", "title")
-        heading.setContentsMargins(L, M, L, M)
+        heading.setContentsMargins(L, M, L, S)
+        # As high as the headers that hold buttons, so that titles do not jump.
+        heading.setFixedHeight(CONTROL_HEIGHT + 2 + M + S)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -150,6 +193,7 @@ class Dashboard(QWidget):
         self._soon.timeout.connect(self._draw)
         for feed in desk.feeds.all():
             feed.updated.connect(self._on_updated)
+        desk.access.changed.connect(self._on_updated)
         self._clock = QTimer(self)
         self._clock.setInterval(TICK_MS)
         self._clock.timeout.connect(self._draw)
@@ -162,18 +206,18 @@ class Dashboard(QWidget):
         grid.setSpacing(M)
         for number, (caption, chip, state) in enumerate(
             (
-                ("Machines running", "Running", State.RUNNING),
-                ("Waiting for boot", "Waiting", State.WORKING),
                 ("With a problem", "Problem", State.ATTENTION),
+                ("Waiting for boot", "Waiting", State.WORKING),
+                ("Machines running", "Running", State.RUNNING),
                 ("Off", "Off", State.OFF),
             )
         ):
             matches = next(each.matches for each in machines_page.CHIPS if each.text == chip)
             tile = Tile(caption, state, partial(self._open, "machines", chip))
-            self._tiles.append((tile, partial(_count, machines, matches)))
+            self._tiles.append((tile, partial(_matching, machines, matches)))
             grid.addWidget(tile, 0, number)
         tile = Tile("Images ready", State.RUNNING, partial(self._open, "images", "Ready"))
-        self._tiles.append((tile, partial(_count, images, _is_ready)))
+        self._tiles.append((tile, partial(_matching, images, _is_ready)))
         grid.addWidget(tile, 0, 4)
         return grid
 
@@ -203,12 +247,19 @@ class Dashboard(QWidget):
 
     def _draw(self) -> None:
         feeds = self._desk.feeds
-        for tile, number in self._tiles:
-            tile.number.setText(fmt.number(number()))
+        for tile, found_by in self._tiles:
+            tile.show_number(len(found_by()))
+        broken = self._tiles[0][1]()
+        self._tiles[0][0].warn(worst(map(machines_page.sign_of, broken)))
         found = problems(self._desk)
         running = [job for job in feeds.jobs.rows.values() if job.status is JobStatus.RUNNING]
         hosts = sorted(feeds.hosts.rows.values(), key=lambda host: host.name)
-        shown = (found, running, [(h.name, h.alive, h.portal, h.backend) for h in hosts])
+        shown = (
+            found,
+            running,
+            [(_state_of(h), h.name, h.portal, h.backend) for h in hosts],
+            self._desk.access.refusal(Role.OPERATOR),
+        )
         loaded = all(feed.loaded for feed in feeds.all())
         if (shown, loaded) == self._shown:
             return
@@ -228,24 +279,71 @@ class Dashboard(QWidget):
             _add(self._work, label("Nothing is being worked on.", "secondary"))
         for host in hosts:
             line = _line(
-                State.RUNNING if host.alive else State.FAILED,
-                host.name,
-                f"{host.backend} on {host.portal}" if host.alive else "does not answer",
+                _state_of(host),
+                _texts(
+                    host.name,
+                    f"{backend_name(host)} on {host.portal}" if host.alive else "Does not answer.",
+                ),
             )
             _add(self._hosts, line)
         if not hosts:
             _add(self._hosts, label("No storage host has reported yet.", "secondary"))
 
     def _problem(self, problem: Problem) -> QWidget:
-        if not problem.ids:
-            return _line(problem.state, problem.cause)
-        title = problem.cause
-        if len(problem.ids) > 1:
-            title = f"{fmt.count(len(problem.ids), problem.noun)}: {problem.cause}"
-        names = fmt.names(list(problem.names), 6)
-        button = Button("Show")
-        button.clicked.connect(lambda: self._open(problem.page, ids=problem.ids))
-        return _line(problem.state, title, names, button)
+        """A cause, whom it concerns, and what can be done about it from here."""
+        buttons = []
+        if problem.noun == "host":
+            (host_id,) = problem.ids
+            host = self._desk.feeds.hosts.rows[host_id]
+            buttons = [
+                self._deed(
+                    "Rewrite saved configuration…", lambda: self._on_unread(host), Role.OPERATOR
+                )
+            ]
+        elif problem.noun == "machine":
+            rows = [self._desk.feeds.machines.rows[each] for each in problem.ids]
+            if any(why_not_again(row) is None for row in rows):
+                buttons.append(
+                    self._deed("Start again", lambda: self._on_again(rows), Role.OPERATOR)
+                )
+            if any(map(machines_page.is_astray, rows)):
+                buttons.append(
+                    self._deed("Repair target", lambda: self._on_repair(rows), Role.OPERATOR)
+                )
+        elif problem.noun == "target":
+            buttons = [self._deed("Plan…", self._on_plan)]
+        if problem.noun in _PLACES:
+            page, chip = _PLACES[problem.noun]
+            buttons.append(self._deed("Show", lambda: self._open(page, chip, problem.ids)))
+        about = fmt.names(list(problem.names), 6) if problem.names else ""
+        if problem.noun == "image" and len(problem.ids) == 1:
+            about = f"Image {about}"
+        elif problem.noun in ("machine", "image") and len(problem.ids) > 1:
+            about = f"{fmt.count(len(problem.ids), problem.noun)}: {about}"
+        # Whom it concerns is what people look for here.
+        cause = copyable(fmt.sentence(problem.cause), "secondary" if about else "")
+        return _line(problem.state, [cause, copyable(about)] if about else [cause], *buttons)
+
+    def _deed(self, text: str, handler: Callable[[], None], needs: Role = Role.VIEWER) -> Button:
+        """A button that says why it cannot be pressed, as actions of pages do."""
+        button = Button(text)
+        refusal = self._desk.access.refusal(needs)
+        button.setEnabled(refusal is None)
+        button.setToolTip(refusal or "")
+        button.clicked.connect(handler)
+        return button
+
+    def _on_again(self, rows: Sequence[MachineRow]) -> None:
+        start_again(self, self._desk, rows)
+
+    def _on_repair(self, rows: Sequence[MachineRow]) -> None:
+        repair_targets_of(self, self._desk, [row.id for row in rows])
+
+    def _on_unread(self, host: HostRow) -> None:
+        rewrite_saved(self, self._desk, host)
+
+    def _on_plan(self) -> None:
+        show_plan(self._desk.show_page("targets"), self._desk)
 
     def _job(self, job: JobRow) -> QWidget:
         work = jobs_page.work_of(job)
@@ -256,37 +354,49 @@ class Dashboard(QWidget):
         button = Button("Show")
         button.clicked.connect(lambda: self._open("jobs", ids=(job.id,)))
         about = "  ".join(filter(None, (job.phase, fmt.percent(work.share), work.left)))
-        return _line(State.WORKING, work.text, about, bar, button)
+        return _line(State.WORKING, _texts(work.text, about), bar, button)
 
 
-def _count(feed: Feed[Any], matches: Callable[[Any], bool]) -> int:
-    return sum(map(matches, feed.rows.values()))
+def _matching(feed: Feed[Any], matches: Callable[[Any], bool]) -> list[Any]:
+    return list(filter(matches, feed.rows.values()))
 
 
 def _is_ready(row: ImageRow) -> bool:
     return row.status is ImageStatus.READY
 
 
-def _line(state: State, title: str, about: str = "", *widgets: QWidget) -> QWidget:
-    """A sign, a sentence, what it concerns, and what can be done."""
+def _texts(title: str, about: str = "") -> list[QLabel]:
+    return [copyable(title), copyable(about, "secondary")] if about else [copyable(title)]
+
+
+def _line(state: State, texts: Sequence[QLabel], *widgets: QWidget) -> QWidget:
+    """A sign, one or two lines of text, and what can be done."""
     result = QWidget()
     row = QHBoxLayout(result)
     row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(S)
-    row.addWidget(Sign(state), 0, Qt.AlignmentFlag.AlignVCenter)
-    texts = QVBoxLayout()
-    texts.setSpacing(0)
-    texts.addWidget(copyable(title))
-    if about:
-        texts.addWidget(label(about, "secondary", wrap=True))
-    row.addLayout(texts, 1)
+    sign = Sign(state)
+    sign.setFixedHeight(texts[0].fontMetrics().height())
+    place = Qt.AlignmentFlag.AlignTop if len(texts) > 1 else Qt.AlignmentFlag.AlignVCenter
+    row.addWidget(sign, 0, place)
+    column = QVBoxLayout()
+    column.setSpacing(0)
+    for text in texts:
+        column.addWidget(text)
+    row.addLayout(column, 1)
     for widget in widgets:
         row.addWidget(widget, 0, Qt.AlignmentFlag.AlignVCenter)
     return result
 
 
+def _state_of(host: HostRow) -> State:
+    if not host.alive:
+        return State.FAILED
+    return State.ATTENTION if trouble_of(host) or unread_of(host) else State.RUNNING
+
+
 def _quiet(text: str, loaded: bool) -> QWidget:
-    return _line(State.RUNNING, text) if loaded else label(text, "secondary")
+    return _line(State.RUNNING, _texts(text)) if loaded else label(text, "secondary")
 
 
 def _add(section: QVBoxLayout, widget: QWidget) -> None:

@@ -112,6 +112,7 @@ _FIELDS = {
     "mac": "MAC address",
     "maximum": "At most",
     "minimum": "At least",
+    "not_recorded": "More failed sign-ins, not recorded one by one",
     "object_name": "On",
     "password_hash": "Password",
     "sha256": "SHA-256",
@@ -262,7 +263,7 @@ def facts(row: AuditRow) -> list[Fact]:
     """Everything an entry says."""
     changes = changes_of(row)
     return [
-        Fact("When", fmt.exact(row.at), fmt.ago(row.at)),
+        Fact("When", fmt.ago(row.at), fmt.exact(row.at)),
         Fact("By", who_of(row), row.user_name),
         Fact("From", row.client_address or "this server"),
         Fact("Program", row.program or fmt.NONE),
@@ -333,8 +334,8 @@ class History(Tab[R]):
         for each in rows:
             line = StateLine()
             line.show_state(sign_of(each), f"{deed_of(each)} by {who_of(each)}")
-            when = label(fmt.exact(each.at), "secondary")
-            when.setToolTip(fmt.ago(each.at))
+            when = label(fmt.ago(each.at), "secondary")
+            when.setToolTip(fmt.exact(each.at))
             when.setContentsMargins(XL - XS, 0, 0, 0)
             self._column.addWidget(line)
             self._column.addWidget(when)

@@ -49,9 +49,9 @@ _FLAGS = {
 class CellDelegate(QStyledItemDelegate):
     """Draws every cell of every table; ``hovered`` is the position under the pointer, or -1."""
 
-    def __init__(self, model: RowTableModel[Any], parent: QWidget) -> None:
+    def __init__(self, model: RowTableModel[Any], parent: QAbstractItemView) -> None:
         super().__init__(parent)
-        self._model = model
+        self._model, self._view = model, parent
         self.hovered = -1
         self.restyle(parent)
 
@@ -79,7 +79,7 @@ class CellDelegate(QStyledItemDelegate):
         sign = column.state(row) if column.state else None
         if sign is not None:
             top = rect.top() + (rect.height() - SIGN) // 2
-            drawn = sign_pixmap(sign, self._tokens.state(sign), self._ratio)
+            drawn = sign_pixmap(sign, self._tokens.sign(sign), self._ratio)
             painter.drawPixmap(left, top, drawn)
             left += SIGN + S - 2
         share = column.progress(row) if column.progress else None
@@ -88,9 +88,10 @@ class CellDelegate(QStyledItemDelegate):
             area = QRect(left, rect.top(), width, rect.height())
             draw_bar(painter, area, share, self._tokens.hairline, self._tokens.accent)
             left += width + S
-        if state & QStyle.StateFlag.State_HasFocus and not selected:
+        if not selected and index.row() == self._focused():
             painter.setPen(colours["accent"])
-            painter.drawRect(rect.adjusted(0, 0, -1, -1))
+            painter.drawLine(rect.topLeft(), rect.topRight())
+            painter.drawLine(rect.bottomLeft(), rect.bottomRight())
         text = column.text(row)
         if not text or right <= left:
             return
@@ -105,6 +106,10 @@ class CellDelegate(QStyledItemDelegate):
             _FLAGS[column.align],
             painter.fontMetrics().elidedText(text, _ELIDED[column.elide], room),
         )
+
+    def _focused(self) -> int:
+        """The row the keyboard is at; -1 while it is elsewhere."""
+        return self._view.currentIndex().row() if self._view.hasFocus() else -1
 
     def helpEvent(
         self,

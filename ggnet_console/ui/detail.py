@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
@@ -24,7 +25,7 @@ from . import format as fmt
 from .controls import IconButton, StateLine, Value, clear, copyable, hairline, label
 from .table import R
 from .theme import tabular
-from .tokens import XS, L, M, S, State
+from .tokens import URGENCY, XS, L, M, S, State
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class Facts(QWidget):
             value.set_value(fact.value)
             value.setToolTip(fact.tooltip)
 
+    def shown(self) -> list[tuple[str, str]]:
+        """Labels and values, top to bottom."""
+        return [
+            (name, value.value) for (_, name), value in zip(self._shape, self._values, strict=True)
+        ]
+
     def _copy_button(self, value: Value, tip: str) -> IconButton:
         button = IconButton("copy", tip)
         button.clicked.connect(lambda: QGuiApplication.clipboard().setText(value.value))
@@ -88,6 +95,30 @@ class Facts(QWidget):
             self._values.append(value)
 
 
+class Tally(QWidget):
+    """How many rows are in which state, the worst first."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shown: list[tuple[tuple[State, str], int]] = []
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(S)
+
+    def show_states(self, states: Sequence[tuple[State | None, str]]) -> None:
+        """Count these; what follows a “ · ” differs from row to row."""
+        tally = Counter((sign, text.split(" · ")[0]) for sign, text in states if sign is not None)
+        lines = sorted(tally.items(), key=lambda one: (URGENCY[one[0][0]], -one[1]))
+        if lines == self._shown:
+            return
+        self._shown = lines
+        clear(self._column)
+        for (sign, text), number in lines:
+            line = StateLine()
+            line.show_state(sign, f"{fmt.number(number)} × {text}")
+            self._column.addWidget(line)
+
+
 class Tab(QWidget, Generic[R]):
     """One more tab of the pane; the page tells it which row is shown."""
 
@@ -107,13 +138,13 @@ class DetailPane(QWidget, Generic[R]):
         self,
         *,
         name: Callable[[R], str],
-        state: Callable[[R], tuple[State, str]],
+        state: Callable[[R], tuple[State | None, str]],
         facts: Callable[[R], Sequence[Fact]],
         tabs: Sequence[Tab[R]] = (),
         width: int = 336,
         parent: QWidget | None = None,
     ) -> None:
-        """``width``: until somebody drags its edge."""
+        """``width``: until somebody drags its edge. ``state``: None where there is no state."""
         super().__init__(parent)
         self.preferred_width = width
         self._name, self._state, self._facts = name, state, facts
@@ -133,13 +164,17 @@ class DetailPane(QWidget, Generic[R]):
         state_row = QHBoxLayout()
         state_row.setContentsMargins(L, XS, L, S)
         state_row.addWidget(self._line)
+        self._deeds = QVBoxLayout()
+        self._deeds.setContentsMargins(L, 0, L, S)
+        self._deeds.setSpacing(S)
         self._bar = QTabBar()
         self._bar.setDrawBase(False)
         self._bar.setExpanding(False)
         self._bar.addTab("Overview")
         self._stack = QStackedWidget()
         self._overview = Facts()
-        self._stack.addWidget(_scrolled(self._overview))
+        self._tally = Tally()
+        self._stack.addWidget(_scrolled(self._overview, self._tally))
         for tab in self._tabs:
             self._bar.addTab(tab.title)
             self._stack.addWidget(_scrolled(tab))
@@ -153,16 +188,24 @@ class DetailPane(QWidget, Generic[R]):
         column.setSpacing(0)
         column.addLayout(head)
         column.addLayout(state_row)
+        column.addLayout(self._deeds)
         column.addLayout(bar_row)
         column.addWidget(hairline())
         column.addWidget(self._stack, 1)
         # Shown before it has a parent, it would be a window of its own for a moment.
         self._bar.setVisible(bool(self._tabs))
 
+    def add_deeds(self, buttons: Sequence[QWidget]) -> None:
+        """What mends the rows shown, below their state; the page says which are seen when."""
+        for button in buttons:
+            button.hide()
+            self._deeds.addWidget(button)
+
     def show_rows(self, rows: Sequence[R], noun: str) -> None:
         """Show the one selected row in full, of several their number and their states."""
         single = len(rows) == 1
-        self._bar.setEnabled(single)
+        self._bar.setVisible(single and bool(self._tabs))
+        self._tally.show_states([] if single else list(map(self._state, rows)))
         if single:
             self._row = rows[0]
             self._heading.setText(self._name(rows[0]))
@@ -174,12 +217,8 @@ class DetailPane(QWidget, Generic[R]):
         self._heading.setText(fmt.count(len(rows), noun))
         names = [self._name(row) for row in rows]
         self._bar.setCurrentIndex(0)
-        self._line.show_state(State.OFF, fmt.names(names) if names else "")
-        tally: dict[str, int] = {}
-        for row in rows:
-            word = self._state(row)[1].split(" · ")[0]
-            tally[word] = tally.get(word, 0) + 1
-        self._overview.show_facts([Fact(word, str(number)) for word, number in tally.items()])
+        self._line.show_state(None, fmt.names(names) if names else "")
+        self._overview.show_facts([])
 
     def _on_tab(self, number: int) -> None:
         self._stack.setCurrentIndex(number)
@@ -187,13 +226,15 @@ class DetailPane(QWidget, Generic[R]):
             self._tabs[number - 1].show_row(self._row)
 
 
-def _scrolled(widget: QWidget) -> QScrollArea:
-    """A widget that scrolls when the pane is too low."""
+def _scrolled(*widgets: QWidget) -> QScrollArea:
+    """Widgets that scroll when the pane is too low."""
     inner = QWidget()
     inner.setProperty("role", "surface")
     column = QVBoxLayout(inner)
     column.setContentsMargins(L, M, L, L)
-    column.addWidget(widget)
+    column.setSpacing(0)
+    for widget in widgets:
+        column.addWidget(widget)
     column.addStretch()
     area = QScrollArea()
     area.setFrameShape(QFrame.Shape.NoFrame)

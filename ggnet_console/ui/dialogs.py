@@ -12,10 +12,10 @@ from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QShowEvent
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from ..errors import ConsoleError, FieldError
-from .controls import Button, label
+from .controls import Button, label, scrolling
 from .form import Field, Form
 from .messages import ErrorBox, confirm
 from .tokens import XL, L, S
@@ -57,12 +57,7 @@ class FormDialog(QDialog):
         self.body.addStretch()
         inner = QWidget()
         inner.setLayout(self.body)
-        area = QScrollArea()
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
-        self._area = area
+        self._heading = heading
         self._inner = inner
         self._cancel = Button("Cancel")
         self._cancel.clicked.connect(self.reject)
@@ -82,7 +77,7 @@ class FormDialog(QDialog):
             row.setContentsMargins(XL, 0, XL, 0)
             row.addWidget(widget)
             column.addLayout(row)
-        column.addWidget(area, 1)
+        column.addLayout(scrolling(inner), 1)
         foot = QHBoxLayout()
         foot.setContentsMargins(XL, 0, XL, 0)
         foot.addLayout(self.buttons)
@@ -106,9 +101,18 @@ class FormDialog(QDialog):
         needed = self.body.totalHeightForWidth(self._width)
         if needed < 0:
             needed = self._inner.sizeHint().height()
-        rest = 150 + (self._error.sizeHint().height() if not self._error.isHidden() else 0)
+        # Above and below the form: heading, perhaps an error, a hairline, and the buttons.
+        rest = self._heading.sizeHint().height() + self.go.sizeHint().height() + 4 * L + 1
+        if not self._error.isHidden():
+            rest += self._error.sizeHint().height() + L
         most = self.screen().availableGeometry().height() - 80
         self.resize(self._width, min(needed + rest, most))
+
+    def refuse(self, reason: str) -> None:
+        """Nothing can be done for now; said above the form and at the button."""
+        self.go.setEnabled(False)
+        self.go.setToolTip(reason)
+        self._error.show_error(ConsoleError(reason))
 
     def busy(self, working: bool) -> None:
         """While the work runs the fields stay readable and cannot be changed."""

@@ -21,8 +21,8 @@ from PySide6.QtWidgets import (
 )
 
 from ..errors import ConsoleError
-from .controls import Button, Choice, Tick, label, restyle
-from .tokens import XS, M, S
+from .controls import Button, Choice, StateLine, Tick, label, restyle
+from .tokens import XS, M, S, State
 
 FieldKind = Literal["text", "password", "choice", "notes", "file"]
 
@@ -65,7 +65,7 @@ class FieldBox(QWidget):
         if isinstance(name, QLabel):
             name.setBuddy(self.editor)
         self._help = label(field.help, "secondary", wrap=True)
-        self._error = label("", "error", wrap=True)
+        self._error = StateLine()
         self._error.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -126,9 +126,8 @@ class FieldBox(QWidget):
     def set_raw(self, value: Any) -> None:
         """Put a text or a choice's value into the field."""
         if isinstance(self.editor, QComboBox):
-            # Without a value that all of many share, none is shown until one is chosen.
-            lowest = -1 if self.field.optional else 0
-            self.editor.setCurrentIndex(max(lowest, self.editor.findData(value)))
+            # Without a value none is shown until one is chosen: never just the first.
+            self.editor.setCurrentIndex(self.editor.findData(value))
         elif isinstance(self.editor, QPlainTextEdit):
             self.editor.setPlainText(str(value))
         elif isinstance(self.editor, QLineEdit):
@@ -157,7 +156,7 @@ class FieldBox(QWidget):
 
     def set_error(self, text: str) -> None:
         """Show a sentence at the field, in place of its help; an empty one takes it away."""
-        self._error.setText(text)
+        self._error.show_state(State.FAILED, text)
         self._error.setVisible(bool(text))
         self._help.setVisible(bool(self.field.help) and not text)
         self.editor.setProperty("wrong", "true" if text else "false")
@@ -181,7 +180,7 @@ class FieldBox(QWidget):
     @property
     def error(self) -> str:
         """The sentence shown at the field."""
-        return self._error.text()
+        return self._error.text
 
     def _on_tick(self, ticked: bool) -> None:
         self._frame.setEnabled(ticked)

@@ -58,19 +58,19 @@ _WORDS: tuple[tuple[Enum, str], ...] = (
     (SessionStatus.PENDING, "Waiting for boot"),
     (SessionStatus.ACTIVE, "Running"),
     (SessionStatus.STOPPED, "Stopped"),
-    (SessionStatus.TIMEOUT, "Timed out"),
+    (SessionStatus.TIMEOUT, "Did not boot in time"),
     (SessionStatus.ERROR, "Failed"),
     (TargetStatus.WANTED, "Being made"),
     (TargetStatus.CLOSED, "Closed"),
     (TargetStatus.OPEN, "Open"),
     (TargetStatus.ERROR, "Failed"),
-    (TargetOrigin.MACHINE, "For its machine"),
+    (TargetOrigin.MACHINE, "Made for its machine"),
     (TargetOrigin.ADOPTED, "Adopted"),
     (TargetOrigin.LEFTOVER, "Left over"),
     (TargetOrigin.FOREIGN, "Made by hand"),
     (Drift.IN_STEP, "In step"),
     (Drift.MISSING, "Missing"),
-    (Drift.EXTRA, "Extra"),
+    (Drift.EXTRA, "Not wanted"),
     (Drift.DIFFERENT, "Different"),
     (FoundIn.RUNNING, "Running"),
     (FoundIn.SAVED, "Saved"),
@@ -81,7 +81,7 @@ _WORDS: tuple[tuple[Enum, str], ...] = (
     (BackendChoice.AUTO, "Automatic"),
     (BackendChoice.LIO, "LIO (in the kernel)"),
     (BackendChoice.TGT, "tgt"),
-    (JobStatus.QUEUED, "Queued"),
+    (JobStatus.QUEUED, "Waiting"),
     (JobStatus.RUNNING, "Running"),
     (JobStatus.SUCCEEDED, "Done"),
     (JobStatus.FAILED, "Failed"),
@@ -181,11 +181,16 @@ def duration(seconds: float | None) -> str:
     return f"{days} d {hours} h" if hours else f"{days} d"
 
 
-def time_left(seconds: float | None) -> str:
-    """What remains of running work, such as ``2 min left``; empty when nobody can say."""
+def remaining(seconds: float | None) -> str:
+    """What remains of running work, to the minute, such as ``2 min``."""
     if seconds is None:
-        return ""
-    return f"{duration(seconds if seconds < 60 else round(seconds / 60) * 60)} left"
+        return NONE
+    return duration(seconds if seconds < 60 else round(seconds / 60) * 60)
+
+
+def time_left(seconds: float | None) -> str:
+    """The same as part of a sentence, such as ``2 min left``; empty when nobody can say."""
+    return "" if seconds is None else f"{remaining(seconds)} left"
 
 
 def percent(share: float | None) -> str:
@@ -247,8 +252,17 @@ def count(value: int, one: str) -> str:
     return f"{number(value)} {one if value == 1 else one + 's'}"
 
 
-def names(items: list[str], most: int = 5) -> str:
-    """Names for a sentence: ``PC-01, PC-02 and 3 more``."""
-    if len(items) <= most:
+def sentence(text: str) -> str:
+    """A text with the full stop it may lack."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
+NAMED = 5
+"""So many names stand in a sentence."""
+
+
+def names(items: list[str], most: int = NAMED) -> str:
+    """Names for a sentence: ``PC-01, PC-02 and 3 more``; never “1 more”, which is no shorter."""
+    if len(items) <= most + 1:
         return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]
     return f"{', '.join(items[:most])} and {len(items) - most} more"

@@ -27,9 +27,14 @@ _CHOICES = (
 )
 
 
+def backend_name(row: HostRow) -> str:
+    """What serves the host's targets."""
+    return _BACKENDS.get(row.backend, row.backend) or fmt.NONE
+
+
 def backend_of(row: HostRow) -> str:
     """What serves the host's targets, and why."""
-    name = _BACKENDS.get(row.backend, row.backend) or fmt.NONE
+    name = backend_name(row)
     return f"{name} – {row.backend_reason}" if row.backend_reason else name
 
 
@@ -43,6 +48,15 @@ def trouble_of(row: HostRow) -> str:
         )
         return f"The storage host {row.name} {heard}; its agent must run before machines can start."
     return f"{row.name}: {row.problem}" if row.problem else ""
+
+
+def unread_of(row: HostRow) -> str:
+    """Why the targets would not come back with a restart of the host; empty when they would."""
+    if not row.saved_problem:
+        return ""
+    return fmt.sentence(
+        f"The saved configuration of {row.name} cannot be read: {row.saved_problem}"
+    )
 
 
 class HostLines(QFrame):
@@ -117,13 +131,17 @@ def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
     dialog = FormDialog(
         parent.window(),
         title=f"What serves the targets of {row.name}",
-        verb="Save",
-        intro=f"Now: {backend_of(row)}. The agent changes over within seconds; no machine may have "
-        "a session then. The agent's own configuration goes before what is chosen here.",
+        verb="Change over",
+        intro=f"Now: {backend_of(row)}. The agent changes over within seconds. "
+        "The agent's own configuration goes before what is chosen here.",
         fields=[
             Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
         ],
         submit=submit,
     )
+    served = [each for each in desk.feeds.sessions.rows.values() if each.open]
+    number = sum(each.host == row.name for each in served)
+    if number:
+        dialog.refuse(f"{fmt.count(number, 'session')} open: stop them first.")
     dialog.open()
     return dialog

@@ -29,7 +29,7 @@ from .tokens import State
 def state_of(row: ImageRow) -> tuple[State, str]:
     """An image's sign and what there is to say about it."""
     if row.status is ImageStatus.ERROR:
-        return State.FAILED, f"Failed · {row.error}"
+        return State.FAILED, row.error or fmt.word(row.status)
     if row.job_id is not None and row.percent is not None:
         doing = row.job_phase or fmt.word(row.status)
         left = fmt.time_left(row.seconds_left)
@@ -42,7 +42,7 @@ def _share(row: ImageRow) -> float | None:
 
 
 COLUMNS: tuple[Column[ImageRow], ...] = (
-    Column("name", "Name", lambda r: r.name, width=168),
+    Column("name", "Name", lambda r: r.name, width=168, grows=True),
     Column(
         "state",
         "State",
@@ -107,10 +107,15 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
     Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
 )
 
+
+def _is_failed(row: ImageRow) -> bool:
+    return row.status is ImageStatus.ERROR
+
+
 CHIPS: tuple[Chip[ImageRow], ...] = (
     Chip("Ready", lambda r: r.status is ImageStatus.READY),
     Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
-    Chip("Failed", lambda r: r.status is ImageStatus.ERROR),
+    Chip("Failed", _is_failed, _is_failed),
 )
 
 
@@ -122,13 +127,13 @@ def facts(row: ImageRow) -> list[Fact]:
         Fact("Actual size", fmt.size(row.actual_size_bytes), _exactly(row.actual_size_bytes)),
         Fact("Served by", fmt.count(row.used_by, "target") if row.used_by else fmt.NONE),
         Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
-        Fact("SHA-256", row.sha256 or fmt.NONE),
         Fact("Storage host", row.host),
         Fact("File", row.source_name or fmt.NONE, section="Source"),
         Fact("Format", fmt.word(row.source_format)),
         Fact("Size", fmt.size(row.source_size_bytes), _exactly(row.source_size_bytes)),
-        Fact("SHA-256", row.source_sha256 or fmt.NONE),
         Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
+        Fact("File", row.source_sha256 or fmt.NONE, copy="Copy SHA-256 of the file"),
     ]
     if row.notes:
         result.append(Fact("Notes", row.notes, section="Notes"))
@@ -284,10 +289,12 @@ class ImagesPage(Page[ImageRow]):
                 self._desk.do(self, images.remove_image, row.id)
 
         size = sum(row.actual_size_bytes or 0 for row in rows)
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names([row.name for row in rows])}?",
+            f"Delete {fmt.names(names)}?",
             f"Their files go from the storage host ({fmt.size(size)}). This cannot be undone.",
             f"Delete {fmt.count(len(rows), 'image')}",
             delete,
+            names=names,
         )

@@ -23,6 +23,7 @@ from .table import Column
 from .tokens import S, State
 
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
+_ELSEWHERE = {JobKind.TARGET_APPLY: "Use “Start again” on Machines or Dashboard instead"}
 _RETRIED = (JobKind.IMAGE_VERIFY, JobKind.IMAGE_CONVERT, JobKind.IMAGE_REMOVE)
 
 
@@ -34,7 +35,7 @@ def title_of(row: JobRow) -> str:
 def state_of(row: JobRow) -> tuple[State, str]:
     """A job's sign and what there is to say about it."""
     if row.status is JobStatus.FAILED:
-        return State.FAILED, f"Failed · {row.error}"
+        return State.FAILED, row.error or fmt.word(row.status)
     if row.open and row.cancel_requested:
         return State.WORKING, "Cancelling"
     if row.status is JobStatus.RUNNING:
@@ -52,6 +53,10 @@ def _running(row: JobRow) -> bool:
     return row.status is JobStatus.RUNNING
 
 
+def _failed(row: JobRow) -> bool:
+    return row.status is JobStatus.FAILED
+
+
 def _took(row: JobRow) -> float | None:
     if row.started_at is None or row.finished_at is None:
         return None
@@ -60,8 +65,8 @@ def _took(row: JobRow) -> float | None:
 
 COLUMNS: tuple[Column[JobRow], ...] = (
     Column(
-        "started",
-        "Started",
+        "asked",
+        "Asked for",
         lambda r: fmt.ago(r.created_at),
         sort=lambda r: -r.created_at.timestamp(),
         tooltip=lambda r: fmt.exact(r.created_at),
@@ -69,7 +74,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
         secondary=True,
         live=True,
     ),
-    Column("title", "Job", title_of, width=184),
+    Column("title", "Job", title_of, width=184, grows=True),
     Column(
         "state",
         "State",
@@ -94,7 +99,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
     Column(
         "left",
         "Time left",
-        lambda r: fmt.duration(r.seconds_left) if _running(r) else fmt.NONE,
+        lambda r: fmt.remaining(r.seconds_left) if _running(r) else fmt.NONE,
         sort=lambda r: r.seconds_left if _running(r) else None,
         width=88,
         align="right",
@@ -116,10 +121,18 @@ COLUMNS: tuple[Column[JobRow], ...] = (
 )
 
 CHIPS: tuple[Chip[JobRow], ...] = (
-    Chip("Running", lambda r: r.open),
-    Chip("Failed", lambda r: r.status is JobStatus.FAILED),
-    Chip("Ended", lambda r: not r.open),
+    Chip("Running", _running),
+    Chip("Waiting", lambda r: r.status is JobStatus.QUEUED),
+    Chip("Failed", _failed, _failed),
+    Chip("Ended", lambda r: not (r.open or _failed(r))),
 )
+
+
+def _progress(row: JobRow) -> list[Fact]:
+    return [
+        Fact("Speed", fmt.speed(row.bytes_per_s)),
+        Fact("Time left", fmt.remaining(row.seconds_left)),
+    ]
 
 
 def facts(row: JobRow) -> list[Fact]:
@@ -131,8 +144,7 @@ def facts(row: JobRow) -> list[Fact]:
         Fact("Work", fmt.word(row.kind)),
         Fact("On", row.object_name or fmt.NONE),
         Fact("Done", done),
-        Fact("Speed", fmt.speed(row.bytes_per_s) if _running(row) else fmt.NONE),
-        Fact("Time left", fmt.duration(row.seconds_left) if _running(row) else fmt.NONE),
+        *(_progress(row) if _running(row) else []),
         Fact("Storage host", row.host),
         Fact("Asked for", fmt.ago(row.created_at), fmt.exact(row.created_at), section="Times"),
         Fact("By", row.created_by_name or fmt.NONE),
@@ -165,7 +177,7 @@ def _retriable(rows: Sequence[JobRow]) -> str | None:
         if row.kind is JobKind.IMAGE_IMPORT:
             return "An import that failed keeps nothing: import the file again"
         if row.kind not in _RETRIED:
-            return "Ask for it again on its own page instead"
+            return _ELSEWHERE.get(row.kind, "Ask for it again on Targets instead")
     return None
 
 
@@ -207,7 +219,7 @@ class JobsPage(Page[JobRow]):
             chips=CHIPS,
             actions=(
                 Action(
-                    "Cancel",
+                    "Cancel job",
                     "ban",
                     self._on_cancel,
                     "Del",
@@ -215,7 +227,7 @@ class JobsPage(Page[JobRow]):
                     button="plain",
                     noun="job",
                 ),
-                Action("Try again", "rotate-ccw", self._on_retry, "", _retriable),
+                Action("Try again", "rotate-ccw", self._on_retry, "", _retriable, button="plain"),
             ),
             empty=Empty(
                 "No jobs yet",
@@ -230,6 +242,10 @@ class JobsPage(Page[JobRow]):
             settings=desk.settings,
         )
         desk.feeds.jobs.attach(self)
+
+    def _open(self) -> int:
+        running, waiting, *_ended = self.model.counts
+        return running + waiting
 
     def _on_cancel(self, rows: list[JobRow]) -> None:
         for row in rows:

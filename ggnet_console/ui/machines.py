@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..enums import MachineStatus, SessionStatus
+from ..enums import Drift, MachineStatus, SessionStatus
 from ..services import boot_sessions, machines
 from ..services.machines import MachineChanges, MachineRow
 from . import format as fmt
@@ -16,10 +16,11 @@ from .detail import DetailPane, Fact
 from .machine_dialog import apply_changes, change_machines, edit_machine, new_machine
 from .messages import confirm
 from .page import Chip, Empty, Page
-from .session_dialog import start_sessions
+from .session_dialog import start_again, start_sessions, why_not_again
 from .sessions import MachineSessions
-from .table import Column
-from .tokens import State
+from .table import Column, natural
+from .target_work import repair_targets_of
+from .tokens import URGENCY, State
 
 _SIGNS = {
     SessionStatus.ERROR: State.FAILED,
@@ -32,18 +33,28 @@ _SIGNS = {
 
 
 def sign_of(row: MachineRow) -> State:
-    """A machine's sign: that of its newest session, and whether it is logged in as it should."""
+    """A machine's sign: that of its newest session, and whether it is or can get logged in."""
+    if is_astray(row):
+        return State.FAILED if row.drift is Drift.MISSING else State.ATTENTION
     sign = _SIGNS[row.session_status]
     return State.ATTENTION if sign is State.RUNNING and not row.online else sign
 
 
+def is_astray(row: MachineRow) -> bool:
+    """Whether its disk cannot be reached: it waits or is away, and its target is not as wanted."""
+    return row.drift is not None and is_open(row) and not row.online
+
+
 def words_of(row: MachineRow) -> str:
-    """What there is to say about a machine."""
+    """What there is to say about a machine; the sign beside it says “failed”."""
+    if is_astray(row):
+        is_missing = row.drift is Drift.MISSING
+        return "Its target is missing" if is_missing else "Its target is not as wanted"
     match row.session_status:
         case SessionStatus.ERROR:
-            return f"Failed · {row.session_error or fmt.ago(row.session_since)}"
+            return row.session_error or fmt.word(SessionStatus.ERROR)
         case SessionStatus.TIMEOUT:
-            return f"Did not boot in time · {fmt.ago(row.session_since)}"
+            return f"{fmt.word(SessionStatus.TIMEOUT)} · {fmt.ago(row.session_since)}"
         case SessionStatus.PENDING:
             return f"Waiting for boot · {fmt.duration(fmt.since(row.session_since))}"
         case SessionStatus.ACTIVE if row.online:
@@ -69,21 +80,21 @@ def is_open(row: MachineRow) -> bool:
     return row.session_status in boot_sessions.OPEN
 
 
-_URGENCY = {
-    State.FAILED: 0,
-    State.ATTENTION: 1,
-    State.WORKING: 2,
-    State.RUNNING: 3,
-    State.OFF: 4,
-}
+_RANKS = {sign: str(rank) for sign, rank in URGENCY.items()}
+
+
+def _by_urgency(row: MachineRow) -> str:
+    """What is wrong first, then by name; one text is compared faster than a pair."""
+    return _RANKS[sign_of(row)] + natural(row.name)
+
 
 COLUMNS: tuple[Column[MachineRow], ...] = (
-    Column("name", "Name", lambda r: r.name, width=128),
+    Column("name", "Name", lambda r: r.name, width=128, grows=True),
     Column(
         "state",
         "State",
         words_of,
-        sort=lambda r: _URGENCY[sign_of(r)],
+        sort=_by_urgency,
         state=sign_of,
         width=256,
         stretch=True,
@@ -92,7 +103,7 @@ COLUMNS: tuple[Column[MachineRow], ...] = (
     Column("room", "Room", lambda r: r.room or fmt.NONE, width=80),
     Column("ip", "IP address", lambda r: r.ip or fmt.NONE, width=104, tabular=True),
     Column("mac", "MAC address", lambda r: r.mac, width=136, tabular=True, hidden=True),
-    Column("image", "Image", lambda r: r.image or fmt.NONE, width=152),
+    Column("image", "Image", lambda r: r.image or fmt.NONE, width=152, grows=True),
     Column(
         "last_seen",
         "Last seen",
@@ -113,14 +124,15 @@ COLUMNS: tuple[Column[MachineRow], ...] = (
 CHIPS: tuple[Chip[MachineRow], ...] = (
     Chip("Running", lambda r: sign_of(r) is State.RUNNING),
     Chip("Waiting", lambda r: sign_of(r) is State.WORKING),
-    Chip("Problem", is_problem),
+    Chip("Problem", is_problem, lambda r: sign_of(r) is State.FAILED),
     Chip("Off", lambda r: sign_of(r) is State.OFF),
 )
 
 
 def facts(row: MachineRow) -> list[Fact]:
     """The overview of one machine."""
-    result = [
+    result = [] if is_open(row) or not is_problem(row) else [_failed(row)]
+    result += [
         Fact("Image", row.image or fmt.NONE),
         Fact("Last seen", fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
         Fact("IP address", row.ip or fmt.NONE, section="Network"),
@@ -137,6 +149,24 @@ def facts(row: MachineRow) -> list[Fact]:
     return result
 
 
+def _failed(row: MachineRow) -> Fact:
+    """Since when a machine has no session because it failed."""
+    return Fact("Failed", fmt.ago(row.session_since), fmt.exact(row.session_since))
+
+
+def _again_refusal(rows: Sequence[MachineRow]) -> str | None:
+    reasons = [why_not_again(row) for row in rows]
+    return None if None in reasons else next(filter(None, reasons), None)
+
+
+def _can_start_again(row: MachineRow) -> bool:
+    return why_not_again(row) is None
+
+
+def _has_ended_badly(row: MachineRow) -> bool:
+    return is_problem(row) and _can_start_again(row)
+
+
 def _start_refusal(rows: Sequence[MachineRow]) -> str | None:
     for row in rows:
         if is_open(row):
@@ -148,6 +178,10 @@ def _start_refusal(rows: Sequence[MachineRow]) -> str | None:
 
 def _stop_refusal(rows: Sequence[MachineRow]) -> str | None:
     return None if any(map(is_open, rows)) else "No session is open"
+
+
+def _repairable(rows: Sequence[MachineRow]) -> str | None:
+    return None if any(map(is_astray, rows)) else "No machine is kept from booting by its target"
 
 
 def _idle(rows: Sequence[MachineRow]) -> str | None:
@@ -174,11 +208,40 @@ class MachinesPage(Page[MachineRow]):
                     "Ctrl+Return",
                     _start_refusal,
                     button="primary",
+                    noun="session",
                 ),
                 Action(
                     "Add machine", "plus", self._on_add, "Ctrl+N", on_rows=False, button="plain"
                 ),
-                Action("Stop session", "square", self._on_stop, "Ctrl+.", _stop_refusal),
+                Action(
+                    "Start again",
+                    "rotate-ccw",
+                    self._on_again,
+                    "Ctrl+Shift+Return",
+                    _again_refusal,
+                    noun="session",
+                    several="Start {} again",
+                    applies=_can_start_again,
+                    mends=lambda rows: any(map(_has_ended_badly, rows)),
+                ),
+                Action(
+                    "Repair target",
+                    "wrench",
+                    self._on_repair,
+                    enabled=_repairable,
+                    noun="target",
+                    applies=is_astray,
+                    mends=lambda rows: any(map(is_astray, rows)),
+                ),
+                Action(
+                    "Stop session",
+                    "square",
+                    self._on_stop,
+                    "Ctrl+.",
+                    _stop_refusal,
+                    noun="session",
+                    applies=is_open,
+                ),
                 Action("Edit", "pencil", self._on_edit, "F2", noun="machine"),
                 Action("Set to maintenance", "wrench", self._on_maintenance, enabled=_idle),
                 Action("Set to active", "power", self._on_active, enabled=_inactive),
@@ -197,6 +260,7 @@ class MachinesPage(Page[MachineRow]):
                 tabs=[MachineSessions(desk), History(desk, "machine")],
             ),
             opens="Edit",
+            sort="state",
             access=desk.access,
             settings=desk.settings,
         )
@@ -214,15 +278,22 @@ class MachinesPage(Page[MachineRow]):
     def _on_start(self, rows: list[MachineRow]) -> None:
         start_sessions(self, self._desk, rows)
 
+    def _on_again(self, _rows: list[MachineRow]) -> None:
+        start_again(self, self._desk, self.view.selected())
+
+    def _on_repair(self, rows: list[MachineRow]) -> None:
+        repair_targets_of(self, self._desk, {row.id for row in rows})
+
     def _on_stop(self, rows: list[MachineRow]) -> None:
-        chosen = [row for row in rows if is_open(row)]
-        ids = [row.session_id for row in chosen]
+        ids = [row.session_id for row in rows]
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Stop the session of {fmt.names([row.name for row in chosen])}?",
+            f"Stop the session of {fmt.names(names)}?",
             "The disk goes away at once; what has not been saved on it is lost.",
-            f"Stop {fmt.count(len(chosen), 'session')}",
-            lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+            f"Stop {fmt.count(len(rows), 'session')}",
+            names=names,
+            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
         )
 
     def _on_maintenance(self, rows: list[MachineRow]) -> None:
@@ -238,12 +309,14 @@ class MachinesPage(Page[MachineRow]):
         history = "Its history of sessions goes with it."
         if len(rows) > 1:
             history = "Their history of sessions goes with them."
+        names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names([row.name for row in rows])}?",
+            f"Delete {fmt.names(names)}?",
             f"{history} This cannot be undone.",
             f"Delete {fmt.count(len(rows), 'machine')}",
-            lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
+            names=names,
+            then=lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
         )
 
 

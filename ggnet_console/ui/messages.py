@@ -18,11 +18,15 @@ from PySide6.QtWidgets import (
 )
 
 from ..errors import ConsoleError
+from . import format as fmt
 from . import icons
-from .controls import Button, copyable, label, tokens_for
-from .tokens import XL, L, S
+from .controls import Button, Sign, copyable, label, tokens_for
+from .tokens import XL, L, S, State
 
 WIDTH = 460
+_HIGHEST = 168
+_LINE = 64
+"""About so many characters fit into a line of details."""
 
 
 class Details(QWidget):
@@ -35,7 +39,11 @@ class Details(QWidget):
         self._copy = Button("Copy", "copy", "link")
         self.text = QPlainTextEdit(text)
         self.text.setReadOnly(True)
-        self.text.setFixedHeight(168)
+        lines = self.text.document().blockCount() + 1
+        needed = lines * self.text.fontMetrics().lineSpacing() + 2 * S
+        # A long line is wrapped: then the box is as high as it gets.
+        is_wide = any(len(line) > _LINE for line in text.splitlines())
+        self.text.setFixedHeight(_HIGHEST if is_wide else min(needed, _HIGHEST))
         row = QHBoxLayout()
         row.addWidget(self._fold)
         row.addStretch()
@@ -66,11 +74,16 @@ class ErrorBox(QFrame):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setProperty("role", "errorbox")
         self.sentence = copyable("", "error")
+        sign = Sign(State.FAILED)
+        sign.setFixedHeight(self.sentence.fontMetrics().height())
+        row = QHBoxLayout()
+        row.setSpacing(S - 2)
+        row.addWidget(sign, 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(self.sentence, 1)
         self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(S, S, S, S)
-        self._column.addWidget(self.sentence)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.addLayout(row)
         self._details: Details | None = None
         self.hide()
 
@@ -166,12 +179,15 @@ def confirm(
     *,
     refuse: str = "Cancel",
     danger: bool = True,
+    names: Sequence[str] = (),
 ) -> None:
     """Ask before something that cannot be undone; the safe answer is the default.
 
     ``title`` names the deed and its objects, ``text`` what depends on them, ``verb`` the button.
+    ``names`` are all objects, listed where the title cannot name them all.
     """
-    choose(parent, title, text, [(verb, danger, then)], refuse=refuse)
+    listed = "\n".join(names) if len(names) > fmt.NAMED + 1 else ""
+    choose(parent, title, text, [(verb, danger, then)], refuse=refuse, details=listed)
 
 
 def choose(
@@ -181,9 +197,10 @@ def choose(
     answers: Sequence[tuple[str, bool, Callable[[], None]]],
     *,
     refuse: str = "Cancel",
+    details: str = "",
 ) -> None:
     """Ask with several answers ``(verb, dangerous, then)``; refusing is the default."""
-    dialog = Message(parent, title, text)
+    dialog = Message(parent, title, text, details=details, unfold=True)
     for verb, danger, then in answers:
         dialog.add_button(Button(verb, kind="danger" if danger else "plain"), then, safe=False)
     dialog.add_button(Button(refuse), lambda: None, safe=True)

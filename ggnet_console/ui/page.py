@@ -24,7 +24,7 @@ from .actions import Access, Action, BoundAction
 from .controls import Button, IconButton, SearchField, hairline, label
 from .detail import DetailPane
 from .table import Column, R, RowTableModel
-from .tokens import XL, XS, L, M, S
+from .tokens import XL, XS, L, M, S, State
 from .view import TableView
 
 AHEAD = 200
@@ -42,6 +42,8 @@ class Chip(Generic[R]):
 
     text: str
     matches: Callable[[R], bool]
+    failed: Callable[[R], bool] | None = None
+    """Of a chip of problems: which of them are failures, so that its sign says the worst."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,12 @@ class Page(QWidget, Generic[R]):
         model: RowTableModel[R] | None = None,
         detail: DetailPane[R] | None = None,
         opens: str = "",
+        sort: str = "",
         parent: QWidget | None = None,
     ) -> None:
-        """``model``: one that filters by itself, in place of the usual one."""
+        """``model``: one that filters by itself, in place of the usual one. ``sort``: key of the
+        column to sort by until somebody chooses another, the first one by default.
+        """
         super().__init__(parent)
         self._key, self._title, self._noun, self._opens = key, title, noun, opens
         self._settings = settings
@@ -87,9 +92,12 @@ class Page(QWidget, Generic[R]):
         self._more = False
         self._expected: Hashable | None = None
         self._chips = [Chip[R]("All", lambda _row: True), *chips]
-        self.model = model or RowTableModel(columns, [chip.matches for chip in chips])
+        self._grave = [number for number, chip in enumerate(self._chips) if chip.failed]
+        failures = [chip.failed for chip in chips if chip.failed]
+        counted = [chip.matches for chip in chips] + failures
+        self.model = model or RowTableModel(columns, counted)
         self.model.setParent(self)
-        self.view: TableView[R] = TableView(self.model, settings, key)
+        self.view: TableView[R] = TableView(self.model, settings, key, sort)
         self.detail = detail
         self._detail_dismissed = False
         self.actions_ = [
@@ -142,6 +150,7 @@ class Page(QWidget, Generic[R]):
         self._number = label("", "secondary")
         self._number.setContentsMargins(0, 0, 0, XS - 1)
         self.search = SearchField()
+        self._tools: list[QWidget] = [self.search]
         header = QHBoxLayout()
         header.setContentsMargins(L, M, L, S)
         header.setSpacing(S)
@@ -151,7 +160,9 @@ class Page(QWidget, Generic[R]):
         header.addWidget(self.search)
         for action in self.actions_:
             if action.declared.button:
-                header.addWidget(action.make_button())
+                button = action.make_button(action.declared.button)
+                self._tools.append(button)
+                header.addWidget(button)
         self._overflow = IconButton("ellipsis", "More actions")
         self._overflow_menu = QMenu(self._overflow)
         self._overflow_menu.setToolTipsVisible(True)
@@ -206,7 +217,14 @@ class Page(QWidget, Generic[R]):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self._left)
         self._splitter.setStretchFactor(0, 1)
+        self._mending: list[tuple[BoundAction[R], Button]] = []
         if self.detail is not None:
+            self._mending = [
+                (action, action.make_button("primary"))
+                for action in self.actions_
+                if action.declared.mends
+            ]
+            self.detail.add_deeds([button for _, button in self._mending])
             self._splitter.addWidget(self.detail)
             self._splitter.setStretchFactor(1, 0)
             self.detail.hide()
@@ -219,6 +237,7 @@ class Page(QWidget, Generic[R]):
         sentence.setAlignment(Qt.AlignmentFlag.AlignCenter)
         sentence.setFixedWidth(_SENTENCE_WIDTH)
         widgets: list[QWidget] = [heading, sentence]
+        self._has_starter = bool(empty.action)
         if empty.action:
             bound = self.action(empty.action)
             self._starter = Button(empty.action, bound.declared.icon, "primary")
@@ -273,12 +292,21 @@ class Page(QWidget, Generic[R]):
     def _on_content(self) -> None:
         total = self.model.total
         self._number.setText(self._count_text())
-        for number, matching in enumerate(self.model.counts, 1):
+        counts = self.model.counts
+        for number, matching in enumerate(counts[: len(self._chips) - 1], 1):
             self._group.button(number).setText(f"{self._chips[number].text}  {matching}")
+        for number, failures in zip(self._grave, counts[len(self._chips) - 1 :], strict=True):
+            worst = State.FAILED if failures else State.ATTENTION
+            button = self._group.button(number)
+            if isinstance(button, Button):
+                button.set_sign(worst if counts[number - 1] else None)
         first_use = self._loaded and not (total or self._narrowed())
         self._body.setCurrentIndex(0 if first_use else 1)
-        for button in self._group.buttons():
-            button.setVisible(not first_use and len(self._chips) > 1)
+        for each in self._group.buttons():
+            each.setVisible(not first_use and len(self._chips) > 1)
+        for tool in self._tools:
+            # With nothing to search or select, the one button on the page is what there is to do.
+            tool.setVisible(not (first_use and self._has_starter))
         shown = self.model.rowCount() > 0 or not (total or self._narrowed())
         self._left.setCurrentIndex(0 if shown else 1)
         if not shown:
@@ -309,7 +337,13 @@ class Page(QWidget, Generic[R]):
     def _count_text(self) -> str:
         if not self.model.total:
             return ""
-        return fmt.number(self.model.total) + ("+" if self._more else "")
+        total = fmt.number(self.model.total) + ("+" if self._more else "")
+        opened = self._open()
+        return total if opened is None else f"{total}, {fmt.number(opened)} open"
+
+    def _open(self) -> int | None:
+        """How many rows are open, which the navigation counts; None where nothing ends."""
+        return None
 
     def _nothing(self) -> str:
         searched, chip = self.search.text().strip(), self._chips[self._group.checkedId()].text
@@ -397,6 +431,9 @@ class Page(QWidget, Generic[R]):
         wanted = bool(rows) and not self._detail_dismissed
         if wanted:
             self.detail.show_rows(rows, self._noun)
+            for action, button in self._mending:
+                mends = action.declared.mends
+                button.setVisible(mends is not None and mends(rows))
         if wanted and self.detail.isHidden():
             width = int(
                 str(self._settings.value(f"detail/{self._key}", self.detail.preferred_width))

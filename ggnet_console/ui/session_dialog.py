@@ -1,28 +1,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dialog that gives machines an image."""
+"""Giving machines an image: by a dialog, or again the one that each had last."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from ..enums import ImageStatus, SessionType
+from ..enums import ImageStatus, MachineStatus, SessionType
 from ..errors import ConsoleError
 from ..services import boot_sessions
+from ..services.boot_sessions import StartedAgain
+from ..services.images import ImageRow
 from ..services.machines import MachineRow
 from . import format as fmt
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
 from .messages import choose
+from .tokens import State
 
-_LAST_IMAGE = "session/last_image"
+_EACH_ITS_LAST = "each its last"
+_MOST_NAMED = 3
 
 
 def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog | None:
-    """Ask which image these machines get; None when there is no image to give yet."""
+    """Ask which image these machines get; None when there is no image to give yet.
+
+    Proposed is what they had last and nothing else: a room that starts with the wrong disk is
+    worse than a choice to be made.
+    """
     ready = sorted(
         (image for image in desk.feeds.images.rows.values() if image.status is ImageStatus.READY),
         key=lambda image: image.name.casefold(),
@@ -35,29 +44,34 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
             [("Open Images", False, lambda: _open_images(desk))],
         )
         return None
-    machine_ids = [row.id for row in rows]
+    session_ids = [row.session_id for row in rows if row.session_id is not None]
 
     def submit(
         values: dict[str, Any],
         done: Callable[[object], None],
         failed: Callable[[ConsoleError], None],
     ) -> None:
-        desk.settings.setValue(_LAST_IMAGE, values["image"])
-        desk.runner.run(
-            boot_sessions.start_boot_sessions,
-            machine_ids,
-            values["image"],
-            values["type"],
-            done=done,
-            failed=failed,
-            parent=parent,
-        )
+        if values["image"] == _EACH_ITS_LAST:
+            work: Callable[..., Any] = boot_sessions.start_boot_sessions_again
+            args: tuple[Any, ...] = (session_ids, values["type"])
+        else:
+            work = boot_sessions.start_boot_sessions
+            args = ([row.id for row in rows], values["image"], values["type"])
+
+        def started(value: object) -> None:
+            done(value)
+            if isinstance(value, StartedAgain) and value.left:
+                desk.notify(" ".join(value.left), State.ATTENTION)
+
+        desk.runner.run(work, *args, done=started, failed=failed, parent=parent)
 
     count = fmt.count(len(rows), "session")
+    verb = f"Start {count}" if len(rows) > 1 else "Start session"
+    proposed, choices, had = _images(rows, ready)
     dialog = FormDialog(
         parent.window(),
-        title=f"Start {count}" if len(rows) > 1 else "Start session",
-        verb=f"Start {count}" if len(rows) > 1 else "Start session",
+        title=verb,
+        verb=verb,
         intro=f"For {fmt.names([row.name for row in rows], 8)}. "
         "The image is served as soon as its target is ready; then switch the machine on.",
         fields=[
@@ -65,11 +79,10 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
                 "image",
                 "Image",
                 "choice",
-                value=_suggested(desk, rows),
-                choices=[
-                    (image.id, f"{image.name}   {fmt.size(image.virtual_size_bytes)}")
-                    for image in ready
-                ],
+                help=had,
+                value=proposed,
+                choices=choices,
+                placeholder="Choose an image",
             ),
             Field(
                 "type",
@@ -85,16 +98,48 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
     return dialog
 
 
-def _suggested(desk: Desk, rows: Sequence[MachineRow]) -> int | None:
-    """The image these machines had last, else the one given last."""
-    before = {row.image for row in rows}
-    if len(before) == 1:
-        name = before.pop()
-        for image in desk.feeds.images.rows.values():
-            if image.name == name:
-                return image.id
-    last = str(desk.settings.value(_LAST_IMAGE, ""))
-    return int(last) if last.isdigit() else None
+def _images(
+    rows: Sequence[MachineRow], ready: Sequence[ImageRow]
+) -> tuple[object, list[tuple[object, str]], str]:
+    """What to propose, None for nothing; what can be chosen; what they had, where that differs."""
+    choices: list[tuple[object, str]] = [
+        (image.id, f"{image.name}   {fmt.size(image.virtual_size_bytes)}") for image in ready
+    ]
+    ids = {image.name: image.id for image in ready}
+    had = Counter(row.image for row in rows)
+    if len(had) == 1:
+        return ids.get(rows[0].image or ""), choices, ""
+    named = [f"{image or 'none'} ({number})" for image, number in had.most_common(_MOST_NAMED)]
+    more = f" and {len(had) - _MOST_NAMED} more" if len(had) > _MOST_NAMED else ""
+    told = f"They had last: {', '.join(named)}{more}."
+    if any(row.session_id is None or row.image not in ids for row in rows):
+        return None, choices, told
+    return _EACH_ITS_LAST, [(_EACH_ITS_LAST, "Each machine’s last image"), *choices], told
+
+
+def why_not_again(row: MachineRow) -> str | None:
+    """Why a machine cannot simply be given its last image again, or None."""
+    if row.session_status in boot_sessions.OPEN:
+        return f"{row.name} still has its session: switch it on, or stop the session first"
+    if row.status is not MachineStatus.ACTIVE:
+        return f"{row.name} is not active: set it to active first"
+    if row.session_id is None:
+        return f"{row.name} has had no session yet: start one with an image"
+    return None
+
+
+def start_again(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> None:
+    """Give each machine its last image for the same purpose, and say who could not have it."""
+    left = [reason for row in rows if (reason := why_not_again(row)) is not None]
+    ids = [row.session_id for row in rows if why_not_again(row) is None]
+
+    def started(again: StartedAgain) -> None:
+        reasons = [f"{reason}." for reason in left] + list(again.left)
+        done = f"{fmt.count(len(again.session_ids), 'session')} started again."
+        sign = State.ATTENTION if reasons else State.RUNNING
+        desk.notify(" ".join([done, *reasons]), sign)
+
+    desk.do(parent, boot_sessions.start_boot_sessions_again, ids, done=started)
 
 
 def _open_images(desk: Desk) -> None:

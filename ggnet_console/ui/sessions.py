@@ -21,7 +21,7 @@ from .detail import DetailPane, Fact, Tab
 from .messages import confirm
 from .page import Chip, Empty, Page
 from .table import Column
-from .tokens import XL, XS, S, State
+from .tokens import URGENCY, XL, XS, S, State
 
 
 def state_of(row: BootSessionRow) -> tuple[State, str]:
@@ -38,7 +38,7 @@ def state_of(row: BootSessionRow) -> tuple[State, str]:
         case SessionStatus.ACTIVE:
             return State.ATTENTION, f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
         case SessionStatus.ERROR:
-            return State.FAILED, f"Failed · {row.error}"
+            return State.FAILED, row.error or fmt.word(row.status)
     return fmt.state(row.status), f"{fmt.word(row.status)} · {fmt.ago(row.ended_at)}"
 
 
@@ -49,28 +49,18 @@ def _waits(row: BootSessionRow) -> str:
 
 
 COLUMNS: tuple[Column[BootSessionRow], ...] = (
-    Column(
-        "started",
-        "Started",
-        lambda r: fmt.ago(r.created_at),
-        sort=lambda r: -r.created_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.created_at),
-        width=88,
-        secondary=True,
-        live=True,
-    ),
-    Column("machine", "Machine", lambda r: r.machine, width=120),
+    Column("machine", "Machine", lambda r: r.machine, width=120, grows=True),
     Column(
         "state",
         "State",
         lambda r: state_of(r)[1],
-        sort=lambda r: (not r.open, r.status.value),
+        sort=lambda r: (not r.open, URGENCY[state_of(r)[0]], -r.id),
         state=lambda r: state_of(r)[0],
         width=256,
         stretch=True,
         live=True,
     ),
-    Column("image", "Image", lambda r: r.image, width=136),
+    Column("image", "Image", lambda r: r.image, width=136, grows=True),
     Column(
         "client_address",
         "Client address",
@@ -96,17 +86,33 @@ COLUMNS: tuple[Column[BootSessionRow], ...] = (
         align="right",
         tabular=True,
     ),
+    Column(
+        "started",
+        "Started",
+        lambda r: fmt.ago(r.created_at),
+        sort=lambda r: -r.created_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.created_at),
+        width=88,
+        secondary=True,
+        live=True,
+    ),
     Column("type", "Purpose", lambda r: fmt.word(r.type), width=112, hidden=True),
     Column("started_by", "Started by", lambda r: r.started_by or fmt.NONE, width=112, hidden=True),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
     Column("target_iqn", "Target", lambda r: r.target_iqn, width=312, hidden=True),
 )
 
+
+def _is_wrong(row: BootSessionRow) -> bool:
+    return state_of(row)[0] in (State.FAILED, State.ATTENTION)
+
+
 CHIPS: tuple[Chip[BootSessionRow], ...] = (
-    Chip("Running", lambda r: r.status is SessionStatus.ACTIVE and r.connected),
-    Chip("Waiting", lambda r: r.status is SessionStatus.PENDING),
-    Chip("Problem", lambda r: state_of(r)[0] in (State.FAILED, State.ATTENTION)),
-    Chip("Ended", lambda r: not r.open),
+    Chip("Running", lambda r: r.open and state_of(r)[0] is State.RUNNING),
+    Chip("Waiting", lambda r: r.open and state_of(r)[0] is State.WORKING),
+    Chip("Disconnected", lambda r: r.open and _is_wrong(r), lambda _row: False),
+    Chip("Failed", lambda r: not r.open and _is_wrong(r)),
+    Chip("Ended", lambda r: not (r.open or _is_wrong(r))),
 )
 
 
@@ -148,13 +154,14 @@ class SessionsPage(Page[BootSessionRow]):
             chips=CHIPS,
             actions=(
                 Action(
-                    "Stop",
+                    "Stop session",
                     "square",
                     self._on_stop,
                     "Del",
                     _stop_refusal,
                     button="plain",
                     noun="session",
+                    applies=lambda row: row.open,
                 ),
                 Action("Show machine", "monitor", self._on_machine, single=True, needs=Role.VIEWER),
             ),
@@ -171,21 +178,27 @@ class SessionsPage(Page[BootSessionRow]):
                 tabs=[History(desk, "session")],
             ),
             opens="Show machine",
+            sort="state",
             access=desk.access,
             settings=desk.settings,
         )
         desk.feeds.sessions.attach(self)
 
     def _on_stop(self, rows: list[BootSessionRow]) -> None:
-        chosen = [row for row in rows if row.open]
-        ids = [row.id for row in chosen]
+        ids = [row.id for row in rows]
+        names = [row.machine for row in rows]
         confirm(
             self,
-            f"Stop the session of {fmt.names([row.machine for row in chosen])}?",
+            f"Stop the session of {fmt.names(names)}?",
             "The disk goes away at once; what has not been saved on it is lost.",
-            f"Stop {fmt.count(len(chosen), 'session')}",
-            lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+            f"Stop {fmt.count(len(rows), 'session')}",
+            names=names,
+            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
         )
+
+    def _open(self) -> int:
+        running, waiting, disconnected, *_ended = self.model.counts
+        return running + waiting + disconnected
 
     def _on_machine(self, rows: list[BootSessionRow]) -> None:
         page = self._desk.show_page("machines")

@@ -17,7 +17,6 @@ from .form import Field
 from .hosts import HostLines
 from .page import Empty, Page
 from .table import Column
-from .tokens import State
 
 
 def title_of(row: SettingRow) -> str:
@@ -84,7 +83,7 @@ class SettingsPage(Page[SettingRow]):
             empty=Empty("No settings", "The database of this installation has no settings."),
             detail=DetailPane(
                 name=title_of,
-                state=lambda r: (State.OFF, setting_value(r.name, r.value)),
+                state=lambda r: (None, setting_value(r.name, r.value)),
                 facts=facts,
                 tabs=[History(desk, "setting")],
             ),

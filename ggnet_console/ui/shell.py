@@ -95,7 +95,8 @@ class Shell(QMainWindow):
         """
         self._drop_workspace()
         self._specs = {page.key: page for page in pages}
-        self.sidebar = Sidebar([(page.key, page.title, page.icon) for page in pages])
+        second = next((page.key for page in pages if page.needs is Role.ADMIN), "")
+        self.sidebar = Sidebar([(page.key, page.title, page.icon) for page in pages], second)
         self.sidebar.chosen.connect(self.show_page)
         self.banner = Banner()
         self.notice = Notice()

@@ -30,6 +30,8 @@ from .tokens import RADIUS, SIDEBAR_WIDTH, XS, L, M, S, State
 _ICON = Qt.ItemDataRole.UserRole
 _COUNT = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
+_TIP = Qt.ItemDataRole.UserRole + 3
+_LINE = Qt.ItemDataRole.UserRole + 4
 _ITEM_HEIGHT = 34
 
 
@@ -38,7 +40,11 @@ class _ItemDelegate(QStyledItemDelegate):
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: AnyIndex) -> None:
         tokens = tokens_of(option.palette)
-        box = option.rect.adjusted(S, 1, -S, -1)
+        above = L if index.data(_LINE) else 0
+        box = option.rect.adjusted(S, 1 + above, -S, -1)
+        if above:
+            line = QRect(box.left() + S, option.rect.top() + above // 2, box.width() - 2 * S, 1)
+            painter.fillRect(line, QColor(tokens.outline))
         selected = bool(option.state & QStyle.StateFlag.State_Selected)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
@@ -66,12 +72,12 @@ class _ItemDelegate(QStyledItemDelegate):
             painter.drawText(QRect(area), int(flags), str(count))
             if state:
                 left = area.right() - painter.fontMetrics().horizontalAdvance(str(count))
-                sign = sign_pixmap(state, tokens.state(state), ratio)
+                sign = sign_pixmap(state, tokens.sign(state), ratio)
                 painter.drawPixmap(left - SIGN - XS, box.top() + (box.height() - SIGN) // 2, sign)
         painter.restore()
 
-    def sizeHint(self, _option: QStyleOptionViewItem, _index: AnyIndex) -> QSize:
-        return QSize(SIDEBAR_WIDTH, _ITEM_HEIGHT)
+    def sizeHint(self, _option: QStyleOptionViewItem, index: AnyIndex) -> QSize:
+        return QSize(SIDEBAR_WIDTH, _ITEM_HEIGHT + (L if index.data(_LINE) else 0))
 
 
 class Sidebar(QWidget):
@@ -80,9 +86,12 @@ class Sidebar(QWidget):
     chosen = Signal(str)
 
     def __init__(
-        self, pages: Sequence[tuple[str, str, str]], parent: QWidget | None = None
+        self,
+        pages: Sequence[tuple[str, str, str]],
+        second: str = "",
+        parent: QWidget | None = None,
     ) -> None:
-        """``pages``: key, title and icon of each, in order."""
+        """``pages``: key, title and icon of each, in order; above ``second`` is a line."""
         super().__init__(parent)
         self._keys = [key for key, _, _ in pages]
         self.setProperty("role", "sidebar")
@@ -101,10 +110,12 @@ class Sidebar(QWidget):
         self._list.viewport().setAutoFillBackground(False)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setAccessibleName("Pages")
-        for number, (_, title, icon) in enumerate(pages, 1):
+        for number, (key, title, icon) in enumerate(pages, 1):
             item = QListWidgetItem(title)
             item.setData(_ICON, icon)
-            item.setToolTip(with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
+            item.setData(_TIP, with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
+            item.setToolTip(item.data(_TIP))
+            item.setData(_LINE, key == second)
             self._list.addItem(item)
         self._list.currentRowChanged.connect(lambda row: self.chosen.emit(self._keys[row]))
         column = QVBoxLayout(self)
@@ -123,11 +134,15 @@ class Sidebar(QWidget):
         for number, key in enumerate(self._keys):
             self._list.setRowHidden(number, key not in keys)
 
-    def set_count(self, key: str, count: int, state: State | None = None) -> None:
-        """The number beside a page, coloured by ``state``; none for 0."""
+    def set_count(self, key: str, count: int, state: State | None = None, about: str = "") -> None:
+        """The number beside a page, with a sign and its colour by ``state``; none for 0.
+
+        ``about`` says in the tooltip what is counted.
+        """
         item = self._list.item(self._keys.index(key))
         item.setData(_COUNT, count)
         item.setData(_STATE, state)
+        item.setToolTip(f"{item.data(_TIP)}\n{about}" if count and about else item.data(_TIP))
 
     def count(self, key: str) -> int:
         """The number shown beside a page."""

@@ -91,22 +91,7 @@ class Gate(QWidget):
         self._progress.hide()
         self._doing = label("", "secondary", wrap=True)
         self._doing.hide()
-        mark = QLabel()
-        mark.setPixmap(
-            icons.pixmap("server", tokens_for(self).accent, 32, self.devicePixelRatioF())
-        )
-        card = QFrame()
-        card.setProperty("role", "card")
-        card.setFixedWidth(_WIDTH)
-        inner = QVBoxLayout(card)
-        inner.setContentsMargins(XL, XL, XL, XL)
-        inner.setSpacing(L)
-        head = QVBoxLayout()
-        head.setSpacing(S)
-        head.addWidget(mark)
-        head.addWidget(label(title, "title"))
-        head.addWidget(label(sentence, "secondary", wrap=True))
-        inner.addLayout(head)
+        inner = _card(self, title, sentence)
         inner.addWidget(self.error)
         inner.addWidget(self.form)
         self.elsewhere = _another_server(self.elsewhere_wanted)
@@ -117,15 +102,6 @@ class Gate(QWidget):
         foot.addWidget(self.go)
         inner.addLayout(foot)
         inner.addWidget(self._progress)
-        middle = QVBoxLayout(self)
-        middle.setContentsMargins(M, M, M, M)
-        middle.addStretch(2)
-        row = QHBoxLayout()
-        row.addStretch()
-        row.addWidget(card)
-        row.addStretch()
-        middle.addLayout(row)
-        middle.addStretch(3)
         for box in self.form.boxes.values():
             box.editor.installEventFilter(self)
         self.setFocusProxy(next(iter(self.form.boxes.values())).editor)
@@ -244,7 +220,7 @@ class SignInPage(Gate):
     def __init__(self, *, server: str, user: str = "", parent: QWidget | None = None) -> None:
         super().__init__(
             "Sign in",
-            f"To GGnet on {server}.",
+            f"GGnet Console on {server}",
             [
                 Field("user", "Name", value=user, required=True),
                 Field("password", "Password", "password", required=True),
@@ -290,21 +266,45 @@ class ProblemPage(QWidget):
         super().__init__(parent)
         box = ErrorBox()
         box.show_error(error)
-        box.setFixedWidth(_WIDTH + 2 * XL)
         self.go = Button(verb, kind="primary")
         self.go.clicked.connect(handler)
-        middle = QVBoxLayout(self)
-        middle.setSpacing(L)
-        middle.addStretch(2)
-        heading = label("GGnet Console cannot start", "title")
         self.elsewhere = _another_server(self.elsewhere_wanted)
-        for widget in (heading, box, self.go, self.elsewhere):
-            row = QHBoxLayout()
-            row.addStretch()
-            row.addWidget(widget)
-            row.addStretch()
-            middle.addLayout(row)
-        middle.addStretch(3)
+        inner = _card(self, "GGnet Console cannot start", "")
+        inner.addWidget(box)
+        foot = QHBoxLayout()
+        foot.addWidget(self.elsewhere)
+        foot.addStretch()
+        foot.addWidget(self.go)
+        inner.addLayout(foot)
+
+
+def _card(page: QWidget, title: str, sentence: str) -> QVBoxLayout:
+    """A card in the middle of an empty page, begun with mark, title and sentence."""
+    mark = QLabel()
+    mark.setPixmap(icons.pixmap("server", tokens_for(page).accent, 32, page.devicePixelRatioF()))
+    card = QFrame()
+    card.setProperty("role", "card")
+    card.setFixedWidth(_WIDTH)
+    inner = QVBoxLayout(card)
+    inner.setContentsMargins(XL, XL, XL, XL)
+    inner.setSpacing(L)
+    head = QVBoxLayout()
+    head.setSpacing(S)
+    head.addWidget(mark)
+    head.addWidget(label(title, "title"))
+    if sentence:
+        head.addWidget(label(sentence, "secondary", wrap=True))
+    inner.addLayout(head)
+    middle = QVBoxLayout(page)
+    middle.setContentsMargins(M, M, M, M)
+    middle.addStretch(2)
+    row = QHBoxLayout()
+    row.addStretch()
+    row.addWidget(card)
+    row.addStretch()
+    middle.addLayout(row)
+    middle.addStretch(3)
+    return inner
 
 
 def _another_server(wanted: SignalInstance) -> Button:

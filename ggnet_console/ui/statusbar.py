@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
 
 from . import format as fmt
-from .controls import Button, Sign, label
+from .controls import Button, MenuButton, Sign, label
 from .tokens import XS, M, S, State
 
 
@@ -36,10 +36,8 @@ class StatusBar(QWidget):
         self._server = server
         self._sign = Sign(State.RUNNING)
         self._connection = label(server)
-        self._person = QToolButton()
+        self._person = MenuButton("user", menu)
         self._person.setToolTip("Look, password, sign out")
-        self._person.setMenu(menu)
-        self._person.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._work = Button("", kind="link")
         self._work.setToolTip("Open Jobs")
         self._work.clicked.connect(self.work_clicked)

@@ -74,6 +74,8 @@ class Column(Generic[R]):
     """Share done, 0 to 1, drawn as a bar before the text; None: no bar."""
     stretch: bool = False
     """Takes the room the other columns leave."""
+    grows: bool = False
+    """Gets what its texts need of that room first: a name is what people look for."""
     hidden: bool = False
     """Not shown until chosen."""
     live: bool = False

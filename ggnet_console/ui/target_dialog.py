@@ -192,6 +192,7 @@ class LoginDialog(WorkDialog):
         self.body.addSpacing(S)
         self.body.addWidget(verdict)
         self.body.addStretch()
+        self.fit()
 
 
 def _test(session: Any, target_id: int) -> list[int]:

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from ..enums import PlanAction, Role
 from ..services import target_plans
 from ..services.jobs import JobRow
 from ..services.target_plans import HostPlan, PlanEntry
 from . import format as fmt
-from .controls import Button, StateLine, Tick, Value, label
+from .controls import Button, IconLabel, Sign, StateLine, Tick, Value, copyable, label
 from .desk import Desk
 from .target_tabs import difference_grid
 from .tokens import XL, XS, M, S, State
 from .waiting import error_of
 from .work_dialog import WorkDialog
 
-_SIGNS = {
-    PlanAction.ADD: State.WORKING,
-    PlanAction.CHANGE: State.ATTENTION,
-    PlanAction.REMOVE: State.OFF,
+_ICONS = {
+    PlanAction.ADD: "plus",
+    PlanAction.CHANGE: "pencil",
+    PlanAction.REMOVE: "trash-2",
 }
 _WIDTH = 680
 
@@ -56,10 +56,15 @@ class EntryBox(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(M, S, M, S)
         column.setSpacing(XS)
-        head = StateLine()
-        sign = State.FAILED if entry.cut_off else _SIGNS[entry.action]
-        head.show_state(sign, f"{fmt.word(entry.action)} {entry.machine}".rstrip())
-        column.addWidget(head)
+        head = QHBoxLayout()
+        head.setSpacing(S)
+        if entry.cut_off:
+            head.addWidget(Sign(State.ATTENTION))
+        else:
+            head.addWidget(IconLabel(_ICONS[entry.action]))
+        of = f"the target of {entry.machine}" if entry.machine else "a target that nobody wants"
+        head.addWidget(copyable(f"{fmt.word(entry.action)} {of}", "label"), 1)
+        column.addLayout(head)
         name = Value()
         name.set_value(entry.iqn)
         name.setProperty("role", "secondary")
@@ -166,10 +171,17 @@ class PlanDialog(WorkDialog):
         if cutting:
             line = StateLine()
             line.show_state(
-                State.FAILED, "These changes take a disk away. They wait for your tick:"
+                State.ATTENTION, "These changes take a disk away. They wait for your tick:"
             )
             self.body.addWidget(line)
-        for entry in (*cutting, *safe):
+        self._add_boxes(plan, cutting)
+        if cutting and safe:
+            self.body.addSpacing(S)
+            self.body.addWidget(label("These changes take a disk from nobody:"))
+        self._add_boxes(plan, safe)
+
+    def _add_boxes(self, plan: HostPlan, entries: Sequence[PlanEntry]) -> None:
+        for entry in entries:
             box = EntryBox(entry)
             box.ticked.connect(self.on_work)
             self._boxes.append((plan.host_id, box))

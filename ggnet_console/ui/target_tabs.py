@@ -93,7 +93,7 @@ class Differences(_Column):
             if row.cut_off:
                 line = StateLine()
                 names = fmt.names(list(row.cut_off))
-                line.show_state(State.FAILED, f"Apply would take the disk from {names}.")
+                line.show_state(State.ATTENTION, f"Apply would take the disk from {names}.")
                 self.column.addWidget(line)
 
 

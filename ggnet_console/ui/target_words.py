@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from ..enums import Drift, FoundIn, TargetOrigin, TargetStatus
+from ..enums import Drift, FoundIn, SessionStatus, TargetOrigin, TargetStatus
 from ..services.target_reports import FieldDrift
 from ..services.targets import LunRow, TargetRow
 from . import format as fmt
-from .tokens import State
-
-_URGENCY = {State.FAILED: 0, State.ATTENTION: 1, State.WORKING: 2, State.RUNNING: 3, State.OFF: 4}
+from .tokens import URGENCY, State
 
 
 def subject_of(row: TargetRow) -> str:
@@ -32,10 +30,16 @@ def _being_made(row: TargetRow) -> bool:
     return row.status is TargetStatus.WANTED and row.drift in (None, Drift.MISSING)
 
 
+def differ_text(number: int) -> str:
+    """So many targets are not as wanted."""
+    differ = "differs" if number == 1 else "differ"
+    return f"{fmt.count(number, 'target')} {differ} from what is wanted."
+
+
 def state_of(row: TargetRow) -> tuple[State, str]:
     """A target's sign and what there is to say about it."""
     if row.status is TargetStatus.ERROR:
-        return State.FAILED, f"Failed · {row.error}"
+        return State.FAILED, row.error or fmt.word(row.status)
     if _being_made(row):
         return State.WORKING, fmt.word(TargetStatus.WANTED)
     if is_foreign(row):
@@ -46,17 +50,22 @@ def state_of(row: TargetRow) -> tuple[State, str]:
         case Drift.EXTRA:
             return State.ATTENTION, fmt.word(row.drift)
         case Drift.DIFFERENT:
-            return State.ATTENTION, f"Different · {fmt.count(len(row.differences), 'field')}"
-    status = "running" if row.sessions else fmt.word(row.status).lower()
+            number = len(row.differences)
+            differ = "differs" if number == 1 else "differ"
+            return State.ATTENTION, f"{fmt.count(number, 'field')} {differ}"
+    status = fmt.word(SessionStatus.ACTIVE if row.sessions else row.status)
     sign = State.RUNNING if row.sessions else fmt.state(row.status)
-    if row.drift is None:
-        return sign, f"Not compared · {status}"
-    return sign, f"In step · {status}"
+    return sign, f"{status} · not compared" if row.drift is None else status
+
+
+def is_problem(row: TargetRow) -> bool:
+    """Whether somebody has to look after it."""
+    return state_of(row)[0] in (State.FAILED, State.ATTENTION)
 
 
 def urgency_of(row: TargetRow) -> int:
     """What is wrong comes first, what is none of ours last."""
-    return len(_URGENCY) if is_foreign(row) else _URGENCY[state_of(row)[0]]
+    return len(URGENCY) if is_foreign(row) else URGENCY[state_of(row)[0]]
 
 
 def field_of(drift: FieldDrift) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtGui import QGuiApplication
 
-from ..enums import Drift, Role, TargetOrigin, TargetStatus
+from ..enums import Role, TargetOrigin, TargetStatus
 from ..services import target_plans, targets
 from ..services.hosts import HostRow
 from ..services.jobs import JobRow
@@ -19,7 +19,8 @@ from .actions import Action
 from .deeds import History
 from .desk import Desk
 from .detail import DetailPane, Fact
-from .messages import confirm, show_error
+from .hosts import unread_of
+from .messages import confirm
 from .page import Chip, Empty, Page
 from .table import Column, natural
 from .target_dialog import new_target, test_login, turn_chap_off, turn_chap_on
@@ -28,16 +29,18 @@ from .target_tabs import Differences, Sessions, Tree
 from .target_words import (
     access_of,
     acl_of,
+    differ_text,
     initiators_of,
     is_foreign,
     is_out_of_step,
+    is_problem,
     state_of,
     subject_of,
     urgency_of,
 )
+from .target_work import have_done, repair, rewrite_saved
 from .toast import Notice
 from .tokens import State
-from .waiting import Waiting, error_of
 
 _ADOPTED = "Was adopted: it keeps the CHAP it was made with"
 _UNWANTED = "Nobody wants this target: it only runs"
@@ -66,7 +69,8 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         lambda r: state_of(r)[1],
         sort=lambda r: (urgency_of(r), natural(subject_of(r))),
         state=lambda r: state_of(r)[0],
-        width=148,
+        width=168,
+        stretch=True,
     ),
     Column(
         "machine",
@@ -74,6 +78,7 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         lambda r: r.machine or fmt.NONE,
         tooltip=lambda r: "" if r.machine else fmt.word(r.origin),
         width=96,
+        grows=True,
     ),
     Column(
         "image",
@@ -81,8 +86,9 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         _images,
         tooltip=lambda r: "\n".join(lun.image or lun.path for lun in r.luns),
         width=120,
+        grows=True,
     ),
-    Column("iqn", "Target", lambda r: r.iqn, width=240, stretch=True, tabular=True, elide="middle"),
+    Column("iqn", "Target", lambda r: r.iqn, width=224, tabular=True, elide="middle"),
     Column(
         "traffic",
         "Traffic",
@@ -116,33 +122,35 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         width=56,
     ),
     Column("portal", "Portal", lambda r: r.portal, width=112, tabular=True),
-    Column("origin", "Made", lambda r: fmt.word(r.origin), width=112, hidden=True),
+    Column("origin", "Origin", lambda r: fmt.word(r.origin), width=112, hidden=True),
     Column("initiator", "Initiator", lambda r: r.initiator_iqn, width=280, hidden=True),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
     Column("serial", "Serial", lambda r: r.serial or fmt.NONE, width=160, hidden=True),
 )
 
+
+def _is_well(row: TargetRow) -> bool:
+    return not (is_problem(row) or is_foreign(row))
+
+
 CHIPS: tuple[Chip[TargetRow], ...] = (
-    Chip("Missing", lambda r: is_out_of_step(r) and r.drift is Drift.MISSING),
-    Chip("Different", lambda r: is_out_of_step(r) and r.drift is Drift.DIFFERENT),
-    Chip("Extra", lambda r: is_out_of_step(r) and r.drift is Drift.EXTRA),
+    Chip("Problem", is_problem, lambda r: state_of(r)[0] is State.FAILED),
+    Chip("Open", lambda r: _is_well(r) and r.status is TargetStatus.OPEN),
+    Chip("Closed", lambda r: _is_well(r) and r.status is TargetStatus.CLOSED),
     Chip("Made by hand", is_foreign),
-    Chip("Open", lambda r: r.status is TargetStatus.OPEN),
-    Chip("Closed", lambda r: r.status is TargetStatus.CLOSED),
-    Chip("Failed", lambda r: r.status is TargetStatus.ERROR),
 )
 
 
 def facts(row: TargetRow) -> list[Fact]:
     """The overview of one target."""
-    kept = "Until removed" if row.kept else "As long as its session"
+    until = "Somebody removes it" if row.kept else "Its session ends"
     result = [
         Fact("Target", row.iqn, copy="Copy IQN"),
         Fact("Machine", row.machine or fmt.NONE),
         Fact("Portal", row.portal),
         Fact("Storage host", row.host),
-        Fact("Made", fmt.word(row.origin)),
-        Fact("Kept", kept if row.wanted else fmt.NONE),
+        Fact("Origin", fmt.word(row.origin)),
+        Fact("Kept until", until if row.wanted else fmt.NONE),
         Fact("Since", fmt.ago(row.created_at), fmt.exact(row.created_at)),
         Fact("CHAP", f"Yes, as {row.chap_user}" if row.chap_user else "No"),
     ]
@@ -256,7 +264,7 @@ class TargetsPage(Page[TargetRow]):
             settings=desk.settings,
         )
         self.drift = Notice()
-        self.unread = Notice()
+        self.unread = Notice(State.FAILED)
         self.over.addWidget(self.unread)
         self.over.addWidget(self.drift)
         self.model.content_changed.connect(self._tell)
@@ -284,7 +292,7 @@ class TargetsPage(Page[TargetRow]):
                 lambda _rows: self._on_plan(),
                 shortcut="Ctrl+P",
                 needs=Role.VIEWER,
-                button="plain",
+                button="primary",
             ),
             anywhere("Prepare target", "plus", self._on_new, shortcut="Ctrl+N", button="plain"),
             Action("Copy IQN", "copy", self._on_copy, "Ctrl+C", needs=Role.VIEWER),
@@ -320,17 +328,15 @@ class TargetsPage(Page[TargetRow]):
 
     def _tell(self) -> None:
         number = self._out_of_step()
-        differ = "differs" if number == 1 else "differ"
-        text = f"{fmt.count(number, 'target')} {differ} from what is wanted." if number else ""
-        self.drift.say(text, "Show plan", self._on_plan)
+        self.drift.say(differ_text(number) if number else "", "Plan…", self._on_plan)
         broken = next((host for host in self._hosts() if host.saved_problem), None)
         if broken is None:
             self.unread.say("")
         else:
             self.unread.say(
-                f"The saved configuration of {broken.name} cannot be read: {broken.saved_problem}",
-                "Repair…",
-                lambda: self._on_unread(broken),
+                unread_of(broken),
+                "Rewrite saved configuration…",
+                lambda: rewrite_saved(self, self._desk, broken),
                 refusal=self._desk.access.refusal(Role.OPERATOR),
             )
         self.refresh_actions()
@@ -348,20 +354,7 @@ class TargetsPage(Page[TargetRow]):
     def _work(
         self, work: Callable[..., list[int]], *args: Any, told: Callable[[JobRow], str]
     ) -> None:
-        """Have jobs done, then say what came of each."""
-
-        def ended(jobs: list[JobRow]) -> None:
-            for job in jobs:
-                error = error_of(job)
-                if error is None:
-                    self._desk.notify(told(job), State.RUNNING)
-                else:
-                    show_error(self.window(), error)
-
-        def asked(job_ids: list[int]) -> None:
-            Waiting(self._desk, job_ids, ended, self)
-
-        self._desk.do(self, work, *args, done=asked)
+        have_done(self, self._desk, work, *args, told=told)
 
     def _on_new(self, _rows: list[TargetRow]) -> None:
         new_target(self, self._desk)
@@ -376,20 +369,7 @@ class TargetsPage(Page[TargetRow]):
         QGuiApplication.clipboard().setText("\n".join(row.iqn for row in rows))
 
     def _on_repair(self) -> None:
-        out = {row.host_id for row in self.model.rows if is_out_of_step(row)}
-        self._work(_repair, sorted(out), False, told=_repaired)
-
-    def _on_unread(self, host: HostRow) -> None:
-        confirm(
-            self,
-            f"Write the saved configuration of {host.name} anew?",
-            "The file that cannot be read is kept under another name beside it. What the console "
-            "wants is saved anew; targets that others had saved there, and that do not run now, "
-            "are no longer restored at the next start.",
-            "Repair",
-            lambda: self._work(_repair, [host.id], True, told=_repaired),
-            danger=False,
-        )
+        repair(self, self._desk, {row.host_id for row in self.model.rows if is_out_of_step(row)})
 
     def _on_undo(self) -> None:
         hosts = [host for host in self._hosts() if host.undoable]
@@ -437,31 +417,15 @@ class TargetsPage(Page[TargetRow]):
             for row in rows:
                 self._desk.do(self, targets.remove_target, row.id)
 
+        names = [row.machine for row in rows]
         confirm(
             self,
-            f"Remove the target of {fmt.names([row.machine for row in rows])}?",
+            f"Remove the target of {fmt.names(names)}?",
             "The next session makes it anew.",
             f"Remove {fmt.count(len(rows), 'target')}",
             remove,
+            names=names,
         )
-
-
-def _repair(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:
-    return [
-        target_plans.repair_targets(session, each, set_saved_aside=set_saved_aside)
-        for each in host_ids
-    ]
-
-
-def _repaired(job: JobRow) -> str:
-    """What a repair did, and what it left."""
-    done = f"{fmt.count(job.result['changed'], 'target')} on {job.host} repaired."
-    left = len(job.result["left"])
-    return (
-        f"{done} {fmt.count(left, 'target')} left: a machine would lose its disk. See the plan."
-        if left
-        else done
-    )
 
 
 def _adopt(session: Any, host_id: int, iqn: str) -> list[int]:

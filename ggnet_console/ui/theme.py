@@ -128,6 +128,8 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QToolTip {{ color: {t.surface}; background: {t.text}; border: none; padding: {XS}px {S}px; }}
     QLabel[role="title"] {{ font-size: {base * TITLE_SCALE:.1f}pt; font-weight: 600; }}
     QLabel[role="hero"] {{ font-size: {base * 2:.1f}pt; font-weight: 600; }}
+    QLabel[state="attention"] {{ color: {t.attention}; }}
+    QLabel[state="failed"] {{ color: {t.failed}; }}
     QLabel[role="section"] {{ font-size: {base * SECTION_SCALE:.1f}pt; font-weight: 600; }}
     QLabel[role="secondary"] {{ color: {t.secondary}; }}
     QLabel[role="error"] {{ color: {t.failed}; }}
@@ -138,9 +140,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QFrame[role="card"] {{ background: {t.surface}; border: 1px solid {t.hairline};
         border-radius: {RADIUS}px; }}
     QFrame[role="banner"] {{ background: {t.banner}; border: none; }}
-    QFrame[role="toast"] {{ background: {t.surface}; border: 1px solid {t.field_border};
-        border-radius: {RADIUS}px; }}
-    QFrame[role="errorbox"] {{ background: transparent; border: 1px solid {t.failed};
+    QFrame[role="toast"] {{ background: {t.surface}; border: 1px solid {t.outline};
         border-radius: {RADIUS}px; }}
 
     QPushButton {{ min-height: {inner}px; padding: {XS}px {M}px; border-radius: {RADIUS}px;
@@ -154,7 +154,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
         color: {t.on_accent}; font-weight: 600; }}
     QPushButton[kind="primary"]:hover {{ background: {t.accent_hover}; }}
     QPushButton[kind="primary"]:focus {{ border-color: {t.text}; }}
-    QPushButton[kind="primary"]:disabled {{ background: {t.hairline}; color: {t.disabled};
+    QPushButton[kind="primary"]:disabled {{ background: transparent; color: {t.disabled};
         border-color: {t.hairline}; }}
     QPushButton[kind="danger"] {{ color: {t.failed}; border-color: {t.failed}; }}
     QPushButton[kind="danger"]:disabled {{ color: {t.disabled}; border-color: {t.hairline}; }}
@@ -177,8 +177,11 @@ def stylesheet(t: Tokens, font: QFont) -> str:
 
     QLineEdit, QComboBox, QPlainTextEdit, QSpinBox {{ border: 1px solid {t.field_border};
         border-radius: {RADIUS}px; background: {t.surface}; color: {t.text};
+        placeholder-text-color: {t.secondary};
         selection-background-color: {t.accent}; selection-color: {t.on_accent}; }}
     QLineEdit, QSpinBox, QComboBox {{ min-height: {inner}px; padding: {XS}px {S}px; }}
+    QLineEdit {{ padding: {XS}px {S - 2}px; }}
+    QComboBox[kind="filter"] {{ min-height: {inner - 4}px; padding: 2px {S}px; }}
     QPlainTextEdit {{ padding: {XS}px; }}
     QLineEdit:focus, QComboBox:focus, QPlainTextEdit:focus, QSpinBox:focus {{
         border-color: {t.accent}; }}
@@ -203,7 +206,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QComboBox::drop-down {{ border: none; width: {CONTROL_HEIGHT}px; }}
     QComboBox::down-arrow {{ image: none; }}
     QComboBox QAbstractItemView {{ background: {t.surface}; color: {t.text}; outline: none;
-        border: 1px solid {t.field_border}; padding: {XS}px;
+        border: 1px solid {t.outline}; padding: {XS}px;
         selection-background-color: {t.selection}; selection-color: {t.text}; }}
     QFrame[role="card"]:focus {{ border-color: {t.accent}; }}
 
@@ -211,6 +214,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QHeaderView {{ background: {t.surface}; border: none; }}
     QHeaderView::section {{ background: {t.surface}; color: {t.secondary}; border: none;
         border-bottom: 1px solid {t.hairline}; padding: 0 {S}px; height: {ROW_HEIGHT}px; }}
+    QHeaderView::up-arrow, QHeaderView::down-arrow {{ image: none; width: 0; height: 0; }}
     QHeaderView::section:hover {{ color: {t.text}; }}
     QAbstractScrollArea::corner {{ background: {t.surface}; border: none; }}
     QSplitter::handle {{ background: {t.hairline}; }}
@@ -220,7 +224,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QTabBar::tab:selected {{ color: {t.text}; border-bottom-color: {t.accent}; }}
     QTabBar::tab:hover {{ color: {t.text}; }}
     QTabBar::tab:focus {{ color: {t.accent}; }}
-    QMenu {{ background: {t.surface}; border: 1px solid {t.field_border}; padding: {XS}px; }}
+    QMenu {{ background: {t.surface}; border: 1px solid {t.outline}; padding: {XS}px; }}
     QMenu::item {{ padding: {S - 2}px {_MENU_RIGHT}px {S - 2}px {S}px; border-radius: {XS}px; }}
     QMenu::item:selected {{ background: {t.selection}; }}
     QMenu::item:disabled {{ color: {t.disabled}; }}
@@ -228,7 +232,7 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QMenu::separator {{ height: 1px; background: {t.hairline}; margin: {XS}px {S}px; }}
     QScrollBar:vertical {{ background: transparent; width: 12px; margin: 0; }}
     QScrollBar:horizontal {{ background: transparent; height: 12px; margin: 0; }}
-    QScrollBar::handle {{ background: {t.field_border}; border-radius: 3px; margin: 3px; }}
+    QScrollBar::handle {{ background: {t.outline}; border-radius: 3px; margin: 3px; }}
     QScrollBar::handle:vertical {{ min-height: 32px; }}
     QScrollBar::handle:horizontal {{ min-width: 32px; }}
     QScrollBar::handle:hover {{ background: {t.secondary}; }}

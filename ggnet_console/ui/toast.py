@@ -11,22 +11,24 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from . import format as fmt
 from .controls import Button, IconButton, Sign, label
-from .tokens import XS, L, M, S, State
+from .tokens import CONTROL_HEIGHT, XS, L, M, S, State
 
 SHOWN_MS = 6_000
+_WIDTH = 380
 
 
 class Notice(QFrame):
     """A slim line over the page for as long as there is something to say."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, state: State = State.ATTENTION, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "banner")
+        self.setMinimumHeight(CONTROL_HEIGHT + XS)
         self._text = label("", wrap=True)
         row = QHBoxLayout(self)
-        row.setContentsMargins(L, XS + 2, L, XS + 2)
+        row.setContentsMargins(L, XS, L, XS)
         row.setSpacing(S)
-        row.addWidget(Sign(State.ATTENTION))
+        row.addWidget(Sign(state))
         row.addWidget(self._text, 1)
         self._button = Button("", kind="link")
         self._button.clicked.connect(self._on_clicked)
@@ -64,7 +66,7 @@ class Banner(Notice):
     """Speaks while the database is away."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent=parent)
         self._server = ""
         self._since = 0.0
         self._clock = QTimer(self)
@@ -90,7 +92,7 @@ class Banner(Notice):
         away = fmt.duration(time.monotonic() - self._since)
         self.say(
             f"Connection to {self._server} lost {away} ago. Trying again… "
-            f"What you see is {away} old; changes wait until it is back."
+            "What you see is from then; changes wait until it is back."
         )
 
 
@@ -109,7 +111,7 @@ class Toast(QFrame):
     ) -> None:
         super().__init__(parent)
         self.setProperty("role", "toast")
-        self.setFixedWidth(380)
+        self.setFixedWidth(_WIDTH)
         self.text = text
         row = QHBoxLayout(self)
         row.setContentsMargins(M, S, S, S)
@@ -127,11 +129,11 @@ class Toast(QFrame):
             button = Button(action, kind="link")
             button.clicked.connect(handler)
             button.clicked.connect(self.leave)
-            row.addWidget(button)
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
         close = IconButton("x", "Close")
         close.clicked.connect(self.leave)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
-        self.adjustSize()
+        self.resize(_WIDTH, row.totalHeightForWidth(_WIDTH))
         if state is not State.FAILED:
             QTimer.singleShot(SHOWN_MS, self, self.leave)
 

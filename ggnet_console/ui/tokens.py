@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
 
@@ -29,6 +30,15 @@ class State(Enum):
     OFF = "○"
 
 
+URGENCY = {State.FAILED: 0, State.ATTENTION: 1, State.WORKING: 2, State.RUNNING: 3, State.OFF: 4}
+"""What is wrong comes first."""
+
+
+def worst(states: Iterable[State]) -> State | None:
+    """The most urgent of some states; None of none."""
+    return min(states, key=URGENCY.__getitem__, default=None)
+
+
 @dataclass(frozen=True)
 class Tokens:
     """One palette; every colour is ``#rrggbb``."""
@@ -40,6 +50,8 @@ class Tokens:
     sidebar: str
     hairline: str
     field_border: str
+    outline: str
+    """Frames of menus and notices, handles of scroll bars: seen, but nothing to type into."""
     hover: str
     selection: str
     mark: str
@@ -56,12 +68,18 @@ class Tokens:
     running: str
     working: str
     attention: str
+    attention_sign: str
+    """A sign needs less contrast than text, and a clear yellow is told from it faster."""
     failed: str
     off: str
 
     def state(self, state: State) -> str:
-        """The colour of a state's sign and text."""
+        """The colour of a state's text."""
         return str(getattr(self, state.name.lower()))
+
+    def sign(self, state: State) -> str:
+        """The colour of a state's sign."""
+        return self.attention_sign if state is State.ATTENTION else self.state(state)
 
     @property
     def dark(self) -> bool:
@@ -74,13 +92,14 @@ LIGHT = Tokens(
     surface="#ffffff",
     sidebar="#eef0f3",
     hairline="#dfe3e8",
-    field_border="#c3c9d1",
+    field_border="#868e98",
+    outline="#c3c9d1",
     hover="#f1f4f8",
     selection="#dfe9fd",
     mark="#fff3c9",
     text="#1b1f24",
     secondary="#565d66",
-    disabled="#9aa1aa",
+    disabled="#68707a",
     accent="#2159d6",
     on_accent="#ffffff",
     accent_hover="#1a4ab8",
@@ -88,6 +107,7 @@ LIGHT = Tokens(
     running="#11693f",
     working="#1b57c8",
     attention="#7d4f00",
+    attention_sign="#b86e00",
     failed="#b3261e",
     off="#59616b",
 )
@@ -97,13 +117,14 @@ DARK = Tokens(
     surface="#1c2026",
     sidebar="#121519",
     hairline="#2b3139",
-    field_border="#454d58",
+    field_border="#6a737f",
+    outline="#454d58",
     hover="#232830",
     selection="#25385c",
     mark="#40381c",
     text="#e6e9ed",
     secondary="#a7afba",
-    disabled="#6a727d",
+    disabled="#868f9b",
     accent="#76a5ff",
     on_accent="#0c1626",
     accent_hover="#95b9ff",
@@ -111,6 +132,7 @@ DARK = Tokens(
     running="#52c98f",
     working="#84b5ff",
     attention="#f2b93b",
+    attention_sign="#f2b93b",
     failed="#ff9188",
     off="#a7afba",
 )

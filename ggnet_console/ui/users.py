@@ -60,13 +60,15 @@ def state_of(row: AccountRow) -> tuple[State, str]:
         return State.FAILED, "Locked"
     if refused := locked_out(row):
         return State.FAILED, f"Locked out until {_until(refused)}"
+    words = ["Signed in"] if row.open_sign_ins else []
     if row.must_change_password:
-        return State.ATTENTION, "Must change password"
+        words.append("must change password")
     if number := sum(each.number for each in row.failed):
-        return State.ATTENTION, fmt.count(number, "failed sign-in")
-    if row.open_sign_ins:
-        return State.RUNNING, "Signed in"
-    return State.OFF, "Active"
+        words.append(fmt.count(number, "failed sign-in"))
+    told = " · ".join(words)
+    if row.must_change_password or number:
+        return State.ATTENTION, told[:1].upper() + told[1:]
+    return (State.RUNNING, told) if words else (State.OFF, "Active")
 
 
 COLUMNS: tuple[Column[AccountRow], ...] = (
@@ -124,7 +126,7 @@ def facts(row: AccountRow) -> list[Fact]:
     return [
         Fact("Role", fmt.word(row.role)),
         Fact("Last sign-in", fmt.ago(row.last_sign_in_at), fmt.exact(row.last_sign_in_at)),
-        Fact("Open sign-ins", str(row.open_sign_ins)),
+        Fact("Open sign-ins", fmt.number(row.open_sign_ins) if row.open_sign_ins else fmt.NONE),
         Fact(
             "Password",
             "Must be changed at the next sign-in" if row.must_change_password else "Chosen",
@@ -133,7 +135,7 @@ def facts(row: AccountRow) -> list[Fact]:
         *(
             fact
             for number, failed in enumerate(row.failed)
-            for fact in _failed_facts(failed, "" if number else "Failed sign-ins")
+            for fact in _failed_facts(failed, "Also failed" if number else "Failed sign-ins")
         ),
     ]
 
@@ -180,12 +182,13 @@ class UsersPage(Page[AccountRow]):
                     needs=admin,
                 ),
                 Action(
-                    "Unlock",
+                    "Unlock account",
                     "lock-open",
                     self._on_unlock,
                     enabled=_lock_missing,
                     needs=admin,
                     button="plain",
+                    noun="account",
                 ),
                 Action(
                     "Change role",
@@ -434,14 +437,17 @@ class SignIns(Tab[AccountRow]):
             button.setToolTip("End this sign-in and its connections at once")
             button.clicked.connect(lambda _on=False, chosen=each: self._on_revoke(chosen))
             head = QHBoxLayout()
-            head.addWidget(line, 1)
+            head.addWidget(line, 1, Qt.AlignmentFlag.AlignVCenter)
             head.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
             self._column.addLayout(head)
+            left = fmt.duration(fmt.until(each.expires_at))
             about = label(
-                f"{each.program} · since {fmt.exact(each.created_at)} · "
-                f"until {fmt.exact(each.expires_at)}",
+                f"{each.program} · {fmt.ago(each.created_at)} · ends in {left}",
                 "secondary",
                 wrap=True,
+            )
+            about.setToolTip(
+                f"From {fmt.exact(each.created_at)} until {fmt.exact(each.expires_at)}"
             )
             about.setContentsMargins(XL - XS, 0, 0, S)
             self._column.addWidget(about)

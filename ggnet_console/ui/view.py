@@ -21,11 +21,15 @@ from PySide6.QtGui import QAction, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView, QWidget
 
 from .delegates import CellDelegate
-from .table import R, RowTableModel
-from .tokens import ROW_HEIGHT
+from .header import Header
+from .table import AnyIndex, R, RowTableModel
+from .tokens import ROW_HEIGHT, S
 
 HOLD_MS = 2_000
 """Rows stay where they are this long after the pointer last moved over them."""
+_MEASURED = 200
+"""So many rows say how wide a column's texts are."""
+_MOST_WIDE = 320
 
 
 class TableView(QTableView, Generic[R]):
@@ -37,9 +41,16 @@ class TableView(QTableView, Generic[R]):
     """A context menu at this global position, by mouse or key."""
 
     def __init__(
-        self, model: RowTableModel[R], settings: QSettings, key: str, parent: QWidget | None = None
+        self,
+        model: RowTableModel[R],
+        settings: QSettings,
+        key: str,
+        sort: str = "",
+        parent: QWidget | None = None,
     ) -> None:
+        """``sort``: key of the column to sort by until somebody chooses another."""
         super().__init__(parent)
+        self._sort = sort
         self._rows = model
         self._settings = settings
         self._key = f"tables/{key}"
@@ -48,6 +59,10 @@ class TableView(QTableView, Generic[R]):
         self._restoring = True
         self._given_way: set[int] = set()
         """Columns that are not shown for want of room alone."""
+        self._chosen: dict[int, int] = {}
+        """Widths that somebody gave to columns."""
+        self._given: dict[int, int] = {}
+        """Widths that they got from the room there is."""
         self._selected: list[R] | None = None
         for signal in (
             model.dataChanged,
@@ -57,6 +72,7 @@ class TableView(QTableView, Generic[R]):
             model.content_changed,
         ):
             signal.connect(self._forget_selected)
+        self.setHorizontalHeader(Header(self))
         self.setModel(model)
         self.selectionModel().selectionChanged.connect(self._forget_selected)
         self.setItemDelegate(self._delegate)
@@ -80,6 +96,11 @@ class TableView(QTableView, Generic[R]):
         self._release.setSingleShot(True)
         self._release.setInterval(HOLD_MS)
         self._release.timeout.connect(lambda: model.hold(False))
+        self._remeasure = QTimer(self)
+        self._remeasure.setSingleShot(True)
+        self._remeasure.timeout.connect(self._stretch)
+        # Not with every changed text: a column that moves under the eye is worse than a cut name.
+        model.rowsInserted.connect(self._on_inserted)
         model.rearranging.connect(self._on_rearranging)
         model.rearranged.connect(self._on_rearranged)
 
@@ -108,6 +129,17 @@ class TableView(QTableView, Generic[R]):
             selection.setCurrentIndex(first, QItemSelectionModel.SelectionFlag.NoUpdate)
             self.scrollTo(first)
 
+    def currentChanged(self, current: AnyIndex, previous: AnyIndex) -> None:
+        """The frame of the keyboard's row goes round all of it."""
+        super().currentChanged(current, previous)
+        for index in (current, previous):
+            if index.isValid():
+                self._update_row(index.row())
+
+    def _update_row(self, position: int) -> None:
+        top, height = self.rowViewportPosition(position), self.rowHeight(position)
+        self.viewport().update(0, top, self.viewport().width(), height)
+
     # Layout
 
     def _set_up_header(self) -> None:
@@ -128,10 +160,11 @@ class TableView(QTableView, Generic[R]):
         for key, width in layout.get("widths", {}).items():
             if key in by_key:
                 header.resizeSection(by_key[key], int(width))
+                self._chosen[by_key[key]] = int(width)
         for key, hidden in layout.get("hidden", {}).items():
             if key in by_key:
                 header.setSectionHidden(by_key[key], bool(hidden))
-        sort = by_key.get(layout.get("sort", ""), 0)
+        sort = by_key.get(layout.get("sort", self._sort), 0)
         descending = Qt.SortOrder.DescendingOrder if layout.get("descending") else None
         header.setSortIndicator(sort, descending or Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
@@ -155,24 +188,26 @@ class TableView(QTableView, Generic[R]):
         shown = [columns[header.logicalIndex(place)].key for place in range(len(columns))]
         layout = {
             "order": shown,
-            "widths": {
-                column.key: header.sectionSize(number)
-                for number, column in enumerate(columns)
-                if not column.stretch and not header.isSectionHidden(number)
-            },
+            "widths": {columns[number].key: width for number, width in self._chosen.items()},
             "hidden": {c.key: self._is_hidden(n) for n, c in enumerate(columns)},
             "sort": columns[header.sortIndicatorSection()].key,
             "descending": header.sortIndicatorOrder() == Qt.SortOrder.DescendingOrder,
         }
         self._settings.setValue(self._key, json.dumps(layout))
 
-    def _on_resized(self) -> None:
-        if not self._restoring:
-            self._stretch()
-            self._save()
+    def _on_resized(self, number: int, _before: int, width: int) -> None:
+        """Somebody drags an edge; Qt itself hides and shows hidden columns when rows are sorted."""
+        column = self._rows.columns[number]
+        if self._restoring or width in (0, self._given.get(number, column.width)):
+            return
+        if not column.stretch:
+            self._chosen[number] = width
+        self._remeasure.start(0)
+        self._save()
 
     def _stretch(self) -> None:
-        """Give the stretching column the room the others leave, never less than declared.
+        """Share the spare room: what people look for first, as far as its texts need it, then the
+        stretching column, which never gets less than declared.
 
         Where there is too little room for the columns as declared, the last ones give way: beside
         the details, which say all of it, a table that scrolls sideways is harder to read.
@@ -184,10 +219,7 @@ class TableView(QTableView, Generic[R]):
         self._given_way = set()
         places = [header.logicalIndex(place) for place in range(len(columns))]
         shown = [number for number in places if not header.isSectionHidden(number)]
-        widths = {
-            number: columns[number].width if columns[number].stretch else header.sectionSize(number)
-            for number in shown
-        }
+        widths = {n: self._chosen.get(n, columns[n].width) for n in shown}
         room = self.viewport().width()
         if self._is_as_declared():
             for number in reversed(shown[1:]):
@@ -195,18 +227,39 @@ class TableView(QTableView, Generic[R]):
                     header.setSectionHidden(number, True)
                     self._given_way.add(number)
                     del widths[number]
+        spare = max(0, room - sum(widths.values()))
+        for number, width in widths.items():
+            if columns[number].grows and number not in self._chosen:
+                more = min(spare, max(0, self._needed(number) - width))
+                widths[number] = width + more
+                spare -= more
         stretching = next((number for number in widths if columns[number].stretch), None)
         if stretching is not None:
-            spare = max(0, room - sum(widths.values()))
-            header.resizeSection(stretching, widths[stretching] + spare)
+            widths[stretching] += spare
+        for number, width in widths.items():
+            if header.sectionSize(number) != width:
+                header.resizeSection(number, width)
+        self._given = widths
         self._restoring = restoring
+
+    def _needed(self, number: int) -> int:
+        """The width at which the texts of a column's first rows are shown whole, within reason."""
+        column, metrics = self._rows.columns[number], self.fontMetrics()
+        rows = range(min(self._rows.rowCount(), _MEASURED))
+        texts = {column.text(self._rows.row(position)) for position in rows}
+        widest = max(map(metrics.horizontalAdvance, texts), default=0)
+        return min(widest + 2 * S + 2, _MOST_WIDE)
+
+    def _on_inserted(self) -> None:
+        if not self._remeasure.isActive():
+            self._remeasure.start(0)
 
     def _is_as_declared(self) -> bool:
         """Whether nobody has chosen other columns or widths."""
         header = self.horizontalHeader()
         return all(
             header.isSectionHidden(number) == column.hidden
-            and (column.hidden or column.stretch or header.sectionSize(number) == column.width)
+            and (column.hidden or column.stretch or number not in self._chosen)
             for number, column in enumerate(self._rows.columns)
         )
 
@@ -277,8 +330,7 @@ class TableView(QTableView, Generic[R]):
             return
         for each in (self._delegate.hovered, position):
             if each >= 0:
-                top, height = self.rowViewportPosition(each), self.rowHeight(each)
-                self.viewport().update(0, top, self.viewport().width(), height)
+                self._update_row(each)
         self._delegate.hovered = position
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

@@ -10,24 +10,22 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
-    QFrame,
     QHBoxLayout,
     QLayout,
     QProgressBar,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from ..errors import ConsoleError
 from ..services.jobs import JobRow
-from .controls import Button, clear, label
+from .controls import Button, clear, label, scrolling
 from .desk import Desk
 from .messages import ErrorBox
 from .tokens import XL, L, S
 from .waiting import Waiting
 
-_REST = 144
+_REST = 145
 """Height of all but the body."""
 
 
@@ -51,11 +49,6 @@ class WorkDialog(QDialog):
         self.body.setSpacing(S)
         inner = QWidget()
         inner.setLayout(self.body)
-        area = QScrollArea()
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(inner)
         self._inner = inner
         self.doing = label("", "secondary", wrap=True)
         self._bar = QProgressBar()
@@ -72,7 +65,7 @@ class WorkDialog(QDialog):
         column.setContentsMargins(0, L, 0, L)
         column.setSpacing(L)
         column.addLayout(_inset(label(title, "title"), self.sentence, self.errors))
-        column.addWidget(area, 1)
+        column.addLayout(scrolling(inner), 1)
         column.addLayout(_inset(self.doing, self._bar))
         foot = QHBoxLayout()
         foot.setContentsMargins(XL, 0, XL, 0)

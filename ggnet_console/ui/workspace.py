@@ -19,7 +19,7 @@ from .desk import Desk, Feeds, Importer
 from .feed import Changes, Feed, Older, Runner, Update
 from .messages import show_error
 from .shell import PageSpec, Shell
-from .tokens import State
+from .tokens import State, worst
 
 if TYPE_CHECKING:
     from ..services.accounts import Me
@@ -125,6 +125,7 @@ class Workspace(QObject):
         super().__init__(shell)
         self._shell, self._person, self._server = shell, person, server
         self._seen: dict[int, JobStatus] = {}
+        self._drifts: dict[int, object] = {}
         self._unloaded = True
         self.access = Access(role, self, user_id=user_id)
         self.desk = Desk(
@@ -143,6 +144,7 @@ class Workspace(QObject):
         self._follow(feeds.machines, "name", (feeds.targets, feeds.sessions))
         self._follow(feeds.images, "name", (feeds.machines, feeds.targets))
         self._follow(feeds.hosts, "portal", (feeds.targets,))
+        feeds.targets.updated.connect(self._on_targets)
         self._soon = _timer(self, COUNT_MS, self._count, single=True)
         for feed in feeds.all():
             feed.failed.connect(self._on_failed)
@@ -307,18 +309,44 @@ class Workspace(QObject):
 
     def _count(self) -> None:
         """The numbers beside the pages."""
-        from .hosts import trouble_of  # noqa: PLC0415
-        from .machines import is_problem  # noqa: PLC0415
+        from .hosts import trouble_of, unread_of  # noqa: PLC0415
+        from .machines import is_problem, sign_of  # noqa: PLC0415
+        from .target_words import is_out_of_step, state_of  # noqa: PLC0415
 
         feeds, show = self.desk.feeds, self._shell.sidebar.set_count
-        broken = sum(map(is_problem, feeds.machines.rows.values()))
-        broken += sum(bool(trouble_of(host)) for host in feeds.hosts.rows.values())
-        show("dashboard", broken, State.ATTENTION)
-        show("machines", len(feeds.machines.rows))
+        broken = [sign_of(row) for row in feeds.machines.rows.values() if is_problem(row)]
+        hosts = [
+            State.FAILED
+            for host in feeds.hosts.rows.values()
+            for trouble in (trouble_of(host), unread_of(host))
+            if trouble
+        ]
+        astray = [state_of(row)[0] for row in feeds.targets.rows.values() if is_out_of_step(row)]
+        total, trouble = len(feeds.machines.rows), "with a problem"
+        show("dashboard", len(broken + hosts), worst(broken + hosts), "Need attention")
+        if broken:
+            show("machines", len(broken), worst(broken), f"{len(broken)} {trouble}, {total} in all")
+        else:
+            show("machines", total)
         show("images", len(feeds.images.rows))
-        show("targets", len(feeds.targets.rows))
-        show("sessions", self.open_sessions)
-        show("jobs", self.open_jobs)
+        total = len(feeds.targets.rows)
+        if astray:
+            show("targets", len(astray), worst(astray), f"{len(astray)} differ, {total} in all")
+        else:
+            show("targets", total)
+        show("sessions", self.open_sessions, about=f"{self.open_sessions} open")
+        show("jobs", self.open_jobs, about=f"{self.open_jobs} open")
+
+    def _on_targets(self, update: Update[Any]) -> None:
+        """Machines show whether their target runs as wanted; what agents report hints at targets."""
+        changed = set()
+        for row in update.rows:
+            shown = (row.status, row.drift)
+            if row.machine_id is not None and self._drifts.get(row.id) != shown:
+                changed.add(row.machine_id)
+            self._drifts[row.id] = shown
+        if changed and not update.whole:
+            self.desk.feeds.machines.reread(changed)
 
     def _on_hosts(self) -> None:
         """Whatever page is open: without its storage hosts a room stands still."""
@@ -350,7 +378,7 @@ class Workspace(QObject):
             if self._unloaded or update.older or job.open or before is job.status:
                 continue
             if job.status is JobStatus.FAILED and job.id not in self.desk.watched:
-                text = f"{title_of(job)} failed. {job.error}"
+                text = f"{title_of(job)}: failed. {job.error}"
                 show = partial(self._show_job, job.id)
                 self._shell.notify(text, State.FAILED, "Show", show)
             elif job.status is JobStatus.SUCCEEDED and job.kind in _TOLD:

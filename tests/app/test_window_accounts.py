@@ -258,7 +258,7 @@ def test_a_lock_out_is_shown_and_ended_by_unlock(qtbot, database, window_of):
     said = [each.text().replace("\u200b", "") for each in page.detail.findChildren(QLabel)]
     assert any(text.endswith(" · this server") for text in said)
     assert any(text.startswith("5 times, last ") for text in said)
-    press(page, "Unlock")
+    press(page, "Unlock account")
     qtbot.waitUntil(lambda: state() == "Active", timeout=10_000)
     assert database.log_in("viewer").role is Role.VIEWER
 

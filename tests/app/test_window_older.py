@@ -37,7 +37,7 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
     page = window.shell.show_page("jobs")
     qtbot.waitUntil(lambda: page.model.total == PAGE + 1, timeout=10_000)
     assert names(page) == expected(1, *range(JOBS - PAGE + 1, JOBS + 1))
-    assert page._number.text() == f"{PAGE + 1}+"
+    assert page._number.text() == f"{PAGE + 1}+, 1 open"
     bar = page.view.verticalScrollBar()
 
     def at_the_end() -> bool:
@@ -46,7 +46,7 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
 
     qtbot.waitUntil(at_the_end, timeout=10_000)
     assert names(page) == expected(*range(1, JOBS + 1))
-    assert page._number.text() == str(JOBS)
+    assert page._number.text() == f"{JOBS}, 1 open"
     # What failed long ago is no news.
     assert window.shell._toasts == []
 

@@ -28,7 +28,14 @@ from ggnet_console.enums import (
     TargetStatus,
 )
 from ggnet_console.errors import ConsoleError, NotFoundError
-from ggnet_console.services import boot_sessions, jobs, machines, observations, targets
+from ggnet_console.services import (
+    agent_jobs,
+    boot_sessions,
+    jobs,
+    machines,
+    observations,
+    targets,
+)
 from ggnet_console.values import initiator_iqn, target_iqn
 
 
@@ -252,3 +259,70 @@ def test_a_session_waits_as_long_as_the_setting_says_from_when_its_target_is_rea
     assert row.expires_at is not None
     assert round((row.expires_at - row.ready_at).total_seconds()) == 90
     assert (row.portal, row.status) == (PORTAL, SessionStatus.PENDING)
+
+
+def ended_sessions(
+    database: RealDatabase, operator: Database, image: int, *names: str
+) -> list[int]:
+    """Sessions of machines with these names that their storage host could not serve; their ids."""
+    ids = start_sessions(operator, image, *add_machines(operator, *names)).session_ids
+    with database.agent.begin() as session:
+        for wanted in observations.list_wanted(session, database.host_id):
+            observations.note_not_made(session, wanted, "The file is missing.")
+    return ids
+
+
+def test_starting_again_gives_each_machine_its_own_last_image(
+    database: RealDatabase, operator: Database, image: int
+) -> None:
+    other = add_image(database, "ubuntu", operator)
+    ended = [
+        *ended_sessions(database, operator, image, "pc-01", "pc-03"),
+        *ended_sessions(database, operator, other, "pc-02"),
+    ]
+    with operator.begin() as session:
+        again = boot_sessions.start_boot_sessions_again(session, ended)
+        rows = boot_sessions.list_boot_sessions(session, again.session_ids)
+    assert {(row.machine, row.image, row.status) for row in rows} == {
+        ("pc-01", "win11", SessionStatus.PENDING),
+        ("pc-02", "ubuntu", SessionStatus.PENDING),
+        ("pc-03", "win11", SessionStatus.PENDING),
+    }
+    assert again.left == ()
+
+
+def test_starting_again_leaves_the_machine_whose_image_is_gone_and_names_it(
+    database: RealDatabase, operator: Database, image: int
+) -> None:
+    other = add_image(database, "ubuntu", operator)
+    ended = [
+        *ended_sessions(database, operator, image, "pc-01"),
+        *ended_sessions(database, operator, other, "pc-02"),
+    ]
+    with database.agent.begin() as session:
+        agent_jobs.note_damaged(session, other, "It is not what was sealed.")
+    with operator.begin() as session:
+        again = boot_sessions.start_boot_sessions_again(session, ended)
+        [row] = boot_sessions.list_boot_sessions(session, again.session_ids)
+    assert row.machine == "pc-01"
+    assert again.left == ("pc-02: its image “ubuntu” is not ready.",)
+    with pytest.raises(ConsoleError) as refused, operator.begin() as session:
+        boot_sessions.start_boot_sessions_again(session, ended[1:])
+    assert refused.value.summary == (
+        "Nothing was started again. pc-02: its image “ubuntu” is not ready."
+    )
+
+
+def test_starting_again_starts_all_or_none(
+    database: RealDatabase, operator: Database, image: int
+) -> None:
+    ended = ended_sessions(database, operator, image, "pc-01", "pc-02")
+    with operator.begin() as session:
+        first = machines.get_machine(session, "pc-01")
+        start = boot_sessions.start_boot_sessions
+        start(session, [first.id], image, SessionType.TESTING)
+    with pytest.raises(ConsoleError) as refused, operator.begin() as session:
+        boot_sessions.start_boot_sessions_again(session, ended)
+    assert refused.value.summary == "pc-01 already has a session; stop it first."
+    with operator.begin() as session:
+        assert machines.get_machine(session, "pc-02").session_status is SessionStatus.ERROR

@@ -18,6 +18,7 @@ from ggnet_console.services import (
     agent_jobs,
     hosts,
     jobs,
+    machines,
     observations,
     target_plans,
     target_reports,
@@ -358,3 +359,31 @@ def test_an_admin_chooses_the_backend_while_nobody_is_served(
     start_sessions(operator, add_image(database, "win11", operator), machine)
     with pytest.raises(ConsoleError, match=f"{HOST} serves pc-01"), admin.begin() as session:
         hosts.choose_backend(session, database.host_id, BackendChoice.LIO)
+
+
+@pytest.mark.parametrize(
+    ("drift", "where", "told"),
+    [
+        (Drift.MISSING, FoundIn.RUNNING, Drift.MISSING),
+        (Drift.DIFFERENT, FoundIn.RUNNING, Drift.DIFFERENT),
+        (Drift.DIFFERENT, FoundIn.SAVED, None),
+        (Drift.IN_STEP, FoundIn.RUNNING, None),
+    ],
+)
+def test_a_machine_tells_of_its_open_target_that_does_not_run_as_wanted(
+    database: RealDatabase,
+    operator: Database,
+    drift: Drift,
+    where: FoundIn,
+    told: Drift | None,
+) -> None:
+    start_sessions(
+        operator, add_image(database, "win11", operator), *add_machines(operator, "pc-01")
+    )
+    make_targets(database)
+    with operator.begin() as session:
+        target = targets.get_target(session, "pc-01")
+    differences = () if drift is Drift.IN_STEP else (FieldDrift("portals", "a", "b", where),)
+    report(database, Report(target.iqn, target.id, drift, False, differences))
+    with operator.begin() as session:
+        assert machines.get_machine(session, "pc-01").drift is told

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from ggnet_console.enums import (
     BootMode,
+    Drift,
     ImageFormat,
     ImageStatus,
     ImageType,
@@ -52,10 +53,13 @@ from ggnet_console.ui.workspace import Workspace
 from ggnet_console.values import initiator_iqn, target_iqn
 
 from .demo_admin import SETTINGS, find_audit, find_history, make_accounts, make_audit, make_sign_ins
-from .demo_targets import PORTAL, as_kept, ended, make_target, plans_of, unwanted
+from .demo_targets import MISSING, PORTAL, as_kept, ended, make_target, plans_of, unwanted
 
 GIB = 2**30
-NO_DISK = "The storage host has no room left for the target’s overlay (0 B free)."
+LOCKED = (
+    "Nothing was changed: the kernel's targets are locked by “targetcli” (process 4711). "
+    "Leave that program (in targetcli: exit), then try again."
+)
 
 
 class DirectRunner:
@@ -135,7 +139,7 @@ class Room:
         self.accounts = make_accounts(self.ago, role)
         self.sign_ins = make_sign_ins(self.ago)
         self.settings = SETTINGS
-        self.audit = [] if empty else make_audit(self.ago, NO_DISK)
+        self.audit = [] if empty else make_audit(self.ago, LOCKED)
         # What pages read beside the feeds.
         self.reads: dict[Callable[..., Any], Callable[..., Any]] = {
             who_am_i: lambda: self.me,
@@ -187,7 +191,7 @@ class Room:
         if n in (3, 17, 18):
             status, online, since = SessionStatus.TIMEOUT, False, 12.0
         elif n in (5, 6, 21):
-            status, online, since, error = SessionStatus.ERROR, False, 4.0, NO_DISK
+            status, online, since, error = SessionStatus.ERROR, False, 4.0, LOCKED
         elif n in (8, 9, 30, 31):
             status, online, since = SessionStatus.PENDING, False, 1.5
         elif n == 12:
@@ -219,6 +223,7 @@ class Room:
                 session_error=error,
                 session_since=self.ago(since) if has else None,
                 image=image if has else None,
+                drift=Drift.MISSING if n in MISSING and status is SessionStatus.PENDING else None,
             )
         )
         if not has:
@@ -345,8 +350,8 @@ class Room:
                 bytes_total=40 * GIB,
                 bytes_per_s=312 * 2**20 if status is JobStatus.RUNNING else None,
                 seconds_left={2: 118, 3: 640}.get(job_id),
-                error=NO_DISK if status is JobStatus.FAILED else "",
-                error_details="tgtadm: can't create the logical unit: No space left on device"
+                error=LOCKED if status is JobStatus.FAILED else "",
+                error_details="/var/run/targetcli.lock was waited for 5 seconds."
                 if status is JobStatus.FAILED
                 else "",
                 result={},

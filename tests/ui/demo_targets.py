@@ -43,7 +43,7 @@ _DIFFERENT = {
     14: (FieldDrift("initiators", initiator_iqn("52:54:00:1a:00:0e"), "ALL", FoundIn.RUNNING),),
     23: (FieldDrift("portals", PORTAL, f"{PORTAL}, 192.168.7.4:3260", FoundIn.SAVED),),
 }
-_MISSING = (9, 31)
+MISSING = (9, 31)
 _CUT = (7,)
 
 
@@ -53,7 +53,7 @@ def make_target(
     """The target of a machine with a session, or kept without one."""
     n = machine.id
     drift = Drift.DIFFERENT if n in _DIFFERENT else Drift.IN_STEP
-    if n in _MISSING:
+    if n in MISSING:
         drift = Drift.MISSING
     address = f"10.0.2.{10 + n}"
     lun = LunRow(1, image, 1, "", f"67676e{n:010x}", True)
@@ -82,12 +82,12 @@ def make_target(
         drift=drift,
         differences=_DIFFERENT.get(n, ()),
         cut_off=(machine.name,) if n in _CUT else (),
-        portals=() if n in _MISSING else (PORTAL,),
+        portals=() if n in MISSING else (PORTAL,),
         seen_at=since,
     )
     if error:
         return replace(row, status=TargetStatus.ERROR, error=error, drift=Drift.MISSING)
-    if n in _MISSING or not online or n % 13 == 0:
+    if n in MISSING or not online or n % 13 == 0:
         return replace(row, tree=tree_of(row))
     rates = LunRate(1, (n * 7919) % 61 * 2**20 // 2, (n * 104729) % 17 * 2**18, n * 37 % 900)
     seen = (LoggedIn(machine.name, row.initiator_iqn, address),)

@@ -20,7 +20,7 @@ from ggnet_console.ui.deeds import changes_of, deed_of, object_of, who_of
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
 
-from .demo import NO_DISK, Window
+from .demo import LOCKED, Window
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_entries_are_said_in_words(admin):
     session = said["Session changed"]
     assert who_of(session) == "Agent of lab-server"
     assert changes_of(session) == [
-        ("Error", f"– → {NO_DISK}"),
+        ("Error", f"– → {LOCKED}"),
         ("Status", "Waiting for boot → Failed"),
     ]
 
@@ -354,3 +354,12 @@ def test_old_entries_go_after_a_question_that_says_what_goes(admin, page):
     assert admin.runner.calls[-1] == (audit.prune_audit, (before,))
     said = [toast.text for toast in admin.shell._toasts]
     assert said == ["1\u202f200 entries removed from the audit trail."]
+
+
+def test_another_filter_leaves_the_table_as_wide_as_its_window(qtbot, page):
+    page.select([449])
+    page.view.clearSelection()
+    page._on_object(page.model.rows[:1])
+    header = page.view.horizontalHeader()
+    qtbot.waitUntil(lambda: header.length() == page.view.viewport().width())
+    assert page.view.horizontalScrollBar().maximum() == 0

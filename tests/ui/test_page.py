@@ -9,15 +9,20 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QWidget
 
-from ggnet_console.enums import MachineStatus, Role, SessionStatus
+from ggnet_console.enums import (
+    MachineStatus,
+    Role,
+    SessionStatus,
+)
 from ggnet_console.errors import ConsoleError, FieldChange
-from ggnet_console.services import boot_sessions, machines
+from ggnet_console.services import machines
 from ggnet_console.services.machines import Left, MachineChanges
+from ggnet_console.ui.controls import StateLine
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.machines import MachinesPage
-from ggnet_console.ui.messages import Message
+from ggnet_console.ui.messages import Details, Message
 
-from .demo import NO_DISK, Window
+from .demo import LOCKED, Window
 
 Key = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -46,6 +51,14 @@ def back(qtbot, window: QWidget) -> None:
 
 def no_dialog() -> bool:
     return not any(w.isModal() and w.isVisible() for w in QApplication.topLevelWidgets())
+
+
+def buttons(parent: QWidget) -> list[QPushButton]:
+    return parent.findChildren(QPushButton)
+
+
+def toasts(window: Window) -> list[str]:
+    return [toast.text for toast in window.shell._toasts]
 
 
 def click(qtbot, parent: QWidget, text: str) -> None:
@@ -78,8 +91,8 @@ def test_ctrl_f_searches_and_escape_backs_out_step_by_step(qtbot, page):
 def test_arrows_and_ctrl_a_select_and_the_details_follow(qtbot, page):
     page.view.selectRow(0)
     qtbot.keyClick(page.view, Key.Key_Down)
-    assert page.view.selected()[0].name == "PC-02"
-    assert page.detail._heading.text() == "PC-02"
+    assert page.view.selected()[0].name == "PC-06"
+    assert page.detail._heading.text() == "PC-06"
     qtbot.keyClick(page.view, Key.Key_A, CTRL)
     assert len(page.view.selected()) == 40
     assert page.detail._heading.text() == "40 machines"
@@ -87,9 +100,9 @@ def test_arrows_and_ctrl_a_select_and_the_details_follow(qtbot, page):
 
 def test_chips_count_states_and_filter_by_them(qtbot, page):
     chips = [button.text() for button in page._group.buttons()]
-    assert chips == ["All", "Running  23", "Waiting  4", "Problem  7", "Off  6"]
-    click(qtbot, page, "Problem  7")
-    assert len(shown(page)) == 7
+    assert chips == ["All", "Running  23", "Waiting  2", "Problem  9", "Off  6"]
+    click(qtbot, page, "Problem  9")
+    assert len(shown(page)) == 9
     page.search.setText("zzz")
     assert page._nothing_text.text() == "No machine contains “zzz” among “Problem”"
     click(qtbot, page, "Clear")
@@ -153,7 +166,7 @@ def test_the_context_menu_has_the_same_actions_in_the_same_order(qtbot, page):
 def test_a_right_click_selects_the_row_it_is_on(qtbot, page):
     place = page.view.visualRect(page.model.index(4, 0)).center()
     qtbot.mouseClick(page.view.viewport(), Qt.MouseButton.RightButton, pos=place)
-    assert [row.name for row in page.view.selected()] == ["PC-05"]
+    assert [row.name for row in page.view.selected()] == ["PC-31"]
     next(m for m in page.findChildren(QMenu) if m.isVisible()).close()
 
 
@@ -231,17 +244,48 @@ def test_delete_names_what_goes_and_does_nothing_by_default(qtbot, window, page)
     assert window.runner.calls[-1] == (machines.delete_machines, ([36, 37],))
 
 
-def test_a_session_is_started_for_all_selected_machines_with_the_image_chosen(qtbot, window, page):
-    page.select([36, 37])
-    page.action("Start session").trigger()
-    form = dialog(qtbot, FormDialog)
-    assert form.windowTitle() == "Start 2 sessions"
-    image = form.form.boxes["image"]
-    assert image.editor.currentText().startswith("Win11-Games")  # which both had before
-    form.go.click()
-    work, (ids, image_id, _kind) = window.runner.calls[-1]
-    assert work is boot_sessions.start_boot_sessions
-    assert (ids, image_id) == ([36, 37], 1)
+def test_delete_lists_everything_that_goes(qtbot, page):
+    rows = [page.model.by_id(number) for number in range(34, 41)]
+    page._on_delete(rows)
+    question = dialog(qtbot, Message)
+    assert question.windowTitle() == "Delete PC-34, PC-35, PC-36, PC-37, PC-38 and 2 more?"
+    listed = question.findChild(Details)
+    assert listed.text.isVisible()
+    assert listed.text.toPlainText().splitlines() == [row.name for row in rows]
+    question.close()
+
+
+def test_what_is_broken_stands_first_until_somebody_sorts_otherwise(page):
+    assert shown(page)[:10] == [
+        *("PC-05", "PC-06", "PC-09", "PC-21", "PC-31"),
+        *("PC-03", "PC-12", "PC-17", "PC-18"),
+        "PC-08",
+    ]
+
+
+def test_a_name_gets_the_room_that_the_table_has_to_spare(qtbot, window, page):
+    window.shell.resize(1900, 900)
+    header = page.view.horizontalHeader()
+    image = next(n for n, column in enumerate(page.model.columns) if column.key == "image")
+    widest = page.view.fontMetrics().horizontalAdvance("Ubuntu 26.04 LTS for the physics course")
+    qtbot.waitUntil(lambda: header.sectionSize(image) > widest)
+    header.resizeSection(image, 100)
+    window.shell.resize(1800, 900)
+    qtbot.waitUntil(lambda: header.length() == page.view.viewport().width())
+    assert header.sectionSize(image) == 100  # somebody chose it
+
+
+def test_several_rows_are_told_by_their_states_the_worst_first(page):
+    page.show_chip("Problem")
+    page.view.selectAll()
+    lines = [line.text for line in page.detail._tally.findChildren(StateLine)]
+    assert lines == [
+        f"3 × {LOCKED}",
+        "2 × Its target is missing",
+        "3 × Did not boot in time",
+        "1 × Disconnected",
+    ]
+    assert not page.detail._bar.isVisible()
 
 
 def test_a_refused_write_is_shown_with_its_details_to_copy(qtbot, window, page):
@@ -270,10 +314,11 @@ def test_live_changes_leave_selection_and_an_open_menu_alone(qtbot, window, page
     window.room.machines[2] = replace(
         row, session_status=SessionStatus.ACTIVE, online=True, session_since=window.room.now
     )
-    window.room.machines.append(replace(row, id=77, name="AA-first", mac="52:54:00:00:00:77"))
+    first = replace(window.room.machines[4], id=77, name="AA-first", mac="52:54:00:00:00:77")
+    window.room.machines.append(first)
     window.workspace.on_changed({"machines": {3, 77}})
     assert page.view.selected()[0].session_status is SessionStatus.ACTIVE
-    assert page.model.row(0).name == "PC-01"  # held: the newcomer waits at the end
+    assert page.model.row(0).name == "PC-05"  # held: the newcomer waits at the end
     assert page.detail._line.text.startswith("Running")
     next(m for m in page.findChildren(QMenu) if m.isVisible()).close()
     qtbot.waitUntil(lambda: page.model.row(0).name == "AA-first")
@@ -288,7 +333,7 @@ def test_a_machine_that_somebody_removed_leaves_the_page(window, page):
 
 
 def test_f5_reads_everything_again(qtbot, window, page):
-    window.room.machines[0] = replace(window.room.machines[0], name="PC-00")
+    window.room.machines[4] = replace(window.room.machines[4], name="PC-00")
     qtbot.keyClick(page.view, Key.Key_F5)
     qtbot.waitUntil(lambda: shown(page)[0] == "PC-00")
 
@@ -297,7 +342,7 @@ def test_an_empty_page_says_what_it_is_for_and_starts_it(qtbot, empty_window):
     page = empty_window.shell.show_page("machines")
     assert not page.view.isVisible()
     buttons = [b for b in page.findChildren(QPushButton) if b.isVisible()]
-    assert page._starter in buttons
+    assert buttons == [page._starter]  # nothing to search, filter or start yet
     qtbot.mouseClick(page._starter, Qt.MouseButton.LeftButton)
     assert dialog(qtbot, FormDialog).windowTitle() == "Add machine"
     dialog(qtbot, FormDialog).close()
@@ -306,8 +351,10 @@ def test_an_empty_page_says_what_it_is_for_and_starts_it(qtbot, empty_window):
 def test_a_failed_machine_says_why_in_table_and_details(page):
     page.select([5])
     index = page.model.index(page.model.position(5), 1)
-    assert index.data() == f"Failed · {NO_DISK}"
-    assert page.detail._line.text == f"Failed · {NO_DISK}"
+    assert index.data() == LOCKED  # its sign says that it failed
+    assert page.detail._line.text == LOCKED
+    facts = dict(page.detail._overview.shown())
+    assert facts["Failed"] == "4 min ago"
 
 
 def test_maintenance_is_set_for_idle_machines_only(window, page):
@@ -363,5 +410,5 @@ def test_a_double_click_opens_the_form(qtbot, page):
     place = page.view.visualRect(page.model.index(1, 0)).center()
     qtbot.mouseClick(page.view.viewport(), Qt.MouseButton.LeftButton, pos=place)
     qtbot.mouseDClick(page.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place))
-    assert dialog(qtbot, FormDialog).windowTitle() == "Edit PC-02"
+    assert dialog(qtbot, FormDialog).windowTitle() == "Edit PC-06"
     dialog(qtbot, FormDialog).close()

@@ -11,8 +11,10 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QPushButton
 
-from ggnet_console.enums import JobStatus
+from ggnet_console.enums import JobKind, JobStatus
 from ggnet_console.errors import ConsoleError, RefusedError, UnreachableError
+from ggnet_console.services import boot_sessions
+from ggnet_console.services.boot_sessions import StartedAgain
 from ggnet_console.ui.dashboard import Dashboard, problems
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
@@ -20,7 +22,7 @@ from ggnet_console.ui.shell import ask_what_to_do_with_machines
 from ggnet_console.ui.theme import Theme, tokens_of
 from ggnet_console.ui.tokens import DARK, LIGHT, State
 
-from .demo import NO_DISK, Window
+from .demo import LOCKED, Window
 
 KEYS = ["dashboard", "machines", "images", "targets", "sessions", "jobs"]
 
@@ -50,8 +52,39 @@ def test_every_page_shows_its_rows_at_once(window):
 
 
 def test_counts_stand_beside_the_pages(qtbot, window):
-    qtbot.waitUntil(lambda: window.shell.sidebar.count("machines") == 40)
-    assert [window.shell.sidebar.count(key) for key in KEYS] == [7, 40, 6, 39, 28, 3]
+    qtbot.waitUntil(lambda: window.shell.sidebar.count("images") == 6)
+    assert [window.shell.sidebar.count(key) for key in KEYS] == [9, 9, 6, 9, 28, 3]
+    tip = window.shell.sidebar._list.item(1).toolTip()
+    assert tip.endswith("9 with a problem, 40 in all")
+
+
+@pytest.mark.parametrize(
+    ("key", "chips", "number"),
+    [
+        (
+            "sessions",
+            ["Running  23", "Waiting  4", "Disconnected  1", "Failed  6", "Ended  5"],
+            "39, 28 open",
+        ),
+        ("jobs", ["Running  2", "Waiting  1", "Failed  1", "Ended  2"], "6, 3 open"),
+    ],
+)
+def test_every_row_is_counted_by_just_one_chip_and_the_open_ones_beside_all(
+    window, key, chips, number
+):
+    page = window.shell.show_page(key)
+    assert [button.text() for button in page._group.buttons()][1:] == chips
+    assert sum(page.model.counts[: len(chips)]) == page.model.total
+    assert page._number.text() == number
+
+
+def test_buttons_of_the_header_count_what_they_do(window):
+    page = window.shell.show_page("sessions")
+    page.view.selectAll()
+    stop = next(b for b in page.findChildren(QPushButton) if b.text().startswith("Stop"))
+    assert stop.text() == "Stop 28 sessions"
+    page.select([1])
+    assert stop.text() == "Stop session"
 
 
 def test_running_work_is_in_the_status_bar_and_leads_to_jobs(qtbot, window):
@@ -74,7 +107,7 @@ def test_a_job_tells_once_when_it_ends(window):
         window.workspace.on_changed({"jobs": {2, 3}})
     assert toasts(window) == [
         "Import Blender render node: done.",
-        "Import Win11-Office 2026-11 failed. The file is damaged.",
+        "Import Win11-Office 2026-11: failed. The file is damaged.",
     ]
     failure = window.shell._toasts[-1]
     next(b for b in failure.findChildren(QPushButton) if b.text() == "Show").click()
@@ -85,7 +118,7 @@ def test_a_job_tells_once_when_it_ends(window):
 def test_a_job_that_fails_before_it_was_ever_seen_running_is_told_too(window):
     window.room.jobs.append(replace(window.room.jobs[3], id=99, error="No room."))
     window.workspace.on_changed({"jobs": {99}})
-    assert toasts(window) == ["Set up target PC-05, PC-06, PC-21 failed. No room."]
+    assert toasts(window) == ["Set up target PC-05, PC-06, PC-21: failed. No room."]
 
 
 def test_a_lost_connection_never_opens_a_dialog_but_other_errors_are_told(window):
@@ -98,18 +131,63 @@ def test_a_lost_connection_never_opens_a_dialog_but_other_errors_are_told(window
 def test_the_dashboard_groups_problems_by_cause_and_leads_to_them(qtbot, window):
     found = problems(window.workspace.desk)
     assert [(p.cause, len(p.ids)) for p in found] == [
-        (NO_DISK, 3),
+        (LOCKED, 3),
+        ("Its target is missing", 2),
+        ("9 targets differ from what is wanted.", 9),
         (window.room.images[5].error, 1),
         ("Did not boot in time", 3),
         ("Disconnected", 1),
     ]
+    assert found[-1].names == ("PC-12 · last seen 47 min ago",)
     dashboard = window.shell.show_page("dashboard")
     assert isinstance(dashboard, Dashboard)
-    assert [tile.number.text() for tile, _ in dashboard._tiles] == ["23", "4", "7", "6", "3"]
+    assert [tile.number.text() for tile, _ in dashboard._tiles] == ["9", "2", "23", "6", "3"]
     show = next(b for b in dashboard.findChildren(QPushButton) if b.text() == "Show")
     qtbot.mouseClick(show, Qt.MouseButton.LeftButton)
     machines = window.shell._page_stack.currentWidget()
     assert [row.id for row in machines.view.selected()] == [5, 6, 21]
+    assert machines.model.rowCount() == 9  # the others that are well do not lie between them
+
+
+def press(qtbot, dashboard: Dashboard, text: str) -> None:
+    """The first button with this text."""
+    button = next(b for b in dashboard.findChildren(QPushButton) if b.text() == text)
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_the_dashboard_starts_again_what_failed_and_repairs_targets(qtbot, window):
+    dashboard = window.shell.show_page("dashboard")
+    window.runner.answer = lambda *_args: StartedAgain((50, 51, 52), ())
+    press(qtbot, dashboard, "Start again")
+    work, args = window.runner.calls[-1]
+    assert work is boot_sessions.start_boot_sessions_again
+    assert sorted(args[0]) == [5, 6, 21]
+    window.end_jobs(JobKind.TARGET_REPAIR, result={"changed": 2, "left": []})
+    press(qtbot, dashboard, "Repair target")
+    assert window.runner.calls[-1][1] == ([1], False)
+
+
+def test_a_saved_configuration_that_cannot_be_read_needs_attention(qtbot, window):
+    dashboard = window.shell.show_page("dashboard")
+    window.room.hosts[0] = replace(window.room.hosts[0], saved_problem="it is empty")
+    window.workspace.on_changed({"hosts": None})
+    told = "The saved configuration of lab-server cannot be read: it is empty."
+    qtbot.waitUntil(lambda: problems(window.workspace.desk)[0].cause == told)
+    rewrite = "Rewrite saved configuration…"
+    qtbot.waitUntil(lambda: any(b.text() == rewrite for b in dashboard.findChildren(QPushButton)))
+    press(qtbot, dashboard, rewrite)
+    message = next(
+        w for w in QApplication.topLevelWidgets() if isinstance(w, Message) and w.isVisible()
+    )
+    assert message.windowTitle() == "Write the saved configuration of lab-server anew?"
+    message.close()
+
+
+def test_a_viewer_sees_why_the_dashboard_mends_nothing(viewer):
+    dashboard = viewer.shell.show_page("dashboard")
+    again = [b for b in dashboard.findChildren(QPushButton) if b.text() == "Start again"]
+    assert [b.isEnabled() for b in again] == [False, False]
+    assert again[0].toolTip() == "Needs the role Operator"
 
 
 def test_a_silent_storage_host_is_the_first_problem(qtbot, window):
@@ -125,10 +203,10 @@ def test_a_silent_storage_host_is_the_first_problem(qtbot, window):
 
 def test_a_tile_opens_by_key_what_it_counts(qtbot, window):
     dashboard = window.shell.show_page("dashboard")
-    tile = dashboard._tiles[2][0]
+    tile = dashboard._tiles[0][0]
     tile.setFocus()
     qtbot.keyClick(tile, Qt.Key.Key_Return)
-    assert window.shell._page_stack.currentWidget().model.rowCount() == 7
+    assert window.shell._page_stack.currentWidget().model.rowCount() == 9
 
 
 def test_a_renamed_machine_is_renamed_wherever_it_is_shown(window, qtbot):
@@ -272,3 +350,21 @@ def _fits_beside_the_details(qtbot, page):
     assert header.sectionSize(stretching) >= page.model.columns[stretching].width
     page._dismiss_detail()
     qtbot.waitUntil(lambda: shown() == declared)
+
+
+def test_a_notice_in_the_corner_is_as_high_as_its_text(window):
+    window.shell.notify("Import Win11-Games: done.", State.RUNNING)
+    window.shell.notify("The file differs from what was sealed. " * 4, State.RUNNING)
+    one, several = (toast.height() for toast in window.shell._toasts)
+    assert one < 50
+    assert several > 2 * window.shell.fontMetrics().height() + 20
+
+
+def test_a_host_with_open_sessions_does_not_change_over(admin):
+    page = admin.shell.show_page("settings")
+    page.hosts.buttons["lab-server"].click()
+    form = next(w for w in QApplication.topLevelWidgets() if isinstance(w, FormDialog))
+    assert not form.go.isEnabled()
+    assert form.go.toolTip() == "28 sessions open: stop them first."
+    assert form._error.sentence.text() == form.go.toolTip()
+    form.done(0)

@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QPushButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QWidget,
+)
 
 from ggnet_console.enums import BackendChoice, JobKind, JobStatus, TargetOrigin
 from ggnet_console.errors import ConsoleError
@@ -23,7 +29,7 @@ from ggnet_console.ui.target_plan import PlanDialog
 from ggnet_console.ui.target_words import is_out_of_step
 from ggnet_console.ui.targets import TargetsPage
 
-from .demo import Window
+from .demo import LOCKED, Window
 from .demo_targets import BY_HAND, LEFT_OVER, LOGIN
 
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -85,16 +91,18 @@ def asked(window: Window) -> list[tuple[object, ...]]:
 
 def test_what_is_wrong_comes_first_and_is_said_by_sign_and_word(page):
     states = [page.model.index(n, 0).data() for n in range(page.model.rowCount())]
-    words = [state.split(" · ")[0] for state in states]
-    assert words[:9] == [
-        *("Failed", "Failed", "Missing", "Failed", "Missing"),
-        *("Extra", "Different", "Different", "Different"),
+    assert states[:9] == [
+        *(LOCKED, LOCKED, "Missing", LOCKED, "Missing"),
+        *("Not wanted", "2 fields differ", "1 field differs", "1 field differs"),
     ]
-    assert words[-2:] == ["Made by hand", "Made by hand"]
-    assert "In step · running" in states
-    assert "In step · closed" in states
+    assert states[-2:] == ["Made by hand", "Made by hand"]
+    assert {"Running", "Open", "Closed"} <= set(states)
+
+
+def test_every_target_is_counted_by_just_one_chip(page):
     chips = [each.text() for each in page._group.buttons()]
-    assert chips[:5] == ["All", "Missing  5", "Different  3", "Extra  1", "Made by hand  2"]
+    assert chips == ["All", "Problem  9", "Open  21", "Closed  7", "Made by hand  2"]
+    assert page.model.total == 9 + 21 + 7 + 2
 
 
 def test_the_line_over_the_table_counts_what_differs_and_goes_when_nothing_does(
@@ -267,7 +275,7 @@ def test_whoever_closes_the_plan_is_told_of_a_failure_by_a_notice(qtbot, window,
     qtbot.waitUntil(
         lambda: (
             [t.text for t in window.shell._toasts]
-            == ["Apply plan lab-server failed. The disk is gone."]
+            == ["Apply plan lab-server: failed. The disk is gone."]
         )
     )
 
@@ -309,10 +317,10 @@ def test_a_saved_configuration_that_cannot_be_read_is_set_aside_only_after_a_que
     qtbot.waitUntil(page.unread.isVisible)
     assert page.unread.text == "The saved configuration of lab-server cannot be read: it is empty."
     window.end_jobs(JobKind.TARGET_REPAIR, result={"changed": 2, "left": ["iqn.one"]})
-    button(page.unread, "Repair…").click()
+    button(page.unread, "Rewrite saved configuration…").click()
     message = dialog(qtbot, Message)
     assert "kept under another name" in message.text.text()
-    button(message, "Repair").click()
+    button(message, "Rewrite saved configuration").click()
     assert window.runner.calls[-1][1] == ([1], True)
     said = "2 targets on lab-server repaired. 1 target left: a machine would lose its disk."
     qtbot.waitUntil(lambda: [t.text for t in window.shell._toasts] == [f"{said} See the plan."])
@@ -323,7 +331,7 @@ def test_a_viewer_reads_that_it_cannot_be_read_and_who_may_repair_it(qtbot, view
     viewer.room.hosts = [replace(viewer.room.hosts[0], saved_problem="it is empty.")]
     viewer.workspace.on_changed({"hosts": None})
     qtbot.waitUntil(page.unread.isVisible)
-    repair = button(page.unread, "Repair…")
+    repair = button(page.unread, "Rewrite saved configuration…")
     assert not repair.isEnabled()
     assert repair.toolTip() == "Needs the role Operator"
 
@@ -444,6 +452,9 @@ def test_a_test_login_is_told_step_by_step(qtbot, window, page):
 def test_settings_say_what_serves_each_host_and_why(qtbot, admin):
     page = admin.shell.show_page("settings")
     reads(qtbot, page, "LIO – found by itself: root, and the kernel has LIO")
+    admin.room.sessions = []
+    admin.workspace.on_changed({"boot_sessions": None})
+    qtbot.waitUntil(lambda: not admin.workspace.open_sessions)
     page.hosts.buttons["lab-server"].click()
     form = dialog(qtbot, FormDialog)
     assert form.form.boxes["backend"].raw() == BackendChoice.AUTO

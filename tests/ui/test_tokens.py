@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from PySide6.QtWidgets import QLineEdit
 
 import ggnet_console.ui
 from ggnet_console.ui import icons
+from ggnet_console.ui.theme import Mode, Theme, tokens_of
 from ggnet_console.ui.tokens import DARK, LIGHT, State, Tokens, contrast, names
 
 GROUNDS = ("window", "surface", "sidebar", "hover", "selection", "mark", "banner")
@@ -28,6 +30,28 @@ def test_the_accent_is_readable_as_a_link_and_under_a_button(tokens: Tokens):
         assert contrast(tokens.accent, getattr(tokens, ground)) >= 4.5
     assert contrast(tokens.on_accent, tokens.accent) >= 4.5
     assert contrast(tokens.on_accent, tokens.accent_hover) >= 4.5
+
+
+@pytest.mark.parametrize("tokens", [LIGHT, DARK], ids=["light", "dark"])
+def test_what_is_disabled_can_be_read_and_fields_signs_and_buttons_be_seen(tokens: Tokens):
+    for ground in ("window", "surface"):
+        assert contrast(tokens.disabled, getattr(tokens, ground)) >= 4.5
+        assert contrast(tokens.field_border, getattr(tokens, ground)) >= 3
+    for ground in GROUNDS:
+        assert contrast(tokens.attention_sign, getattr(tokens, ground)) >= 3
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_placeholder_is_drawn_as_secondary_text(qapp, settings, qtbot, mode: Mode):
+    theme = Theme(qapp, settings)
+    theme.set_mode(mode)
+    field = QLineEdit()
+    qtbot.addWidget(field)
+    field.ensurePolished()
+    drawn = field.palette().placeholderText().color().name()
+    assert drawn == tokens_of(field.palette()).secondary
+    theme.set_mode("light")
+    theme.deleteLater()
 
 
 def test_contrast_is_computed_as_the_guidelines_say():

@@ -92,7 +92,7 @@ def test_accounts_say_what_is_the_matter_with_them(admin, page):
         "ben": "Locked",
         "boss": f"Locked out until {fmt.clock(failed_until)}",
         "carla": "Must change password",
-        "reception": "2 failed sign-ins",
+        "reception": "Signed in · 2 failed sign-ins",
         "summer intern": "Disabled",
     }
 
@@ -139,7 +139,7 @@ def test_locking_asks_first_and_then_also_ends_late_connections(admin, page):
 
 def test_unlocking_enabling_and_disabling_call_their_services(admin, page):
     page.select([3])
-    page.action("Unlock").trigger()
+    page.action("Unlock account").trigger()
     assert called(admin, accounts.set_locked) == [((3,), {"locked": False})]
     page.select([6])
     assert page.action("Disable").toolTip() == "Is disabled already"
@@ -153,10 +153,10 @@ def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
     for text in ("Failed sign-ins", "desk@reception-1 · 10.0.7.14", "6 times, last 4 min ago"):
         assert text in [each.replace("\u200b", "") for each in said]
     assert f"Until {fmt.clock(admin.room.accounts[1].failed[0].until)}" in said
-    press(page, "Unlock")
+    press(page, "Unlock account")
     assert called(admin, accounts.set_locked) == [((2,), {"locked": False})]
     page.select([5])
-    assert page.action("Unlock").toolTip() == "Is neither locked nor locked out"
+    assert page.action("Unlock account").toolTip() == "Is neither locked nor locked out"
     assert "Until" not in " ".join(texts(page.detail._overview))
 
 

@@ -71,7 +71,7 @@ def test_a_console_moves_to_a_shared_server_and_back(
     assert dialog.answer.text().startswith("The server answers, its certificate is right")
     click(dialog, "Use")
     page = console.gate(SignInPage)
-    assert "To GGnet on localhost." in says(page)
+    assert "GGnet Console on localhost" in says(page)
     assert [t.text for t in console.shell._toasts if "readable by you alone" in t.text]
     console.sign_in("anna", PASSWORD)
     rows = shared.execute(
@@ -121,7 +121,7 @@ def test_a_private_database_in_use_is_left_in_order(
     click(dialog, "Use")
     spin(lambda: not premises.postmaster(), "the private server ends")
     assert premises.tgtd() is None
-    spin(lambda: "To GGnet on localhost." in says(console.console.gate), "the server's page")
+    spin(lambda: "GGnet Console on localhost" in says(console.console.gate), "the server's page")
     console.sign_in("anna", PASSWORD)
 
 

@@ -30,18 +30,18 @@ def test_drift_made_by_hand_is_seen_planned_applied_with_a_tick_and_undone(
 ) -> None:
     console.sign_in("operator", PASSWORD)
     session = started_session(console, installed, disks / "disk.raw")
-    console.shows("targets", "PC-01", state="In step · open".__eq__)
+    console.shows("targets", "PC-01", state="Open".__eq__)
     with logged_in(session) as machine:
-        console.shows("targets", "PC-01", state="In step · running".__eq__, sessions="1".__eq__)
+        console.shows("targets", "PC-01", state="Running".__eq__, sessions="1".__eq__)
         change_by_hand(installed, session.target_iqn)
-        console.shows("targets", "PC-01", state="Different · 2 fields".__eq__)
+        console.shows("targets", "PC-01", state="2 fields differ".__eq__)
         page = console.page("targets")
         assert isinstance(page, TargetsPage)
         spin(
             lambda: page.drift.text == "1 target differs from what is wanted.",
             "the page says what differs",
         )
-        click(page.drift, "Show plan")
+        click(page.drift, "Plan…")
         plan = compared(console)
         [box] = plan.boxes()
         spin(lambda: "byhand" in says(box), "the plan says what is there")
@@ -57,7 +57,7 @@ def test_drift_made_by_hand_is_seen_planned_applied_with_a_tick_and_undone(
             "1 target on testhost changed. Everything runs as wanted: there is nothing to apply."
         )
     assert "byhand" not in tgtadm(installed, "--mode target --op show")
-    console.shows("targets", "PC-01", state=lambda text: text.startswith("In step"))
+    console.shows("targets", "PC-01", state=lambda text: text in ("Open", "Running"))
     spin(lambda: console.feeds.hosts.rows[1].undoable == 1, "the host can undo it")
     spin(
         lambda: not any(row.sessions for row in console.feeds.targets.rows.values()),
@@ -79,7 +79,7 @@ def test_a_chap_secret_made_in_the_window_is_asked_for_at_the_next_login(
 ) -> None:
     console.sign_in("operator", PASSWORD)
     session = started_session(console, installed, disks / "disk.raw")
-    console.shows("targets", "PC-01", state="In step · open".__eq__, chap="No".__eq__)
+    console.shows("targets", "PC-01", state="Open".__eq__, chap="No".__eq__)
     page = console.page("targets")
     page.select([row.id for row in page.model.rows])
     page.action("Turn CHAP on").trigger()
@@ -87,7 +87,7 @@ def test_a_chap_secret_made_in_the_window_is_asked_for_at_the_next_login(
     shown = console.dialog(SecretDialog)
     user, secret = (line.text() for line in shown.lines)
     click(shown, "Close")
-    console.shows("targets", "PC-01", state="In step · open".__eq__, chap="Yes".__eq__)
+    console.shows("targets", "PC-01", state="Open".__eq__, chap="Yes".__eq__)
     console.activate()
     page.action("Test login").trigger()
     tested = console.dialog(LoginDialog)
@@ -108,7 +108,9 @@ def started_session(console: RealConsole, premises: Premises, disk: Path) -> Boo
     page = console.page("machines")
     QTest.keyClick(page.view, Key.Key_A, CTRL)
     press(console.shell, Key.Key_Return)
-    QTest.keyClick(console.dialog(FormDialog), Key.Key_Return)
+    dialog = console.dialog(FormDialog)
+    QTest.keyClick(dialog.form.boxes["image"].editor, Key.Key_Down)
+    QTest.keyClick(dialog, Key.Key_Return)
     console.form_closes()
     console.shows("sessions", "PC-01", state=lambda text: text.startswith("Waiting for boot"))
     spin(lambda: console.session_of("PC-01").ready_at, "the target is made")
