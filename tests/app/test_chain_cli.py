@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from command_line import CommandLine, clean_environment
 from real_host import RealHost, wait_for
+from slow_importer import SlowImport
 
 HYPER_V_RAW_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 INITIATOR = "iqn.2026-11.net.ggnet:initiator.525400123401"
@@ -165,6 +166,25 @@ def test_an_import_that_is_cancelled_elsewhere_fails_where_it_is_waited_for(
     assert ggnet.json("job", "show", job_id)["status"] == "CANCELLED"
     assert ggnet.json("image", "show", "win11")["status"] == "ERROR"
     assert served.left_over() == []
+
+
+def test_an_import_cancelled_while_it_is_copied_leaves_nothing_whenever_that_is(
+    ggnet: CommandLine, served: RealHost, slow_import: Callable[[str], SlowImport]
+) -> None:
+    for moment, told in {
+        "start": (1, "Cancelled.\n"),
+        "middle": (1, "Cancelled.\n"),
+        "end": (0, ""),  # it has done its part, and the agent ends it
+    }.items():
+        importer = slow_import(moment)
+        assert served.image(importer.image_id).status == "UPLOADING"
+        assert "was asked to stop" in ggnet.works("job", "cancel", str(importer.job_id))
+        assert importer.go_on() == told, moment
+        assert served.ended(importer.job_id).status == "CANCELLED", moment
+        image = ggnet.json("image", "show", "disk")
+        assert (image["id"], image["status"]) == (importer.image_id, "ERROR")
+        assert "cancelled" in image["error"]
+        wait_for(lambda: not served.left_over(), "nothing is left")
 
 
 def test_ctrl_c_while_converting_cancels_the_import(
