@@ -30,7 +30,8 @@ if [ ! -e $policy ]; then
     $as_root chmod 755 $policy
     ours=yes
 fi
-trap '[ -z "$ours" ] || $as_root rm -f $policy' EXIT INT TERM
+trap '[ -z "$ours" ] || $as_root rm -f $policy' EXIT
+trap 'exit 1' INT TERM  # else it went on, with nothing that keeps services from starting
 apt update
 case " $missing " in *" tgt "*)
     [ -e /etc/systemd/system/tgt.service ] || {

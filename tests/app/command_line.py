@@ -13,7 +13,9 @@ from typing import Any
 
 from real_host import CHECKOUT
 
-COMMAND = [sys.executable, "-m", "ggnet_console.cli"]
+PROGRAMS = Path(sys.executable).parent
+"""Where ``make install`` puts ``ggnet`` and ``ggnet-agent``."""
+COMMAND = [str(PROGRAMS / "ggnet")]
 
 
 def clean_environment(folder: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@ from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication
 from real_database import RealDatabase
 from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
+from slow_importer import SlowImport
 
 from ggnet_console.enums import Role
 from ggnet_console.services import accounts
@@ -57,6 +58,21 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     packed = DATA / "iotest-dynamic-1G.vhdx.bz2"
     (folder / "hyper-v.vhdx").write_bytes(bz2.decompress(packed.read_bytes()))
     return folder
+
+
+@pytest.fixture
+def slow_import(host: RealHost, disks: Path) -> Iterator[Callable[[str], SlowImport]]:
+    """Begins such an import; what still waits is killed with the test."""
+    begun: list[SlowImport] = []
+
+    def begin(moment: str) -> SlowImport:
+        begun.append(SlowImport(host, disks, moment))
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        one.process.kill()
+        one.process.communicate()
 
 
 @pytest.fixture

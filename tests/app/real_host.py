@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
@@ -12,12 +11,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from qemu_gate import QemuGate, is_running, wait_for
 from sqlalchemy import text
 
 from ggnet_console import config
@@ -37,22 +36,6 @@ from ggnet_console.workers.uploads import upload
 CHECKOUT = Path(__file__).parents[2]
 DATA = CHECKOUT / "tests" / "data"
 MIB = 2**20
-T = TypeVar("T")
-
-# Stands before qemu-img in the agent's PATH: stops before it becomes the real one when asked to.
-GATE = """#!/bin/sh
-[ -e {folder}/hold-$1 ] && kill -STOP $$
-exec {program} "$@"
-"""
-
-
-def wait_for(condition: Callable[[], T], what: str, timeout_s: float = 30) -> T:
-    """The first true answer of ``condition``."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.01)
-    return answer
 
 
 def free_port() -> int:
@@ -62,16 +45,7 @@ def free_port() -> int:
         return port
 
 
-def is_running(pid: int) -> bool:
-    """Whether the process runs; one that ended and waits to be reaped does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return status.rpartition(")")[2].split()[0] not in "ZX"
-
-
-class RealHost:
+class RealHost(QemuGate):
     """Make it with ``real_host()``, which ends all of it again."""
 
     backend = "tgt"
@@ -89,7 +63,7 @@ class RealHost:
             f'backend = "{self.backend}"\n'
             f'portal = "{self.portal}"\nimport_folder = "{self.import_folder}"\n'
         )
-        self._make_gate()
+        self.make_gate()
         outside = {name: v for name, v in os.environ.items() if not name.startswith("GGNET_")}
         self.environment = {
             **outside,
@@ -114,13 +88,6 @@ class RealHost:
     def prepare(self, blank: Path) -> None:
         """Fill the empty home."""
         subprocess.run(["cp", "-a", blank, self.tree.cluster], check=True)
-
-    def _make_gate(self) -> None:
-        real = shutil.which("qemu-img")
-        assert real is not None
-        gate = self.folder / "qemu-img"
-        gate.write_text(GATE.format(folder=self.folder, program=real))
-        gate.chmod(0o755)
 
     def sign_in(self, name: str, password: str) -> Database:
         """The database as this person sees it."""
@@ -206,54 +173,6 @@ class RealHost:
         )
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout
-
-    def hold(self, verb: str) -> None:
-        """From now on ``qemu-img VERB`` stops before it begins, until ``let_go``."""
-        (self.folder / f"hold-{verb}").touch()
-
-    def let_go(self) -> None:
-        """Hold nothing any more; what stands still goes on."""
-        for hold in self.folder.glob("hold-*"):
-            hold.unlink()
-        for pid in self.qemu_imgs():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    def held(self, verb: str) -> int:
-        """Wait for the process that ``hold`` stopped; its pid."""
-
-        def find() -> int | None:
-            for pid in self.qemu_imgs():
-                try:
-                    arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                    status = Path(f"/proc/{pid}/stat").read_text()
-                except OSError:  # ended meanwhile
-                    continue
-                if status.rpartition(") ")[2].startswith("T") and arguments[2] == verb.encode():
-                    return pid
-            return None
-
-        return wait_for(find, f"qemu-img {verb}") or 0
-
-    def qemu_imgs(self) -> list[int]:
-        """Every qemu-img that has a file of this host open."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "comm").read_text() != "qemu-img\n":
-                    continue
-                files = [os.readlink(fd) for fd in (process / "fd").iterdir()]
-            except OSError:  # ended meanwhile, or another user's
-                continue
-            if any(file.startswith(f"{self.tree.root}/") for file in files):
-                found.append(int(process.name))
-        return found
-
-    def left_over(self) -> list[str]:
-        """What lies in the folders in which only images and exports may stay."""
-        folders = (self.tree.incoming, self.tree.work, self.tree.images, self.tree.exports)
-        files = [file for folder in folders for file in folder.rglob("*")]
-        return sorted(str(file.relative_to(self.tree.root)) for file in files)
 
     # What people do
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from real_host import MIB, RealHost, is_running, wait_for
+from slow_importer import SlowImport
 from sqlalchemy import text
 
 VERBS = {"Checking": "check", "Converting": "convert", "Comparing": "compare"}
@@ -33,30 +33,9 @@ def expect_error(host: RealHost, image_id: int, words: str) -> None:
 
 
 @pytest.fixture
-def importer(host: RealHost, disks: Path) -> Iterator[subprocess.Popen[str]]:
+def importer(slow_import: Callable[[str], SlowImport]) -> SlowImport:
     """A process that imports and stands still halfway."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, Path(__file__).with_name("slow_importer.py")),
-            *(host.operator.dsn, disks / "disk.raw"),
-        ],
-        env=host.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    yield process
-    process.kill()
-    process.communicate()
-
-
-def begun(importer: subprocess.Popen[str]) -> tuple[int, int]:
-    """Image and job of an importer, once it is halfway."""
-    assert importer.stdout is not None
-    image_id, job_id = importer.stdout.readline().split()
-    assert importer.stdout.readline() == "halfway\n"
-    return int(image_id), int(job_id)
+    return slow_import("middle")
 
 
 @pytest.mark.parametrize("phase", VERBS)
@@ -120,43 +99,38 @@ def test_a_raw_image_that_was_sealed_but_not_recorded_is_taken_up_again(
 
 
 def test_an_upload_goes_on_when_the_agent_is_killed_meanwhile(
-    served: RealHost, importer: subprocess.Popen[str]
+    served: RealHost, importer: SlowImport
 ) -> None:
-    image_id, job_id = begun(importer)
-    assert served.image(image_id).status == "UPLOADING"
+    assert served.image(importer.image_id).status == "UPLOADING"
     served.kill()
     served.start()
-    assert importer.communicate("go on\n", 30) == ("", "")
-    assert importer.returncode == 0
-    served.succeeded(job_id)
-    expect_ready(served, image_id)
+    assert importer.go_on() == (0, "")
+    served.succeeded(importer.job_id)
+    expect_ready(served, importer.image_id)
 
 
 def test_a_killed_importer_is_noticed_and_its_file_removed(
-    served: RealHost, importer: subprocess.Popen[str]
+    served: RealHost, importer: SlowImport
 ) -> None:
-    image_id, job_id = begun(importer)
     (half,) = served.tree.incoming.iterdir()
     assert half.stat().st_size > 0
-    importer.kill()
+    importer.process.kill()
     with served.owner.begin() as session:  # as if half a minute had passed
         session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
-    assert served.ended(job_id).status == "FAILED"
-    expect_error(served, image_id, "stopped while the file was copied; import it again")
+    assert served.ended(importer.job_id).status == "FAILED"
+    expect_error(served, importer.image_id, "stopped while the file was copied; import it again")
 
 
 def test_an_importer_that_comes_back_too_late_is_told(
-    served: RealHost, importer: subprocess.Popen[str]
+    served: RealHost, importer: SlowImport
 ) -> None:
-    image_id, job_id = begun(importer)
     with served.owner.begin() as session:
         session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
-    assert served.ended(job_id).status == "FAILED"
-    output, errors = importer.communicate("go on\n", 30)
-    assert output == ""
+    assert served.ended(importer.job_id).status == "FAILED"
+    status, errors = importer.go_on()
+    assert status == 1
     assert errors.endswith("This upload is no longer running.\n")
-    assert importer.returncode == 1
-    expect_error(served, image_id, "import it again")
+    expect_error(served, importer.image_id, "import it again")
 
 
 def test_a_killed_qemu_img_is_an_error_with_a_sentence(served: RealHost, disks: Path) -> None:

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 from real_host import CHECKOUT, short_folder
 
-TESTS = (
+AGENT = (
     "test_agent_chain.py",
     "test_agent_crashes.py::test_an_agent_killed_in_any_phase_finishes_the_import_after_its_restart"
     "[Converting]",
@@ -27,6 +28,7 @@ TESTS = (
     "test_agent_images.py::test_an_image_larger_than_a_file_may_be_is_an_error_and_leaves_nothing",
     "test_agent_targets.py::test_a_running_tgtd_is_adopted_and_a_logged_in_machine_notices_nothing",
 )
+PROGRAMS = ("test_main_job_cli.py", "window/test_window_chain.py")
 
 
 class OrdinaryUser:
@@ -48,6 +50,7 @@ class OrdinaryUser:
             "HOME": str(home),
             "PATH": os.environ["PATH"],
             "LC_ALL": "C.UTF-8",
+            "QT_QPA_PLATFORM": "offscreen",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
@@ -62,6 +65,7 @@ class OrdinaryUser:
             **self._options,
         )
 
+    @cached_property
     def python(self) -> Path:
         """The interpreter of this run where that user can reach it, else a copy of it.
 
@@ -85,6 +89,11 @@ class OrdinaryUser:
         (standard / "site-packages" / "found.pth").write_text(
             "".join(f"{path}\n" for path in found)
         )
+        for name in ("ggnet", "ggnet-agent"):
+            program = prefix / "bin" / name
+            _, _, text = here.with_name(name).read_text().partition("\n")
+            program.write_text(f"#!{prefix}/bin/python\n{text}")
+            program.chmod(0o755)
         return prefix / "bin" / "python"
 
     def _copy_python(self, version: str, prefix: Path) -> None:
@@ -126,25 +135,26 @@ class OrdinaryUser:
 
 if os.geteuid() == 0:
 
-    @pytest.fixture
+    @pytest.fixture(scope="module")
     def user() -> Iterator[OrdinaryUser]:
         with short_folder() as folder:
             yield OrdinaryUser(folder)
 
-    def test_the_chain_works_as_an_ordinary_user(user: OrdinaryUser) -> None:
-        python, tests = user.python(), user.code() / "tests" / "app"
+    @pytest.mark.parametrize(
+        ("tests", "passing"),
+        [
+            pytest.param(AGENT, len(AGENT) + 1, id="agent"),  # one of them twice
+            pytest.param(PROGRAMS, len(PROGRAMS), id="programs"),
+        ],
+    )
+    def test_the_chain_works_as_an_ordinary_user(
+        user: OrdinaryUser, tests: tuple[str, ...], passing: int
+    ) -> None:
+        python, code = user.python, user.code()
         done = user.run(
-            *(
-                python,
-                "-m",
-                "pytest",
-                "-p",
-                "no:cacheprovider",
-                "-c",
-                user.code() / "pyproject.toml",
-            ),
+            *(python, "-m", "pytest", "-p", "no:cacheprovider", "-c", code / "pyproject.toml"),
             *(f"--basetemp={user.folder}/user/pytest", "-rA"),
-            *(tests / test for test in TESTS),
+            *(code / "tests" / "app" / test for test in tests),
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count("\nPASSED ") == len(TESTS) + 1, done.stdout  # one of them twice
+        assert done.stdout.count("\nPASSED ") == passing, done.stdout

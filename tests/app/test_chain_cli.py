@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job by ``ggnet`` alone, on real parts: agent, qemu-img, tgtd, a real initiator."""
+"""Images and sessions by ``ggnet`` on a storage host at work, and what may go wrong with them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from command_line import CommandLine, clean_environment
 from real_host import RealHost, wait_for
+from slow_importer import SlowImport
 
-HYPER_V_RAW_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 INITIATOR = "iqn.2026-11.net.ggnet:initiator.525400123401"
 Row = dict[str, Any]
 
@@ -60,53 +60,6 @@ def shown(ggnet: CommandLine, noun: str, name: str) -> Callable[..., bool]:
         return wanted.items() <= ggnet.json(noun, "show", name).items()
 
     return is_so
-
-
-def test_an_image_is_imported_served_to_its_machine_alone_and_taken_away_again(
-    ggnet: CommandLine, served: RealHost, disks: Path, tmp_path: Path
-) -> None:
-    ggnet.works("machine", "add", "PC-01", "--mac", "52:54:00:12:34:01", "--ip", "10.0.2.11")
-    vhdx = str(disks / "hyper-v.vhdx")
-    image = ggnet.json("image", "import", vhdx, "--name", "win11", "--wait")
-    assert (image["name"], image["status"], image["type"]) == ("win11", "READY", "SYSTEM")
-    assert (image["source_format"], image["virtual_size_bytes"]) == ("VHDX", 2**30)
-    assert (image["sha256"], image["error"]) == (HYPER_V_RAW_SHA256, "")
-    again = ggnet.json(
-        *("image", "import", vhdx, "--name", "same", "--sha256", image["source_sha256"], "--wait")
-    )
-    assert (again["status"], again["sha256"]) == ("READY", HYPER_V_RAW_SHA256)
-    assert again["actual_size_bytes"] < 128 * 2**20
-    (job,) = [row for row in ggnet.json("job", "list") if row["object_name"] == "win11"]
-    assert (job["kind"], job["status"]) == ("image.import", "SUCCEEDED")
-    assert (job["percent"], job["error"]) == (100, "")
-
-    started = ggnet.json("session", "start", "PC-01", "--image", "win11", "--wait")
-    assert (started["machine"], started["image"]) == ("PC-01", "win11")
-    assert (started["status"], started["portal"]) == ("PENDING", served.portal)
-    assert (started["initiator_iqn"], started["lun"]) == (INITIATOR, 1)
-    assert (started["client_address"], started["bytes_read"]) == (None, 0)
-    assert ggnet.json("target", "show", "PC-01")["status"] == "OPEN"
-    assert not reads(started, tmp_path / "stolen", "iqn.2026-11.net.ggnet:initiator.525400123402")
-    assert ggnet.json("session", "show", "PC-01")["status"] == "PENDING"
-
-    assert reads(started, tmp_path / "read")
-    stored = served.tree.image_file(image["id"], 1)
-    assert subprocess.run(["cmp", stored, tmp_path / "read"], check=False).returncode == 0
-    session = shown(ggnet, "session", "PC-01")
-    wait_for(lambda: session(status="ACTIVE", connected=False), "login and logout are observed")
-    active = ggnet.json("session", "show", str(started["id"]))
-    assert active["client_address"] == "127.0.0.1"
-    assert active["bytes_read"] > 0
-    assert active["bytes_written"] == 0
-    assert ggnet.json("machine", "show", "PC-01")["last_seen_at"] is not None
-
-    stopped = ggnet.json("session", "stop", "PC-01")
-    assert (stopped["id"], stopped["status"]) == (started["id"], "STOPPED")
-    assert not reads(started, tmp_path / "late")
-    assert stopped["bytes_read"] == active["bytes_read"]
-    totals = {row["status"]: row for row in ggnet.json("session", "stats")}
-    assert (totals["STOPPED"]["sessions"], totals["PENDING"]["sessions"]) == (1, 0)
-    assert totals["STOPPED"]["bytes_read"] == active["bytes_read"]
 
 
 def test_several_machines_start_and_stop_together(pc: CommandLine) -> None:
@@ -165,6 +118,25 @@ def test_an_import_that_is_cancelled_elsewhere_fails_where_it_is_waited_for(
     assert ggnet.json("job", "show", job_id)["status"] == "CANCELLED"
     assert ggnet.json("image", "show", "win11")["status"] == "ERROR"
     assert served.left_over() == []
+
+
+def test_an_import_cancelled_while_it_is_copied_leaves_nothing_whenever_that_is(
+    ggnet: CommandLine, served: RealHost, slow_import: Callable[[str], SlowImport]
+) -> None:
+    for moment, told in {
+        "start": (1, "Cancelled.\n"),
+        "middle": (1, "Cancelled.\n"),
+        "end": (0, ""),  # it has done its part, and the agent ends it
+    }.items():
+        importer = slow_import(moment)
+        assert served.image(importer.image_id).status == "UPLOADING"
+        assert "was asked to stop" in ggnet.works("job", "cancel", str(importer.job_id))
+        assert importer.go_on() == told, moment
+        assert served.ended(importer.job_id).status == "CANCELLED", moment
+        image = ggnet.json("image", "show", "disk")
+        assert (image["id"], image["status"]) == (importer.image_id, "ERROR")
+        assert "cancelled" in image["error"]
+        wait_for(lambda: not served.left_over(), "nothing is left")
 
 
 def test_ctrl_c_while_converting_cancels_the_import(

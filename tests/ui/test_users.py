@@ -97,10 +97,6 @@ def test_accounts_say_what_is_the_matter_with_them(admin, page):
     }
 
 
-def test_the_table_of_accounts_is_a_sound_model(page, qtmodeltester):
-    qtmodeltester.check(page.model)
-
-
 def test_the_last_admin_cannot_be_touched_and_the_window_says_why(qtbot, admin, page):
     page.select([2])
     assert page.action("Lock").isEnabled()
@@ -372,7 +368,3 @@ def test_a_setting_that_another_admin_changed_meanwhile_is_asked_about(admin):
     admin.runner.answer = lambda *_args: ()
     conflict.go.click()
     assert called(admin, settings_service.update_setting)[-1] == ((now, SettingSpec(7200)), {})
-
-
-def test_the_table_of_settings_is_a_sound_model(admin, qtmodeltester):
-    qtmodeltester.check(admin.shell.show_page("settings").model)

@@ -20,9 +20,10 @@ from command_line import clean_environment
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
+from qemu_gate import QemuGate, is_running
 from qt_time import pass_time
 from real_database import CHEAP, HASH
-from real_host import free_port, is_running
+from real_host import free_port
 from window_hands import PAGES, Key, W, dialogs, is_shown, open_every_page, press, tables
 
 from ggnet_console import config
@@ -50,7 +51,7 @@ def spin(condition: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
     return answer
 
 
-class Premises:
+class Premises(QemuGate):
     """A folder, a portal and an environment for the consoles of one installation."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,9 +62,11 @@ class Premises:
             f'home = "{folder / "home"}"\nhost = "testhost"\nbackend = "tgt"\n'
             f'portal = "{self.portal}"\n'
         )
+        self.make_gate()
         self.environment = {
             **clean_environment(folder),
             "GGNET_CONFIG": str(file),
+            "PATH": f"{folder}:{os.environ['PATH']}",
             "QT_QPA_PLATFORM": "offscreen",
         }
         self.config = config.load(self.environment)
@@ -176,6 +179,11 @@ class SecondConsole:
     @property
     def banner(self) -> str:
         return str(self.states[-1]["banner"]) if self.states else ""
+
+    @property
+    def forms(self) -> list[dict[str, str]]:
+        """What is typed in its open forms."""
+        return self.states[-1]["forms"] if self.states else []
 
     def order(self, order: str) -> None:
         assert self._process.stdin is not None

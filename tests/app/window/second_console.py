@@ -2,7 +2,7 @@
 """A second console in a process of its own: it says in JSON lines what its window shows.
 
 ``second_console.py USER PASSWORD``; a line comes whenever something changed. A line on its standard
-input is obeyed: ``close``, or ``import FILE``.
+input is obeyed: ``close``, ``import FILE``, ``add MACHINE`` (a form that stays open), ``enter``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,24 @@ import sys
 import time
 from pathlib import Path
 
-from PySide6.QtCore import QSettings, QSocketNotifier, QTimer
+from PySide6.QtCore import QSettings, QSocketNotifier, Qt, QTimer
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
-from window_hands import PAGES, click, fill, import_dropped, open_every_page, tables
+from window_hands import (
+    PAGES,
+    Key,
+    click,
+    dialogs,
+    fill,
+    import_dropped,
+    open_every_page,
+    press,
+    tables,
+)
 
 from ggnet_console import config
 from ggnet_console.app import Console
+from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.signin import SignInPage
 
 LOOK_MS = 20
@@ -57,6 +69,7 @@ class SecondConsole:
                 "tables": shown,
                 "banner": shell.banner.text if shell.banner.isVisible() else "",
                 "notice": shell.notice.text,
+                "forms": [dialog.form.raw() for dialog in dialogs(FormDialog)],
             }
             said = json.dumps(state)
             if said != self._said:
@@ -69,8 +82,21 @@ class SecondConsole:
             self._orders.setEnabled(False)
         elif order == "close":
             self.console.shell.close()
+        elif order == "enter":
+            QTest.keyClick(dialogs(FormDialog)[0], Key.Key_Return)
+        elif order.startswith("add "):
+            self.add(order.removeprefix("add "))
         else:
             import_dropped(self.console.shell, Path(order.removeprefix("import ")))
+
+    def add(self, machine: str) -> None:
+        """Type a machine, and leave the form open."""
+        shell = self.console.shell
+        press(shell, Qt.Key(Key.Key_1 + PAGES.index("machines")))
+        press(shell, Key.Key_N)
+        form = dialogs(FormDialog)[0].form
+        fill(form, name=machine, mac="52:54:00:12:34:03")
+        QTest.keyClicks(form.boxes["room"].editor, "Lab 3")
 
 
 def main() -> None:

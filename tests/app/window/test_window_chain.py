@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
+from operator import not_
 from pathlib import Path
 
+from following import Ledger, Watch, shown_since
 from PySide6.QtTest import QTest
 from real_database import CHEAP, HASH, PASSWORD
-from real_host import initiator_options
-from real_window import Premises, RealConsole, SecondConsole, spin
-from window_hands import CTRL, Key, click, fill, import_dropped, is_shown, press, says
+from real_host import MIB, LoggedIn, initiator_options
+from real_window import Premises, RealConsole, spin
+from window_hands import CTRL, Key, click, fill, import_dropped, press, says
 
 from ggnet_console.enums import Role
+from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
 from ggnet_console.ui.signin import FirstRunPage
@@ -25,82 +29,118 @@ FOLLOWS_S = 1.0
 
 
 def test_the_main_job_by_hand_while_a_second_console_follows(
-    open_console: Callable[[], RealConsole], premises: Premises, disks: Path, tmp_path: Path
+    open_console: Callable[[], RealConsole],
+    premises: Premises,
+    disks: Path,
+    tmp_path: Path,
+    log_in: Callable[[BootSessionRow], LoggedIn],
 ) -> None:
     console = open_console()
     set_up(console)
     premises.psql(CHEAP)
     premises.psql("SELECT user_create(%s, %s, %s)", "viewer", Role.VIEWER, HASH)
     second = premises.second_console("viewer", PASSWORD)
-
-    def both(key: str, where: str, **texts: Callable[[str], bool]) -> None:
-        """This window shows it by itself, and the other one within a second."""
-        console.shows(key, where, **texts)
-        follows(second, key, where, **texts)
-
-    add_machines(console)
     spin(lambda: second.shown, "the second console is signed in")
-    for name, mac in MACS.items():
-        both("machines", name, mac=mac.__eq__, state="Off".__eq__)
+    watch = Watch(console.shell)
 
-    premises.psql("UPDATE machines SET room = 'Lab 9' WHERE name = 'PC-02'")
-    both("machines", "PC-02", room="Lab 9".__eq__)
+    def both(since: float, key: str, where: str, **texts: Callable[[str], bool]) -> None:
+        """Within a second both windows show by themselves what is so since then."""
+        for window, states in ("this window", watch.states), ("the second", second.states):
+            at = spin(
+                lambda states=states: shown_since(states, since, key, where, **texts),
+                f"{window} shows {where} as wanted: {states[-1]['tables'].get(key)}",
+            )
+            assert at - since <= FOLLOWS_S, f"{window} showed {where} after {at - since:.1f} s"
 
-    seen: list[str] = []
-    console.feeds.images.updated.connect(lambda update: seen.extend(r.status for r in update.rows))
-    import_dropped(console.shell, disks / "hyper-v.vhdx")
-    both("images", "hyper-v", state="Ready".__eq__, sha256=RAW_SHA256.__eq__)
-    order = list(dict.fromkeys(seen))
-    assert order == ["UPLOADING", "PROCESSING", "READY"]
-    others = [rows[0]["state"] for state in second.states if (rows := state["tables"]["images"])]
-    assert any("%" in text for text in others), others
-    both("jobs", "Import hyper-v", state=lambda text: text.startswith("Done"))
+    with Ledger(premises).kept() as ledger:
+        since = ledger.since
+        add_machines(console)
+        for name, mac in MACS.items():
+            added = since("machines", name)
+            both(added, "machines", name, mac=mac.__eq__, state="Off".__eq__)
 
-    start_sessions(console)
-    for name in MACS:
-        both("sessions", name, state=lambda text: text.startswith("Waiting for boot"))
-        both("machines", name, state=lambda text: text.startswith("Waiting for boot"))
+        premises.psql("UPDATE machines SET room = 'Lab 9' WHERE name = 'PC-02'")
+        changed = since("machines", "PC-02", room="Lab 9".__eq__)
+        both(changed, "machines", "PC-02", room="Lab 9".__eq__)
 
-    first, other = (console.session_of(name) for name in MACS)
-    stored = premises.tree.image_file(1, 1)
-    options = initiator_options(first)
-    assert not reads(initiator_options(first, other.initiator_iqn), tmp_path / "stolen")
-    assert console.session_of("PC-01").status == "PENDING"
-    assert reads(options, tmp_path / "read")
-    assert subprocess.run(["cmp", stored, tmp_path / "read"], check=False).returncode == 0
-    both(
-        "sessions",
-        "PC-01",
-        state=lambda text: text.startswith("Disconnected"),
-        client_address="127.0.0.1".__eq__,
-        bytes_read=lambda text: text.endswith(("MiB", "GiB")),
-    )
-    assert console.session_of("PC-01").status == "ACTIVE"
-    assert console.session_of("PC-02").status == "PENDING"
+        seen: list[str] = []
+        console.feeds.images.updated.connect(lambda new: seen.extend(r.status for r in new.rows))
+        import_dropped(console.shell, disks / "hyper-v.vhdx")
+        both(since("images", "hyper-v"), "images", "hyper-v")
+        sealed = since("images", "hyper-v", status="READY".__eq__)
+        both(sealed, "images", "hyper-v", state="Ready".__eq__, sha256=RAW_SHA256.__eq__)
+        assert list(dict.fromkeys(seen)) == ["UPLOADING", "PROCESSING", "READY"]
+        others = [
+            rows[0]["state"] for state in second.states if (rows := state["tables"]["images"])
+        ]
+        assert any("%" in text for text in others), others
+        done = since("jobs", "hyper-v", status="SUCCEEDED".__eq__)
+        both(done, "jobs", "Import hyper-v", state=begins("Done"))
 
-    stop_sessions(console)
-    for name in MACS:
-        both("sessions", name, state=lambda text: text.startswith("Stopped"))
-        both("machines", name, state="Off".__eq__)
-    assert not reads(options, tmp_path / "late")
-    assert console.session_of("PC-01").bytes_read > 0
+        start_sessions(console)
+        for name in MACS:
+            started = since("sessions", name, status="PENDING".__eq__)
+            both(started, "machines", name, state=begins("Waiting for boot"))
+            ready = since("sessions", name, ready_at=bool)
+            both(ready, "sessions", name, state=begins("Waiting for boot"))
+
+        first, other = (console.session_of(name) for name in MACS)
+        stored = premises.tree.image_file(1, 1)
+        options = initiator_options(first)
+        assert not reads(initiator_options(first, other.initiator_iqn), tmp_path / "stolen")
+        assert console.session_of("PC-01").status == "PENDING"
+
+        # Counted from what the machine did, not from when the agent had seen it.
+        machine = log_in(first)
+        logged_in = time.time()
+        both(logged_in, "sessions", "PC-01", state=begins("Running"), client_address=bool)
+        both(logged_in, "machines", "PC-01", state=begins("Running"))
+        machine.log_out()
+        logged_out = time.time()
+        both(
+            logged_out,
+            "sessions",
+            "PC-01",
+            state=begins("Disconnected"),
+            client_address="127.0.0.1".__eq__,
+        )
+        both(logged_out, "machines", "PC-01", state=begins("Disconnected"))
+
+        assert reads(options, tmp_path / "read")
+        read = since("sessions", "PC-01", connected=not_, bytes_read=(100 * MIB).__le__)
+        both(
+            read,
+            "sessions",
+            "PC-01",
+            state=begins("Disconnected"),
+            bytes_read=lambda text: text.endswith(("MiB", "GiB")),
+        )
+        assert succeeds("cmp", stored, tmp_path / "read")
+        assert console.session_of("PC-01").status == "ACTIVE"
+        assert console.session_of("PC-02").status == "PENDING"
+
+        stop_sessions(console)
+        for name in MACS:
+            stopped = since("sessions", name, status="STOPPED".__eq__)
+            both(stopped, "sessions", name, state=begins("Stopped"))
+            both(stopped, "machines", name, state="Off".__eq__)
+        assert not reads(options, tmp_path / "late")
+        assert console.session_of("PC-01").bytes_read > 0
 
 
-def follows(second: SecondConsole, key: str, where: str, **texts: Callable[[str], bool]) -> None:
-    spin(
-        lambda: is_shown(second.shown, key, where, **texts),
-        f"the second console shows {where}: {second.shown.get(key)}",
-        FOLLOWS_S,
-    )
+def begins(words: str) -> Callable[[str], bool]:
+    return lambda text: text.startswith(words)
 
 
 def reads(options: str, target: Path) -> bool:
-    """Whether this initiator may log in and read the whole disk; the window lives meanwhile."""
-    process = subprocess.Popen(
-        ["qemu-img", "convert", "-O", "raw", "--image-opts", options, str(target)],
-        stderr=subprocess.PIPE,
-    )
-    spin(lambda: process.poll() is not None, "qemu-img ends", 60)
+    """Whether this initiator may log in and read the whole disk."""
+    return succeeds("qemu-img", "convert", "-O", "raw", "--image-opts", options, target)
+
+
+def succeeds(*argv: str | Path) -> bool:
+    """Whether a program ends well; the window lives meanwhile."""
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE)
+    spin(lambda: process.poll() is not None, f"{argv[0]} ends", 60)
     process.communicate()
     return process.returncode == 0
 

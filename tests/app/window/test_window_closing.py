@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from real_window import Premises, RealConsole, spin
 from window_hands import CTRL, Key, click, dialogs, import_dropped, is_shown, says
 
 from ggnet_console.db.installation import Installation
+from ggnet_console.services.agent_jobs import SILENT_UPLOAD_S
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
@@ -245,3 +247,41 @@ def test_a_viewer_may_keep_machines_running_and_is_not_offered_to_stop_them(
     assert "Keep serving 1 machine" in offered
     QTest.keyClick(question, Key.Key_Escape)
     spin(lambda: not dialogs(Message), "the question is gone")
+
+
+def test_a_console_killed_at_work_leaves_nothing_half_made_to_the_next_one(
+    open_console: Open, installed: Premises, disks: Path, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow.raw"
+    slow.touch()
+    os.truncate(slow, 64 * 2**30)  # takes many seconds and no space
+    installed.hold("convert")
+    killed = installed.second_console("operator", PASSWORD)
+    spin(lambda: killed.shown, "a console is open")
+    killed.order(f"import {disks / 'disk.qcow2'}")
+    stopped = spin(lambda: installed.find_held("convert"), "it converts an image")
+    killed.order(f"import {slow}")
+    spin(lambda: is_shown(killed.shown, "images", "slow", state=is_copied), "it copies another")
+    assert any(name.endswith(".part") for name in installed.left_over())
+    killed.kill()
+    spin(lambda: not is_running(stopped), "qemu-img dies with the console")
+    installed.let_go()
+
+    window = open_console()
+    window.sign_in("operator", PASSWORD)
+    window.shows("images", "disk", state="Ready".__eq__)
+    # As if it had been silent for too long.
+    installed.psql(
+        "UPDATE jobs SET heartbeat_at = now() - make_interval(secs => %s) WHERE status = 'RUNNING'",
+        SILENT_UPLOAD_S + 1,
+    )
+    window.shows("images", "slow", state=lambda text: "import it again" in text)
+    spin(lambda: installed.left_over() == ["images/1-1.raw"], "only the whole image is left")
+    assert installed.qemu_imgs() == []
+    window.shell.close()
+    spin(lambda: window.has_ended, "the console ends")
+    assert nothing_runs(installed)
+
+
+def is_copied(text: str) -> bool:
+    return text.startswith("Copying")

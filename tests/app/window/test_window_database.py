@@ -44,15 +44,19 @@ def kill(premises: Premises) -> None:
 
 
 @pytest.mark.parametrize("outage", [restart, kill])
-def test_both_consoles_say_that_the_database_is_away_and_come_back_with_the_truth(
+def test_both_consoles_say_that_the_database_is_away_and_come_back_with_all_that_was_typed(
     console: RealConsole,
     installed: Premises,
     outage: Callable[[Premises], None],
 ) -> None:
     console.sign_in("operator", PASSWORD)
     installed.psql("INSERT INTO machines (name, mac) VALUES ('PC-01', '52:54:00:12:34:01')")
-    second = installed.second_console("viewer", PASSWORD)
+    second = installed.second_console("operator", PASSWORD)
     spin(lambda: second.shown, "the second console is signed in")
+    second.order("add PC-03")
+    spin(lambda: second.forms, "somebody types there")
+    [typed] = second.forms
+    assert {"name": "PC-03", "room": "Lab 3"}.items() <= typed.items()
 
     page = console.page("machines")
     press(console.shell, Key.Key_N)
@@ -88,4 +92,8 @@ def test_both_consoles_say_that_the_database_is_away_and_come_back_with_the_trut
     console.form_closes()
     console.shows("machines", "PC-02", room="Lab 2".__eq__)
     spin(lambda: is_shown(second.shown, "machines", "PC-02"), "hints come again")
+    assert second.forms == [typed]
+    second.order("enter")
+    console.shows("machines", "PC-03", room="Lab 3".__eq__)
+    spin(lambda: not second.forms, "the form has closed")
     assert add.isEnabled()
