@@ -31,6 +31,8 @@ class Task:
     attempt: int
     cancel_requested: bool
     """Whether the operator asked to stop before, or while another attempt was interrupted."""
+    user: str
+    """Whose job it is."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def take_up(session: Session, job_id: int) -> Task | None:
             Job.params,
             Job.attempts,
             Job.cancel_requested,
+            Job.created_by_name,
         )
     ).first()
     return None if row is None else Task(*row)

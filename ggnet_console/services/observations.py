@@ -51,6 +51,8 @@ class Wanted:
     session_connected: bool
     bytes_read: int
     bytes_written: int
+    machine: str
+    """The machine's name; empty for an adopted one."""
 
     @property
     def is_open(self) -> bool:
@@ -88,7 +90,9 @@ def list_wanted(
             func.coalesce(BootSession.connected, False),
             func.coalesce(BootSession.bytes_read, 0),
             func.coalesce(BootSession.bytes_written, 0),
+            func.coalesce(Machine.name, ""),
         )
+        .outerjoin(Machine, Machine.id == Target.machine_id)
         .outerjoin(BootSession, (BootSession.machine_id == Target.machine_id) & open_session)
         .where(Target.host_id == host_id)
         .order_by(Target.id)

@@ -30,16 +30,13 @@ from ..tools.portals import portal_name
 from ..tools.targets import BackendDownError, TryLaterError
 from .backends import Selection, going_on, make, select, waiting_for
 from .guard import guarding
-from .keeper import TargetKeeper
+from .keeper import LOOK_S, TargetKeeper
 from .leftovers import remove_leftovers
 from .reconciler import Reconciler
 from .runner import Runner
 
 _log = logging.getLogger(__name__)
 
-LOOK_S = 0.1
-"""Between two looks at the logins: a short read is logged in for 0.22 s, and what moves after the
-last look is not counted; a look costs 1 ms."""
 _TAKE_OVER_S = 1.0
 _EXPIRE_S = 1.0
 _COMPARE_S = 3.0

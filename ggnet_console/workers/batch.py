@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from .. import log
 from ..errors import ConsoleError
 from ..tools.targets import BackendDownError, LockedError, SavedFileError, TryLaterError
 
@@ -22,8 +23,9 @@ def for_each(
     name: Callable[[_T], str],
     action: Callable[[_T], None],
     tell: Tell = lambda _done, _total: None,
+    machine: Callable[[_T], str] = lambda _item: "",
 ) -> dict[str, ConsoleError]:
-    """Why ``action`` failed, by name, in the order of ``items``.
+    """Why ``action`` failed, by name, in the order of ``items``; the log tells whose ``machine``.
 
     A lock that is held, or a saved configuration that cannot be read, fails all that follow: it is
     waited for once, and those after it fail with the same error untried. BackendDownError goes on.
@@ -35,15 +37,16 @@ def for_each(
         if hindrance is not None:
             failures[name(item)] = hindrance
             continue
-        try:
-            action(item)
-        except BackendDownError:
-            raise
-        except ConsoleError as error:
-            _log.warning("target %s: %s (%s)", name(item), error, error.details)
-            failures[name(item)] = error
-            if isinstance(error, LockedError | SavedFileError):
-                hindrance = error
+        with log.context(target=name(item), machine=machine(item)):
+            try:
+                action(item)
+            except BackendDownError:
+                raise
+            except ConsoleError as error:
+                _log.warning("target %s: %s (%s)", name(item), error, error.details)
+                failures[name(item)] = error
+                if isinstance(error, LockedError | SavedFileError):
+                    hindrance = error
     return failures
 
 

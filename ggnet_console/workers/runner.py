@@ -274,7 +274,7 @@ class Runner(QThread):
                 self._ending.is_set() or queue.abort_reason() is AbortReason.SHUTDOWN
             ),
         )
-        with log.context(job=job_id, kind=task.kind, object=task.object_name):
+        with log.context(job=job_id, user=task.user, kind=task.kind, object=task.object_name):
             try:
                 run_job(context)
             except WorkInterruptedError:

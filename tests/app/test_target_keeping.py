@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ class LockedTgt(Tgt):
 
     locked = False
     asked = 0
+    takes_s = 0.0
+    """What each target takes to be made, as it can on a busy host."""
 
     def _check(self) -> None:
         if self.locked:
@@ -42,6 +46,7 @@ class LockedTgt(Tgt):
 
     def apply(self, *arguments: Any, **options: Any) -> None:
         self._check()
+        time.sleep(self.takes_s)
         super().apply(*arguments, **options)
 
     def remove(self, *arguments: Any, **options: Any) -> None:
@@ -140,6 +145,28 @@ def test_a_held_lock_fails_the_job_and_not_the_machine(
     kept.backend.locked = False
     kept.keeper.expire()
     assert served.session(waiting.id).status == "TIMEOUT"
+
+
+def test_a_short_login_is_seen_while_many_targets_are_made(
+    served: RealHost, image: int, log_in: LogIn, keep: Callable[[RealHost], Kept]
+) -> None:
+    first = served.open_session(image)
+    kept = keep(served)
+    kept.keeper.recover()
+    machines = [served.machine(number) for number in range(2, 22)]
+    started = served.start_sessions(machines, image)
+    others = [target_id(served, served.session(one)) for one in started.session_ids]
+    kept.backend.takes_s = 0.1
+    making = threading.Thread(target=kept.keeper.apply, args=[others])
+    making.start()
+    try:
+        machine = log_in(first)
+        wait_for(lambda: served.session(first.id).status == "ACTIVE", "the login is seen")
+        assert making.is_alive()
+        machine.log_out()
+    finally:
+        making.join()
+    assert all(served.session(one).ready_at for one in started.session_ids)
 
 
 def test_an_old_stop_leaves_the_next_session_its_disk(
