@@ -340,7 +340,11 @@ def end_stale_connections(session: Session) -> None:
 
 
 def tend_sign_ins(session: Session) -> None:
-    """As an agent: end connections whose sign-in is over, and those that hold up others."""
+    """As an agent: end connections whose sign-in is over, and those that hold up others.
+
+    Does not wait long itself, to be called again: then what was ended is ended, but not in the trail.
+    """
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
     _call(session, func.tend_sign_ins)
 
 

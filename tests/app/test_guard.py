@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where an agent runs, connections of sign-ins that are over end by themselves."""
+"""Where an agent runs, connections that are over or hold up others end by themselves."""
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from psycopg import sql
 from real_database import RealDatabase
+from sqlalchemy import text
 
+from ggnet_console.enums import Role
 from ggnet_console.workers.guard import guarding
 
 
@@ -24,3 +27,28 @@ def test_an_agent_s_guard_ends_what_an_expired_sign_in_has_open(database: RealDa
         while database.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
             assert time.monotonic() < deadline, "it goes on"
             time.sleep(0.05)
+
+
+def test_the_guard_is_not_held_up_by_those_who_take_turns(database: RealDatabase) -> None:
+    """The place in the trail goes from one to the next, before the guard can write of the first."""
+    evil = [psycopg.connect(database.dsn(database.log_in(role.lower()))) for role in Role]
+    honest = database.sign_in(Role.OPERATOR)
+
+    def hold(connection: psycopg.Connection) -> None:
+        connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        connection.execute("SELECT targets_compare(%s)", [database.host_id])
+
+    def work() -> None:
+        with honest.begin() as session:
+            session.execute(text("INSERT INTO machines (name, mac) VALUES ('pc', '525400000001')"))
+
+    with ThreadPoolExecutor(4) as pool:
+        hold(evil[0])
+        others = [pool.submit(hold, one) for one in evil[1:]]
+        database.wait_for_lock()
+        with guarding(database.agent):
+            pool.submit(work).result(timeout=60)
+            for connection in evil:
+                connection.close()
+            for other in others:
+                other.exception(timeout=30)
