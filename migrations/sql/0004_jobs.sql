@@ -3,9 +3,6 @@
 -- ERRCODE GG001: refused, the message is the sentence for the operator. GG002: not found.
 
 GRANT USAGE ON SCHEMA procrastinate TO <<agents>>;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA procrastinate TO <<agents>>;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA procrastinate TO <<agents>>;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA procrastinate TO <<agents>>;
 
 CREATE FUNCTION refuse(message text, code text DEFAULT 'GG001') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -460,18 +457,3 @@ BEGIN
     RETURN new_job(job.kind, job.host_id, job.object_name, job.image_id, job.machine_id, job.params, 'QUEUED');
 END
 $$;
-
-GRANT EXECUTE ON FUNCTION
-    image_start(text, image_type, text, uuid, text, bigint),
-    image_import_entry(text, image_type, text, text, text, text),
-    upload_progress(bigint, double precision, bigint, bigint, bigint, integer),
-    upload_done(bigint, bigint, text),
-    upload_failed(bigint, text, boolean),
-    image_job(bigint, text, jsonb),
-    session_start(bigint[], bigint, session_type),
-    session_stop(bigint[]),
-    target_create(bigint, bigint),
-    target_remove(bigint),
-    job_cancel(bigint),
-    job_retry(bigint)
-TO <<operator>>;
