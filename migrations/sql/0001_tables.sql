@@ -110,6 +110,7 @@ CREATE TABLE images (
     created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     version INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_images PRIMARY KEY (id),
+    CONSTRAINT uq_images_upload_id UNIQUE (upload_id),
     CONSTRAINT ck_images_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
     CONSTRAINT fk_images_host_id FOREIGN KEY(host_id) REFERENCES hosts (id),
     CONSTRAINT fk_images_created_by FOREIGN KEY(created_by) REFERENCES users (id) ON DELETE SET NULL

@@ -67,8 +67,9 @@ $$;
 
 -- Images in ------------------------------------------------------------------------------------
 
-CREATE FUNCTION image_start(image_name text, image_type image_type, host_name text, upload uuid,
-                            file_name text, size_bytes bigint, OUT image_id bigint, OUT job_id bigint)
+CREATE FUNCTION image_start(image_name text, image_type image_type, host_name text, file_name text,
+                            size_bytes bigint,
+                            OUT image_id bigint, OUT job_id bigint, OUT upload_id uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
@@ -78,12 +79,14 @@ BEGIN
     DELETE FROM images i WHERE lower(i.name) = lower(image_name) AND i.status = 'ERROR'
         AND NOT EXISTS (SELECT FROM image_versions v WHERE v.image_id = i.id)
         AND NOT EXISTS (SELECT FROM jobs j WHERE j.image_id = i.id AND j.status IN ('QUEUED', 'RUNNING'));
+    -- Never the caller's to choose: whoever named another one's upload would be given its file.
+    upload_id := gen_random_uuid();
     INSERT INTO images (host_id, name, type, status, upload_id, source_name, source_size_bytes, created_by)
-    VALUES (host, image_name, image_type, 'UPLOADING', upload, left(file_name, 255), size_bytes,
+    VALUES (host, image_name, image_type, 'UPLOADING', upload_id, left(file_name, 255), size_bytes,
             signed_in_user())
     RETURNING id INTO image_id;
     job_id := new_job('image.import', host, image_name, image_id, NULL,
-        jsonb_build_object('upload_id', upload), 'RUNNING');
+        jsonb_build_object('upload_id', upload_id), 'RUNNING');
 END
 $$;
 COMMENT ON FUNCTION image_start IS
@@ -95,12 +98,11 @@ CREATE FUNCTION image_import_entry(image_name text, image_type image_type, host_
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    upload_id := gen_random_uuid();
     IF entry = '' OR entry IN ('.', '..') OR entry ~ '[/[:cntrl:]]' THEN
         PERFORM refuse('An entry of the import folder is a bare file name, without a path.');
     END IF;
-    SELECT s.image_id, s.job_id INTO image_id, job_id
-    FROM image_start(image_name, image_type, host_name, upload_id, entry, NULL) AS s;
+    SELECT s.* INTO image_id, job_id, upload_id
+    FROM image_start(image_name, image_type, host_name, entry, NULL) AS s;
     UPDATE jobs SET status = 'QUEUED', started_at = NULL,
         params = params || jsonb_build_object('entry', entry, 'sha256', sha256, 'md5', md5)
     WHERE id = job_id;

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import uuid
 
 from real_database import HOST, RealDatabase
 from sqlalchemy.orm import Session
@@ -72,9 +71,7 @@ def pass_seconds(database: RealDatabase, seconds: int) -> None:
 def begin_upload(database: Database, name: str = "win11") -> Upload:
     """An image in UPLOADING, by whoever ``database`` is signed in as."""
     with database.begin() as session:
-        return images.start_upload(
-            session, ImageSpec(name), HOST, uuid.uuid4(), f"{name}.vhdx", BIG
-        )
+        return images.start_upload(session, ImageSpec(name), HOST, f"{name}.vhdx", BIG)
 
 
 def add_image(clone: RealDatabase, name: str = "win11", operator: Database | None = None) -> int:
