@@ -6,7 +6,14 @@ GRANT USAGE ON SCHEMA procrastinate TO <<agents>>;
 
 CREATE FUNCTION refuse(message text, code text DEFAULT 'GG001') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
-AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message; END $$;
+AS $$
+BEGIN
+    -- The log is all that a transaction rolled back leaves. The role is that of the sign-in.
+    RAISE LOG 'ggnet: refused % from %: %',
+        session_user, coalesce(host(inet_client_addr()), 'local'), left(message, 1000);
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message;
+END
+$$;
 
 CREATE FUNCTION enqueue(job_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = procrastinate, public, pg_catalog, pg_temp

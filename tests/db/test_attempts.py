@@ -195,10 +195,29 @@ def test_every_guess_is_in_the_server_s_log(database: RealDatabase) -> None:
     name = "guess\n' -- " + database.name
     fail(database, name)
     said = database.value("SELECT quote_literal(%s)", name).splitlines()[-1]
+    wait_for_line(log, said)
+
+
+def wait_for_line(log: Path, said: str) -> None:
+    """Wait until a log of the server says it."""
     deadline = time.monotonic() + 10
     while not any(said in file.read_text("utf-8", "replace") for file in server_logs(log)):
         assert time.monotonic() < deadline, "it is not in the log"
         time.sleep(0.02)
+
+
+def test_a_refused_deed_is_in_the_server_s_log_with_who_asked_for_it(
+    database: RealDatabase,
+) -> None:
+    log = Path(database.value("SHOW data_directory")) / database.value("SHOW log_directory")
+    signed_in = database.log_in("operator")
+    with (
+        pytest.raises(psycopg.Error, match="no longer exists"),
+        psycopg.connect(database.dsn(signed_in)) as connection,
+    ):
+        connection.execute("SELECT job_cancel(4711)")
+    line = f"ggnet: refused {signed_in.role_name} from local: This job no longer exists."
+    wait_for_line(log, line)
 
 
 def server_logs(folder: Path) -> list[Path]:
