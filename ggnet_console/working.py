@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject
 
 from .services import accounts
 from .services.accounts import SignedIn
+from .ui.renewal import Renewal
 from .ui.workspace import Workspace, make_feeds
 from .workers.background import Background
 from .workers.importer import Importer
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "ggnet-console"
 """What the server's activity view and the audit trail call the window."""
-_RENEW_MS = 60 * 60 * 1000
 _PATIENCE = 2
 """Attempts to connect again before an embedded server is started: somebody may just be restarting
 it."""
@@ -54,9 +54,9 @@ class Work(QObject):
         self.listener.lost.connect(self._on_lost)
         self.listener.ended.connect(desktop.on_sign_in_ended)
         self._failures = 0
-        self._renew = QTimer(self)
-        self._renew.timeout.connect(lambda: self.background.run(accounts.renew_sign_in))
-        self._renew.start(_RENEW_MS)
+        Renewal(
+            desktop.console.shell, self.background, lambda: self.importer.active > 0, parent=self
+        )
         self.listener.start()
 
     def _on_connected(self) -> None:
@@ -71,7 +71,6 @@ class Work(QObject):
 
     async def end(self) -> None:
         """Sign out and let go of everything."""
-        self._renew.stop()
         self.importer.cancel()
         while self.importer.active:
             await asyncio.sleep(0.01)

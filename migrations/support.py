@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alembic import op
 
-from ggnet_console.db import rights
+from ggnet_console.db import grants
 from ggnet_console.db.bootstrap import GROUPS, group_role
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def restore(name: str, *functions: str) -> None:
 
 def grant(revision: str) -> None:
     """Make the grants those of the rights matrix at ``revision``."""
-    rights.apply(_connection(), revision, _installation())
+    grants.apply(_connection(), revision, _installation())
 
 
 def version(table: str, observed: Sequence[str] = ()) -> None:

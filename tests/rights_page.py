@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ggnet_console.db.rights import MATRIX, Holder
+from ggnet_console.db.rights import INNER, MATRIX, NOBODY, Holder, Right
 from ggnet_console.enums import Role
 from ggnet_console.services.rights import list_rights
 
@@ -27,22 +27,34 @@ EXACT = """
 ## Every grant
 
 `console` is the role before sign-in, `newcomer` an account that has to change its password, `agent`
-the program of a storage host. What is not here is refused. OPERATOR has VIEWER's rights as well,
+the program of a storage host. What is not on this page is refused. OPERATOR has VIEWER's rights as well,
 ADMIN those of both.
 
 """
+BENEATH = """
+## Beneath
+
+`broker` is nobody's sign-in: it owns the functions that make and end sign-ins. `_N` stands for the
+number of a counter.
+
+"""
+NOBODYS = """
+To these nobody has a right; functions of ours use them: """
 ROWS = """
 Agents write rows of their own storage host alone: row-level policies on the tables they may write, and
 on the queue, compare `hosts.agent_role` with the role that is connected.
 """
 NAMES = {Holder.AGENT: "agent"}
+_BY_COLUMN = {"SELECT", "INSERT", "UPDATE"}
 
 
 def page() -> str:
     """The whole page."""
     people = _table(("", "", *(role.value for role in Role)), _deeds())
-    exact = _table(("object", "right", "columns", "held by"), _grants())
-    return f"{HEAD}{people}{EXACT}{exact}{ROWS}"
+    titles = ("object", "right", "columns", "held by")
+    exact, beneath = (_table(titles, _grants(rights)) for rights in (MATRIX, INNER))
+    nobodys = ", ".join(f"`{name}`" for name in sorted(NOBODY))
+    return f"{HEAD}{people}{EXACT}{exact}{ROWS}{BENEATH}{beneath}{NOBODYS}{nobodys}.\n"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -59,15 +71,15 @@ def _deeds() -> Iterator[tuple[str, ...]]:
         noun = right.noun
 
 
-def _grants() -> list[tuple[str, str, str, str]]:
+def _grants(rights: Iterable[Right]) -> list[tuple[str, str, str, str]]:
     return sorted(
         (
             f"`{name}()`" if right.verb == "EXECUTE" else f"`{name}`",
             right.verb,
-            ", ".join(right.columns) or ("" if right.verb in {"EXECUTE", "DELETE"} else "all"),
+            ", ".join(right.columns) or ("all" if right.verb in _BY_COLUMN else ""),
             ", ".join(NAMES.get(holder, holder.value) for holder in right.holders),
         )
-        for right in MATRIX
+        for right in rights
         for name in right.objects
     )
 

@@ -94,6 +94,8 @@ class Call:
 
         Raises SchemaError, and SignInError when nobody is signed in.
         """
+        from ..services import accounts
+
         with self.opened() as installation:
             installation.require_schema()
             if self.config.user is not None:
@@ -106,6 +108,8 @@ class Call:
             log.set_process(user=kept.user)
             database = installation.signed_in(kept.role_name, kept.secret, PROGRAM)
             with contextlib.closing(database):
+                with database.begin() as session:
+                    accounts.renew_if_half_over(session)
                 yield database
 
     @contextlib.contextmanager

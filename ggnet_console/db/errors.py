@@ -41,6 +41,7 @@ _CHECKS = {
 _IN_USE = {
     "fk_targets_machine_id": "This machine has a target; stop its session and remove the target first.",
     "ck_jobs_params": "This asks for too much at once; choose fewer machines or targets.",
+    "uq_jobs_open_image": "This image has a job of this kind already; wait for it or cancel it.",
     "fk_luns_image_version_id": "This image is served by a target; remove the target first.",
 }
 _OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}

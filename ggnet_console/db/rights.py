@@ -3,18 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, LiteralString
-
-from psycopg import sql
+from typing import LiteralString
 
 from .bootstrap import group_role
 from .cluster import CONSOLE_ROLE
-
-if TYPE_CHECKING:
-    import psycopg
 
 
 class Holder(StrEnum):
@@ -26,10 +20,17 @@ class Holder(StrEnum):
     OPERATOR = "operator"
     ADMIN = "admin"
     AGENT = "agents"
+    BROKER = "broker"
+    EVERYBODY = "everybody"
 
     def role_name(self, installation: str) -> str:
         """The PostgreSQL role of this holder in the installation with this id."""
-        return CONSOLE_ROLE if self is Holder.CONSOLE else group_role(self, installation)
+        match self:
+            case Holder.CONSOLE:
+                return CONSOLE_ROLE
+            case Holder.EVERYBODY:
+                return "PUBLIC"
+        return group_role(self, installation)
 
     @property
     def inherits(self) -> tuple[Holder, ...]:
@@ -44,9 +45,10 @@ class Holder(StrEnum):
 
 @dataclass(frozen=True)
 class Right:
-    """``verb`` on ``objects`` of schema ``public`` (or only ``columns`` of them) for ``holders``.
+    """``verb`` on ``objects`` (or only ``columns`` of them) for ``holders``.
 
-    ``since`` is the revision whose migration grants it.
+    Objects outside of ``public`` carry their schema. ``since`` is the revision whose migration
+    grants it.
     """
 
     verb: LiteralString
@@ -56,7 +58,10 @@ class Right:
     since: str = "0004"
 
 
-CONSOLE, NEWCOMER, VIEWER, OPERATOR, ADMIN, AGENT = Holder
+CONSOLE, NEWCOMER, VIEWER, OPERATOR, ADMIN, AGENT, BROKER, EVERYBODY = Holder
+CONNECTING = (CONSOLE, NEWCOMER, VIEWER, OPERATOR, ADMIN, AGENT)
+"""The holders that connect; the broker only lends its rights to its functions."""
+
 _SEEN = (
     "boot_sessions",
     "hosts",
@@ -79,6 +84,7 @@ _MACHINE = (
     "asset_tag",
     "notes",
 )
+_QUEUE = "procrastinate.procrastinate"
 
 MATRIX = (
     # See.
@@ -235,97 +241,146 @@ MATRIX = (
             "finished_at",
         ),
     ),
+    # Work the queue off; what waits in it is put there by the functions above.
+    Right("SELECT", tuple(f"{_QUEUE}_{name}" for name in ("events", "jobs", "workers")), (AGENT,)),
+    Right("INSERT", (f"{_QUEUE}_events", f"{_QUEUE}_workers"), (AGENT,)),
+    Right("UPDATE", (f"{_QUEUE}_jobs", f"{_QUEUE}_workers"), (AGENT,)),
+    Right("DELETE", (f"{_QUEUE}_workers",), (AGENT,)),
+    Right("USAGE", (f"{_QUEUE}_events_id_seq", f"{_QUEUE}_workers_id_seq"), (AGENT,)),
+    Right(
+        "EXECUTE",
+        (
+            f"{_QUEUE}_fetch_job_v2",
+            f"{_QUEUE}_finish_job_v1",
+            f"{_QUEUE}_prune_stalled_workers_v1",
+            f"{_QUEUE}_register_worker_v1",
+            f"{_QUEUE}_retry_job_v2",
+            f"{_QUEUE}_unregister_worker_v1",
+            f"{_QUEUE}_update_heartbeat_v1",
+        ),
+        (AGENT,),
+    ),
 )
 
+INNER = (
+    # Made with the database, the schemas and the definer functions that need them.
+    Right("CONNECT", ("DATABASE",), (CONSOLE, NEWCOMER, VIEWER, AGENT)),
+    Right("USAGE", ("SCHEMA public",), (EVERYBODY,)),
+    Right("USAGE", ("SCHEMA procrastinate",), (AGENT,)),
+    Right("USAGE", ("SCHEMA attempts",), (BROKER,)),
+    Right("SELECT", ("users", "settings"), (BROKER,)),
+    Right(
+        "UPDATE",
+        ("users",),
+        (BROKER,),
+        ("last_sign_in_at", "password_hash", "must_change_password"),
+    ),
+    *(Right(verb, ("sign_ins",), (BROKER,)) for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    *(
+        Right(
+            verb,
+            ("attempts.address_N", "attempts.failures", "attempts.name_N", "attempts.refused"),
+            (BROKER,),
+        )
+        for verb in ("SELECT", "UPDATE")
+    ),
+    Right("INSERT", ("attempts.failed",), (BROKER,)),
+    Right(
+        "EXECUTE",
+        (
+            "account_for_failures",
+            "attempt_key",
+            "attempt_place",
+            "attempt_read",
+            "attempt_write",
+            "bcrypt_salt",
+            "checked_hash",
+            "crypt",
+            "end_connections",
+            "epoch_ms",
+            "gen_random_bytes",
+            "group_of",
+            "hash_cost",
+            "hmac",
+            "installation_id",
+            "refuse",
+            "renew_hash",
+            "setting_value",
+            "signed_in_user",
+            "spend",
+            "stand_in_hash",
+            "tend_sign_ins",
+            "wait_for",
+        ),
+        (BROKER,),
+    ),
+)
+"""What makes the matrix work; ``_N`` stands for the number of a counter."""
 
-@dataclass(frozen=True)
-class Grant:
-    """One cell of the matrix; ``column`` is "" where the right is on the whole object."""
-
-    object: str
-    column: str
-    verb: str
-    role: str
-
-
-def declared(revision: str, installation: str) -> set[Grant]:
-    """The grants that the matrix asks for up to ``revision``."""
-    return {
-        Grant(name, column, right.verb, holder.role_name(installation))
-        for right in MATRIX
-        if right.since <= revision
-        for name in right.objects
-        for holder in right.holders
-        for column in right.columns or ("",)
+NOBODY = frozenset(
+    {
+        "alembic_version",
+        "attempts.accounted",
+        "attempts.rates",
+        "attempts.secret",
+        "audit_chain",
+        "audit_links",
+        "open_objects",
+        "target_secrets",
+        f"{_QUEUE}_periodic_defers",
+        # Called by definer functions, whose owners own these as well.
+        "actor_name()",
+        "attempt()",
+        "attempt_was_right()",
+        "audit_digests()",
+        "audit_event()",
+        "audit_link()",
+        "audit_link_hash()",
+        "check_iqn()",
+        "check_password()",
+        "clear_sign_ins()",
+        "disarm()",
+        "end_sign_ins()",
+        "end_blockers()",
+        "enqueue()",
+        "forgive_attempts()",
+        f"{_QUEUE}_cancel_job_v1()",
+        f"{_QUEUE}_defer_jobs_v1()",
+        f"{_QUEUE}_defer_periodic_job_v2()",
+        f"{_QUEUE}_retry_job_v1()",
+        "host_job()",
+        "initiators_of()",
+        "is_present()",
+        "machine_iqn()",
+        "new_job()",
+        "note_failure()",
+        "open_sign_in()",
+        "own_upload()",
+        "refused_until()",
+        "require_sign_in()",
+        "regroup_sign_ins()",
+        "some_machines()",
+        "target_job()",
+        "the_account()",
+        "the_host()",
+        "the_target()",
+        "want_target()",
+        # Called by triggers alone, which ask nobody for a right.
+        "audit_close_link()",
+        "audit_open_link()",
+        "audit_rows()",
+        "bump_version()",
+        "keep_mac()",
+        "notify_rows()",
+        "one_image_job()",
+        f"{_QUEUE}_notify_queue_abort_job_v1()",
+        f"{_QUEUE}_notify_queue_job_inserted_v1()",
+        f"{_QUEUE}_trigger_abort_requested_events_procedure_v1()",
+        f"{_QUEUE}_trigger_function_scheduled_events_v1()",
+        f"{_QUEUE}_trigger_function_status_events_insert_v1()",
+        f"{_QUEUE}_trigger_function_status_events_update_v1()",
+        f"{_QUEUE}_unlink_periodic_defers_v1()",
     }
-
-
-# Functions carry their arguments in statements, but not in the matrix: no two share a name.
-_FOUND = """
-    SELECT relname::text, '' AS col, acl.privilege_type, acl.grantee, quote_ident(relname), 'TABLE'
-    FROM pg_class, aclexplode(relacl) AS acl
-    WHERE relnamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT relname, attname, acl.privilege_type, acl.grantee, quote_ident(relname), 'TABLE'
-    FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND NOT attisdropped,
-        aclexplode(attacl) AS acl
-    WHERE relnamespace = 'public'::regnamespace
-    UNION ALL
-    SELECT proname, '', acl.privilege_type, acl.grantee, p.oid::regprocedure::text, 'FUNCTION'
-    FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl
-    WHERE pronamespace = 'public'::regnamespace
-        AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-"""
-
-
-def found(connection: psycopg.Connection, installation: str) -> dict[Grant, str]:
-    """What is granted in the database to holders and to PUBLIC, with the name it is revoked by."""
-    roles = {holder.role_name(installation) for holder in Holder} | {"PUBLIC"}
-    rows = connection.execute(
-        f"SELECT f.*, coalesce(rolname::text, 'PUBLIC') FROM ({_FOUND}) AS f "  # noqa: S608
-        "LEFT JOIN pg_roles r ON r.oid = grantee"
-    )
-    return {
-        Grant(name, column, verb, role): f"{kind} {target}"
-        for name, column, verb, _, target, kind, role in rows
-        if role in roles
-    }
-
-
-def apply(connection: psycopg.Connection, revision: str, installation: str) -> None:
-    """Make the grants in the database those of the matrix at ``revision``, as the owner role."""
-    present = found(connection, installation)
-    wanted = declared(revision, installation)
-    functions: dict[str, str] = dict(
-        connection.execute(
-            "SELECT proname::text, oid::regprocedure::text FROM pg_proc "
-            "WHERE pronamespace = 'public'::regnamespace"
-        ).fetchall()
-    )
-    for statement in _statements(present, wanted, functions):
-        connection.execute(statement)
-
-
-def _statements(
-    present: dict[Grant, str], wanted: set[Grant], functions: dict[str, str]
-) -> Iterator[sql.Composed]:
-    for grant in sorted(present.keys() - wanted, key=repr):
-        yield _statement("REVOKE", grant, present[grant])
-    for grant in sorted(wanted - present.keys(), key=repr):
-        if grant.verb == "EXECUTE":
-            target = f"FUNCTION {functions[grant.object]}"
-        else:
-            target = f"TABLE {grant.object}"
-        yield _statement("GRANT", grant, target)
-
-
-def _statement(action: LiteralString, grant: Grant, target: str) -> sql.Composed:
-    column = sql.SQL("({})").format(sql.Identifier(grant.column)) if grant.column else sql.SQL("")
-    return sql.SQL("{} {} {} ON {} {} {}").format(
-        sql.SQL(action),
-        sql.SQL(grant.verb),
-        column,
-        sql.SQL(target),
-        sql.SQL("TO" if action == "GRANT" else "FROM"),
-        sql.SQL("PUBLIC") if grant.role == "PUBLIC" else sql.Identifier(grant.role),
-    )
+)
+"""Everything else: objects to which no holder has any right. A test fails for a new object that is
+neither here nor above; only the sequence that numbers a table's rows goes with its table."""

@@ -26,7 +26,7 @@ class Image(Base):
     )
     status: Mapped[ImageStatus] = mapped_column(enum_type(ImageStatus, "image_status"))
     notes: Mapped[Text0]
-    upload_id: Mapped[uuid.UUID | None] = mapped_column(UUID)
+    upload_id: Mapped[uuid.UUID | None] = mapped_column(UUID, unique=True)
     source_name: Mapped[Text0]
     source_format: Mapped[ImageFormat | None] = mapped_column(
         enum_type(ImageFormat, "image_format")

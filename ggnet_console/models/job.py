@@ -53,5 +53,15 @@ class Job(Base):
         CheckConstraint("octet_length(params::text) <= 1000000", "params"),
         Index("ix_jobs_open", "host_id", postgresql_where=text("status IN ('QUEUED', 'RUNNING')")),
         Index("ix_jobs_image_id", "image_id"),
+        Index(
+            "uq_jobs_open_image",
+            "image_id",
+            "kind",
+            unique=True,
+            postgresql_where=text(
+                "status IN ('QUEUED', 'RUNNING') AND "
+                "kind IN ('image.import', 'image.verify', 'image.convert', 'image.remove')"
+            ),
+        ),
         Index("ix_jobs_machine_id", "machine_id"),
     )

@@ -192,6 +192,23 @@ def renew_sign_in(session: Session) -> datetime:
     return until
 
 
+def renew_if_half_over(session: Session) -> None:
+    """Extend the caller's own sign-in when less than half of ``sign_in_hours`` is left.
+
+    Nothing for one who has to change the password first. SignInError when it has ended.
+    """
+    me = who_am_i(session)
+    if me.must_change_password:
+        return
+    session.execute(
+        text(
+            "SELECT renew_sign_in() FROM settings WHERE name = 'sign_in_hours' "
+            "AND :until < clock_timestamp() + make_interval(hours => value::int) / 2"
+        ),
+        {"until": me.expires_at},
+    )
+
+
 def sign_out(session: Session) -> None:
     """End the caller's own sign-in: its role can connect no more."""
     session.execute(select(func.sign_out()))

@@ -164,25 +164,22 @@ def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[Fie
     return merge.kept
 
 
-def start_upload(
-    session: Session, spec: ImageSpec, host: str, upload_id: uuid.UUID, file_name: str, size: int
-) -> Upload:
+def start_upload(session: Session, spec: ImageSpec, host: str, file_name: str, size: int) -> Upload:
     """Begin an import whose file the caller's own process copies to ``incoming/<upload_id>``."""
     row = session.execute(
         text(
-            "SELECT image_id, job_id FROM image_start(:name, CAST(:type AS image_type), :host, "
-            ":upload, :file, :size)"
+            "SELECT image_id, job_id, upload_id FROM image_start(:name, "
+            "CAST(:type AS image_type), :host, :file, :size)"
         )
         .bindparams(
             name=checked_name(spec.name),
             type=spec.type,
             host=host,
-            upload=upload_id,
             file=file_name,
         )
         .bindparams(bindparam("size", size, BigInteger))
     ).one()
-    return Upload(row.image_id, row.job_id, upload_id)
+    return Upload(row.image_id, row.job_id, row.upload_id)
 
 
 def start_entry_import(

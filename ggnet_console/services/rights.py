@@ -75,7 +75,15 @@ _DEEDS = {
 }
 _HISTORY = tuple(
     (noun, "See history")
-    for noun in ("Machines", "Images", "Targets", "Sessions", "Jobs", "Settings")
+    for noun in (
+        "Machines",
+        "Images",
+        "Targets",
+        "Sessions",
+        "Jobs",
+        "Settings",
+        "Storage hosts",
+    )
 )
 PLUMBING = frozenset({"schema_revision", "installation_id"})
 """Functions every program calls that are nobody's right to speak of."""

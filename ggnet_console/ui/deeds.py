@@ -39,6 +39,7 @@ from .tokens import XL, XS, S, State
 NOUNS = {
     "machine": "Machine",
     "image": "Image",
+    "image version": "Image version",
     "target": "Target",
     "lun": "LUN",
     "session": "Session",

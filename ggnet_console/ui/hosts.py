@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from ..enums import BackendChoice, Role
 from ..errors import ConsoleError
@@ -14,6 +15,7 @@ from ..services import hosts
 from ..services.hosts import HostRow
 from . import format as fmt
 from .controls import Button, Sign, clear, copyable, label
+from .deeds import History
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
@@ -67,6 +69,7 @@ class HostLines(QFrame):
         self._page, self._desk = page, desk
         self._shown: list[tuple[object, ...]] = []
         self.buttons: dict[str, Button] = {}
+        self.histories: dict[str, Button] = {}
         self._grid = QGridLayout()
         self._grid.setHorizontalSpacing(M)
         self._grid.setVerticalSpacing(XS)
@@ -91,7 +94,7 @@ class HostLines(QFrame):
             return
         self._shown = shown
         clear(self._grid)
-        self.buttons = {}
+        self.buttons, self.histories = {}, {}
         for line, row in enumerate(rows):
             self._grid.addWidget(
                 Sign(State.ATTENTION if trouble_of(row) else State.RUNNING), line, 0
@@ -109,6 +112,35 @@ class HostLines(QFrame):
             )
             self._grid.addWidget(button, line, 5)
             self.buttons[row.name] = button
+            past = Button("History…")
+            past.clicked.connect(lambda _on, host=row: show_history(self._page, self._desk, host))
+            self._grid.addWidget(past, line, 6)
+            self.histories[row.name] = past
+
+
+def show_history(parent: QWidget, desk: Desk, row: HostRow) -> QDialog:
+    """What was done to a host: there is no page of hosts with details that could show it."""
+    dialog = QDialog(parent.window())
+    dialog.setWindowTitle(f"History of {row.name}")
+    dialog.setWindowModality(Qt.WindowModality.WindowModal)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    history = History[HostRow](desk, "host")
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setWidget(history)
+    close = Button("Close")
+    close.clicked.connect(dialog.accept)
+    column = QVBoxLayout(dialog)
+    column.setContentsMargins(L, L, L, L)
+    column.setSpacing(M)
+    column.addWidget(label(f"History of {row.name}", "title"))
+    column.addWidget(area, 1)
+    column.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
+    dialog.resize(460, 400)
+    history.show_row(row)
+    dialog.open()
+    return dialog
 
 
 def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:

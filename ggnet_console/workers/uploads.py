@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,13 +47,10 @@ def upload(
     try:
         size = os.fstat(source_fd).st_size
         storage.require_space(config.tree.incoming, source_fd)
-        upload_id = uuid.uuid4()
         with database.begin() as session:
-            begun = images.start_upload(
-                session, spec, config.host, upload_id, shown(source.name), size
-            )
+            begun = images.start_upload(session, spec, config.host, shown(source.name), size)
         started(begun)
-        target = config.tree.incoming / str(upload_id)
+        target = config.tree.incoming / str(begun.upload_id)
         reporter = _Reporter(database, begun.job_id, stop or threading.Event(), progress)
         try:
             copied = copy_in(

@@ -114,6 +114,7 @@ CREATE TABLE images (
     created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     version INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_images PRIMARY KEY (id),
+    CONSTRAINT uq_images_upload_id UNIQUE (upload_id),
     CONSTRAINT ck_images_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
     CONSTRAINT ck_images_notes CHECK (char_length(notes) <= 4000),
     CONSTRAINT ck_images_source_sha256 CHECK (char_length(source_sha256) <= 64),

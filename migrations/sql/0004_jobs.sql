@@ -3,13 +3,17 @@
 -- ERRCODE GG001: refused, the message is the sentence for the operator. GG002: not found.
 
 GRANT USAGE ON SCHEMA procrastinate TO <<agents>>;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA procrastinate TO <<agents>>;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA procrastinate TO <<agents>>;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA procrastinate TO <<agents>>;
 
 CREATE FUNCTION refuse(message text, code text DEFAULT 'GG001') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
-AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message; END $$;
+AS $$
+BEGIN
+    -- The log is all that a transaction rolled back leaves. The role is that of the sign-in.
+    RAISE LOG 'ggnet: refused % from %: %',
+        session_user, coalesce(host(inet_client_addr()), 'local'), left(message, 1000);
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message;
+END
+$$;
 
 CREATE FUNCTION enqueue(job_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = procrastinate, public, pg_catalog, pg_temp
@@ -85,8 +89,9 @@ COMMENT ON FUNCTION machines_delete IS
 
 -- Images in ------------------------------------------------------------------------------------
 
-CREATE FUNCTION image_start(image_name text, image_type image_type, host_name text, upload uuid,
-                            file_name text, size_bytes bigint, OUT image_id bigint, OUT job_id bigint)
+CREATE FUNCTION image_start(image_name text, image_type image_type, host_name text, file_name text,
+                            size_bytes bigint,
+                            OUT image_id bigint, OUT job_id bigint, OUT upload_id uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
@@ -96,12 +101,14 @@ BEGIN
     DELETE FROM images i WHERE lower(i.name) = lower(image_name) AND i.status = 'ERROR'
         AND NOT EXISTS (SELECT FROM image_versions v WHERE v.image_id = i.id)
         AND NOT EXISTS (SELECT FROM jobs j WHERE j.image_id = i.id AND j.status IN ('QUEUED', 'RUNNING'));
+    -- Never the caller's to choose: whoever named another one's upload would be given its file.
+    upload_id := gen_random_uuid();
     INSERT INTO images (host_id, name, type, status, upload_id, source_name, source_size_bytes, created_by)
-    VALUES (host, image_name, image_type, 'UPLOADING', upload, left(file_name, 255), size_bytes,
+    VALUES (host, image_name, image_type, 'UPLOADING', upload_id, left(file_name, 255), size_bytes,
             signed_in_user())
     RETURNING id INTO image_id;
     job_id := new_job('image.import', host, image_name, image_id, NULL,
-        jsonb_build_object('upload_id', upload), 'RUNNING');
+        jsonb_build_object('upload_id', upload_id), 'RUNNING');
 END
 $$;
 COMMENT ON FUNCTION image_start IS
@@ -113,12 +120,11 @@ CREATE FUNCTION image_import_entry(image_name text, image_type image_type, host_
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    upload_id := gen_random_uuid();
     IF entry = '' OR entry IN ('.', '..') OR entry ~ '[/[:cntrl:]]' THEN
         PERFORM refuse('An entry of the import folder is a bare file name, without a path.');
     END IF;
-    SELECT s.image_id, s.job_id INTO image_id, job_id
-    FROM image_start(image_name, image_type, host_name, upload_id, entry, NULL) AS s;
+    SELECT s.* INTO image_id, job_id, upload_id
+    FROM image_start(image_name, image_type, host_name, entry, NULL) AS s;
     UPDATE jobs SET status = 'QUEUED', started_at = NULL,
         params = params || jsonb_build_object('entry', entry, 'sha256', sha256, 'md5', md5)
     WHERE id = job_id;
@@ -479,19 +485,3 @@ BEGIN
     RETURN image_job(job.image_id, split_part(job.kind::text, '.', 2), job.params);
 END
 $$;
-
-GRANT EXECUTE ON FUNCTION
-    machines_delete(bigint[]),
-    image_start(text, image_type, text, uuid, text, bigint),
-    image_import_entry(text, image_type, text, text, text, text),
-    upload_progress(bigint, double precision, bigint, bigint, bigint, integer),
-    upload_done(bigint, bigint, text),
-    upload_failed(bigint, text, boolean),
-    image_job(bigint, text, jsonb),
-    session_start(bigint[], bigint, session_type),
-    session_stop(bigint[]),
-    target_create(bigint, bigint),
-    target_remove(bigint),
-    job_cancel(bigint),
-    job_retry(bigint)
-TO <<operator>>;

@@ -7,7 +7,7 @@ DROP FUNCTION keep_mac(), job_retry(bigint), job_cancel(bigint), target_remove(b
     upload_done(bigint, bigint, text),
     upload_progress(bigint, double precision, bigint, bigint, bigint, integer), own_upload(bigint),
     image_import_entry(text, image_type, text, text, text, text),
-    image_start(text, image_type, text, uuid, text, bigint), the_host(text),
+    image_start(text, image_type, text, text, bigint), the_host(text),
     new_job(job_kind, bigint, text, bigint, bigint, jsonb, job_status), enqueue(bigint),
     refuse(text, text), machines_delete(bigint[]);
 DROP SCHEMA procrastinate CASCADE;

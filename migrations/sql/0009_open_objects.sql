@@ -107,3 +107,7 @@ $$;
 CREATE TRIGGER one_image_job BEFORE INSERT ON jobs
     FOR EACH ROW WHEN (NEW.image_id IS NOT NULL AND NEW.kind::text LIKE 'image.%')
     EXECUTE FUNCTION one_image_job();
+-- The trigger has the sentence; the index also holds where a transaction sees only its snapshot.
+CREATE UNIQUE INDEX uq_jobs_open_image ON jobs (image_id, kind)
+    WHERE status IN ('QUEUED', 'RUNNING')
+        AND kind IN ('image.import', 'image.verify', 'image.convert', 'image.remove');

@@ -14,7 +14,8 @@ AS $$
         a.job_id
     FROM audit a
     WHERE a.noun = of_noun AND a.object_id = object
-        AND (of_noun IN ('machine', 'image', 'target', 'lun', 'session', 'job', 'setting')
+        AND (of_noun IN ('machine', 'image', 'image version', 'target', 'lun', 'session', 'job', 'setting',
+                         'host')
              OR of_noun = 'user'
                 AND pg_has_role(session_user, 'ggnet_admin_' || installation_id(), 'USAGE'))
     ORDER BY a.id DESC LIMIT least(greatest(most, 0), 200)

@@ -28,7 +28,12 @@ def upgrade() -> None:
     track("hosts", versioned=False)
     track("machines", noun="machine", observed=("online", "last_seen_at"))
     track("images", noun="image")
-    track("image_versions", seen_as=[("images", "image_id")], versioned=False)
+    track(
+        "image_versions",
+        noun="image version",
+        seen_as=[("images", "image_id")],
+        versioned=False,
+    )
     track("targets", noun="target", seen_as=[("targets", "id"), ("machines", "machine_id")])
     track("luns", noun="lun", seen_as=[("targets", "target_id")], versioned=False)
     track(
@@ -55,7 +60,7 @@ def downgrade() -> None:
         untrack(table, seen_as=[table, "machines"])
     untrack("luns", seen_as=["targets"], versioned=False)
     untrack("jobs", seen_as=["jobs", "images"], versioned=False)
-    untrack("image_versions", noun=False, seen_as=["images"], versioned=False)
+    untrack("image_versions", seen_as=["images"], versioned=False)
     for table in ("hosts", "sign_ins"):
         untrack(table, noun=False, versioned=False)
     run(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from procrastinate.schema import SchemaManager
-from support import run, run_file
+from support import grant, run, run_file
 
 revision = "0004"
 down_revision = "0003"
@@ -15,6 +15,7 @@ def upgrade() -> None:
     run(SchemaManager.get_schema())
     run("SET LOCAL search_path = public, pg_catalog")
     run_file("0004_jobs.sql")
+    grant(revision)
 
 
 def downgrade() -> None:

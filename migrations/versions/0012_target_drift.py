@@ -56,6 +56,7 @@ def _take_back_kinds() -> None:
     run(f"""
         DELETE FROM jobs WHERE kind IN ({kinds});
         DROP TRIGGER one_image_job ON jobs;
+        DROP INDEX uq_jobs_open_image;
         DROP FUNCTION new_job(job_kind, bigint, text, bigint, bigint, jsonb, job_status);
         ALTER TYPE job_kind RENAME TO job_kind_0012;
         DO $$ BEGIN EXECUTE (
@@ -69,5 +70,8 @@ def _take_back_kinds() -> None:
         CREATE TRIGGER one_image_job BEFORE INSERT ON jobs
             FOR EACH ROW WHEN (NEW.image_id IS NOT NULL AND NEW.kind::text LIKE 'image.%')
             EXECUTE FUNCTION one_image_job();
+        CREATE UNIQUE INDEX uq_jobs_open_image ON jobs (image_id, kind)
+            WHERE status IN ('QUEUED', 'RUNNING')
+                AND kind IN ('image.import', 'image.verify', 'image.convert', 'image.remove');
     """)
     restore("0008_limits.sql", "new_job")

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import time
-import uuid
 from pathlib import Path
 
 from real_database import HOST, RealDatabase
@@ -88,9 +87,7 @@ def wait_for_log(database: RealDatabase, text: str) -> None:
 def begin_upload(database: Database, name: str = "win11") -> Upload:
     """An image in UPLOADING, by whoever ``database`` is signed in as."""
     with database.begin() as session:
-        return images.start_upload(
-            session, ImageSpec(name), HOST, uuid.uuid4(), f"{name}.vhdx", BIG
-        )
+        return images.start_upload(session, ImageSpec(name), HOST, f"{name}.vhdx", BIG)
 
 
 def add_image(clone: RealDatabase, name: str = "win11", operator: Database | None = None) -> int:

@@ -225,6 +225,28 @@ def test_renewing_extends_one_s_own_sign_in_alone(database: RealDatabase) -> Non
     )
 
 
+@pytest.mark.parametrize(("left", "renewed"), [("31 minutes", False), ("29 minutes", True)])
+def test_a_sign_in_in_use_is_renewed_once_half_of_it_is_over(
+    database: RealDatabase, left: str, renewed: bool
+) -> None:
+    database.rows("UPDATE settings SET value = 1 WHERE name = 'sign_in_hours'")
+    mine = database.sign_in(Role.VIEWER)
+    database.rows("UPDATE sign_ins SET expires_at = clock_timestamp() + %s::interval", left)
+    with mine.begin() as session:
+        accounts.renew_if_half_over(session)
+    whole = "SELECT expires_at > clock_timestamp() + interval '59 minutes' FROM sign_ins"
+    assert database.value(whole) is renewed
+
+
+def test_a_sign_in_that_may_only_change_its_password_is_not_renewed(database: RealDatabase) -> None:
+    database.rows("UPDATE users SET must_change_password = true WHERE name = 'viewer'")
+    mine = database.sign_in(Role.VIEWER)
+    database.rows("UPDATE sign_ins SET expires_at = clock_timestamp() + interval '1 minute'")
+    with mine.begin() as session:
+        accounts.renew_if_half_over(session)
+    assert database.value("SELECT expires_at < clock_timestamp() + interval '2 min' FROM sign_ins")
+
+
 def test_an_expired_role_cannot_connect(database: RealDatabase) -> None:
     signed_in = database.log_in("viewer")
     database.server.execute("ALTER ROLE {} VALID UNTIL '2020-01-01'", signed_in.role_name)

@@ -194,6 +194,19 @@ def test_every_guess_is_in_the_server_s_log(database: RealDatabase) -> None:
     wait_for_log(database, database.value("SELECT quote_literal(%s)", name).splitlines()[-1])
 
 
+def test_a_refused_deed_is_in_the_server_s_log_with_who_asked_for_it(
+    database: RealDatabase,
+) -> None:
+    signed_in = database.log_in("operator")
+    with (
+        pytest.raises(psycopg.Error, match="no longer exists"),
+        psycopg.connect(database.dsn(signed_in)) as connection,
+    ):
+        connection.execute("SELECT job_cancel(4711)")
+    line = f"ggnet: refused {signed_in.role_name} from local: This job no longer exists."
+    wait_for_log(database, line)
+
+
 @pytest.mark.parametrize(
     "call",
     [

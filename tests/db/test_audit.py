@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from real_database import HASH, RealDatabase
+from real_database import HASH, HOST, RealDatabase
 from steps import (
+    SHA256,
     add_image,
     add_machines,
     begin_upload,
@@ -53,6 +54,19 @@ def test_adding_changing_and_removing_a_machine_say_who_what_before_and_after(
     )
     user = database.value("SELECT id FROM users WHERE name = 'operator'")
     assert who == (user, str(machine), "tests")
+
+
+def test_a_sealed_version_is_in_the_trail_with_its_hash_and_job(database: RealDatabase) -> None:
+    """Every later verification trusts that hash."""
+    image = add_image(database)
+    [(who, verb, _name, changes, _severity)] = entries(database, "image version")
+    assert (who, verb) == (agent_role(HOST), "insert")
+    assert changes["sha256"] == [None, SHA256]
+    assert changes["image_id"] == [None, image]
+    job = database.value("SELECT job_id FROM audit WHERE noun = 'image version'")
+    assert job == database.value("SELECT id FROM jobs")
+    database.rows("UPDATE image_versions SET sha256 = 'another'")
+    assert entries(database, "image version")[-1][3] == {"sha256": [SHA256, "another"]}
 
 
 def test_the_time_is_the_database_s(database: RealDatabase) -> None:

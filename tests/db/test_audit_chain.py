@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import psycopg
 import pytest
@@ -166,30 +167,57 @@ def test_a_rolled_back_savepoint_leaves_the_chain_whole(
     assert problems(admin) == set()
 
 
+WRITERS = 6
+EACH = 84
+
+
+def write(dsn: str, number: int, begin: str, stop: threading.Event) -> int:
+    """Transactions of two statements; odd writers take what all share first, even ones last.
+
+    Their rows alone never make a circle; with a lock on the chain from the first statement on
+    they do. Answers how many were committed until ``stop``.
+    """
+    shared = "UPDATE machines SET notes = gen_random_uuid()::text WHERE name = 'pc-01'"
+    own = "INSERT INTO machines (name, mac) VALUES (gen_random_uuid()::text, '{}')"
+    done = 0
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while done < EACH and not stop.is_set():
+            order = (shared, own.format(mac()))
+            with connection.transaction():
+                connection.execute(begin)
+                for statement in order if number % 2 else reversed(order):
+                    connection.execute(statement)
+            done += 1
+    return done
+
+
 def test_many_writers_at_once_neither_wait_for_each_other_nor_break_the_chain(
     database: RealDatabase, admin: Database
 ) -> None:
-    dsns = [database.dsn(database.log_in("operator")) for _ in range(6)]
-
-    def write(number: int) -> None:
-        # Each pair of writers takes the machines in the opposite order of their names' entries.
-        with psycopg.connect(dsns[number], autocommit=True) as connection:
-            for turn in range(25):
-                with connection.transaction():
-                    for name in ("a", "b"):
-                        connection.execute(
-                            "INSERT INTO machines (name, mac) VALUES (%s, %s)",
-                            [f"{number}-{turn}-{name}", mac()],
-                        )
-                    connection.execute(
-                        "UPDATE machines SET notes = notes || 'x' WHERE name = %s",
-                        [f"pc-0{number % 3 + 1}"],
-                    )
-
+    dsns = [database.dsn(database.log_in("operator")) for _ in range(WRITERS)]
     before = head_of(admin).number
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(write, range(6)))
-    assert head_of(admin).number == before + 6 * 25
+    with ThreadPoolExecutor(WRITERS) as pool:
+        done = [
+            pool.submit(write, dsn, number, "SELECT 1", threading.Event())
+            for number, dsn in enumerate(dsns)
+        ]
+        assert [each.result(120) for each in done] == [EACH] * WRITERS
+    assert head_of(admin).number == before + WRITERS * EACH
+    assert problems(admin) == set()
+
+
+def test_the_same_writers_deadlock_when_links_are_closed_by_each_statement(
+    database: RealDatabase, admin: Database
+) -> None:
+    """Or the test above would pass whatever the chain's lock was taken for."""
+    dsns = [database.dsn(database.log_in("operator")) for _ in range(WRITERS)]
+    stop = threading.Event()
+    begin = "SET CONSTRAINTS ALL IMMEDIATE"
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writers = [pool.submit(write, dsn, n, begin, stop) for n, dsn in enumerate(dsns)]
+        ended, _running = wait(writers, timeout=120, return_when=FIRST_EXCEPTION)
+        stop.set()
+    assert any(isinstance(each.exception(), psycopg.errors.DeadlockDetected) for each in ended)
     assert problems(admin) == set()
 
 

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two people at one object: their saves, their jobs, and what each sees of the other."""
+"""Two people at one object: their saves, and what each sees of the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -15,9 +14,9 @@ from real_database import HASH, RealDatabase
 from steps import add_image, add_machines
 
 from ggnet_console.db.engine import Database
-from ggnet_console.enums import BootMode, ImageFormat, ImageType, JobStatus, MachineStatus, Role
-from ggnet_console.errors import ConsoleError, FieldError, RefusedError, RemovedError, StaleError
-from ggnet_console.services import agent_jobs, editing, images, machines, settings
+from ggnet_console.enums import BootMode, ImageType, MachineStatus, Role
+from ggnet_console.errors import FieldError, RefusedError, RemovedError, StaleError
+from ggnet_console.services import editing, images, machines, settings
 from ggnet_console.services.images import ImageSpec
 from ggnet_console.services.machines import MachineChanges, MachineRow, MachineSpec
 
@@ -317,68 +316,6 @@ def test_a_wrong_text_for_many_is_said_at_its_field_and_a_viewer_is_refused(data
     assert caught.value.field == "room"
     with pytest.raises(RefusedError), database.sign_in(Role.VIEWER).begin() as session:
         machines.change_machines(session, [row], MachineChanges(room="x"))
-
-
-# Double work
-
-
-@pytest.mark.parametrize(
-    ("ask", "sentence"),
-    [
-        (images.verify_image, "is being verified already, started by "),
-        (
-            lambda s, i: images.convert_image(s, i, ImageFormat.QCOW2),
-            "is being exported already, started by ",
-        ),
-        (images.remove_image, "is being removed"),
-    ],
-)
-def test_of_two_who_ask_for_the_same_job_at_once_exactly_one_wins(
-    database: RealDatabase, anna: Database, ben: Database, ask: Callable[..., int], sentence: str
-) -> None:
-    image = add_image(database, "win11", anna)
-
-    def try_it(who: Database) -> int | str:
-        try:
-            with who.begin() as session:
-                return ask(session, image)
-        except ConsoleError as error:
-            return error.summary
-
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(try_it, [anna, ben]))
-    [job] = [answer for answer in answers if isinstance(answer, int)]
-    [refusal] = [answer for answer in answers if isinstance(answer, str)]
-    assert refusal.startswith(f"The image “win11” {sentence}")
-    assert database.value("SELECT count(*) FROM jobs WHERE kind <> 'image.import'") == 1
-    assert database.value("SELECT id FROM jobs WHERE kind <> 'image.import'") == job
-
-
-def test_the_second_who_asks_waits_for_the_first_and_is_told_who_it_is(database, anna, ben) -> None:
-    image = add_image(database, "win11", anna)
-
-    def verify() -> int:
-        with ben.begin() as session:
-            return images.verify_image(session, image)
-
-    with ThreadPoolExecutor(1) as pool, anna.begin() as session:
-        images.verify_image(session, image)
-        second = pool.submit(verify)
-        database.wait_for_lock()
-        session.commit()
-        with pytest.raises(ConsoleError, match="verified already, started by anna; wait"):
-            second.result(30)
-
-
-def test_a_job_that_has_ended_is_in_nobody_s_way_nor_is_one_of_another_kind(database, anna) -> None:
-    image = add_image(database, "win11", anna)
-    with anna.begin() as session:
-        first = images.verify_image(session, image)
-        images.convert_image(session, image, ImageFormat.RAW)
-    with database.agent.begin() as session:
-        agent_jobs.end_job(session, first, JobStatus.FAILED, error="broken")
-    with anna.begin() as session:
-        assert images.verify_image(session, image) != first
 
 
 # Who has it open

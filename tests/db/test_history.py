@@ -34,6 +34,9 @@ def test_everybody_reads_the_history_of_what_everybody_sees(
     assert verbs(database, role, "job", started.job_id)[-1] == "insert"
     target = database.value("SELECT id FROM targets")
     assert verbs(database, role, "target", target) == ["insert"]
+    version = database.value("SELECT id FROM image_versions")
+    assert verbs(database, role, "image version", version) == ["insert"]
+    assert verbs(database, role, "host", database.host_id) == ["insert"]
 
 
 def test_an_entry_says_who_what_and_when_but_not_from_where(database: RealDatabase) -> None:

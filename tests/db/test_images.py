@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import uuid
-
+import psycopg
 import pytest
 from real_database import HOST, RealDatabase
 from steps import BIG, SHA256, add_image, add_machines, begin_upload, make_targets, start_sessions
@@ -56,6 +55,25 @@ def test_an_upload_begins_as_an_image_and_a_running_job_not_in_the_queue(
     assert job.started_at is not None
     assert (job.image_id, job.created_by_name) == (upload.image_id, "operator")
     assert queued(database, upload.job_id) == []
+
+
+def test_nobody_takes_over_the_upload_of_another_image(
+    database: RealDatabase, operator: Database
+) -> None:
+    """Who could name its id would be given the half-copied file of somebody else."""
+    mine, other = begin_upload(operator, "mine"), begin_upload(operator, "other")
+    assert mine.upload_id != other.upload_id
+    with (
+        pytest.raises(psycopg.errors.UndefinedFunction),
+        psycopg.connect(database.dsn(database.log_in("operator"))) as connection,
+    ):
+        connection.execute(
+            "SELECT image_start('third', 'SYSTEM', %s, %s::uuid, 'x', 1)", [HOST, mine.upload_id]
+        )
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.rows(
+            "UPDATE images SET upload_id = %s WHERE id = %s", mine.upload_id, other.image_id
+        )
 
 
 def test_the_progress_of_an_upload_is_seen_at_its_image(operator: Database) -> None:
@@ -188,7 +206,7 @@ def test_a_host_without_an_agent_is_named(operator: Database) -> None:
         pytest.raises(NotFoundError, match="no storage host “elsewhere”"),
         operator.begin() as session,
     ):
-        images.start_upload(session, ImageSpec("x"), "elsewhere", uuid.uuid4(), "x", 1)
+        images.start_upload(session, ImageSpec("x"), "elsewhere", "x", 1)
 
 
 def test_an_entry_of_the_import_folder_waits_in_the_queue(

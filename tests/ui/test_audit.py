@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QGuiApplication
@@ -16,7 +19,7 @@ from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldA
 from ggnet_console.services.audit_export import export_audit
 from ggnet_console.ui.audit import AuditPage
 from ggnet_console.ui.audit_verify import head_text
-from ggnet_console.ui.deeds import changes_of, deed_of, object_of, who_of
+from ggnet_console.ui.deeds import NOUNS, changes_of, deed_of, object_of, who_of
 from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.messages import Message
 
@@ -243,6 +246,28 @@ def test_every_noun_has_a_history_tab_for_everybody_who_sees_it(request, who):
             assert said == ["Nothing has been done to it since the audit trail began."]
         else:
             assert any(" changed by " in text for text in said), key
+
+
+def test_a_storage_host_has_its_history_behind_a_button(admin):
+    first = admin.room.audit[0]
+    chosen = {"backend_choice": ["AUTO", "LIO"]}
+    admin.room.audit.append(replace(first, noun="host", object_id="1", changes=chosen))
+    admin.shell.show_page("settings").hosts.histories["lab-server"].click()
+    [dialog] = [w for w in QApplication.topLevelWidgets() if w.windowTitle().startswith("History")]
+    said = [each.text() for each in dialog.findChildren(QLabel)]
+    assert "History of lab-server" in said
+    assert any(text.startswith("Storage host ") for text in said)
+    assert any("Served by" in text for text in said)
+    dialog.accept()
+
+
+def test_every_noun_of_the_trail_has_words(admin):
+    """What is tracked, is tracked under a noun that the filter of the page offers."""
+    versions = Path(__file__).parents[2] / "migrations" / "versions"
+    nouns = set(
+        re.findall(r'noun="([^"]+)"', " ".join(f.read_text() for f in versions.glob("*.py")))
+    )
+    assert {"machine", "image version", "setting"} <= nouns <= NOUNS.keys()
 
 
 def test_the_service_is_asked_for_the_object_alone_and_again_after_a_failure(window):

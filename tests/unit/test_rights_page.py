@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rights_page import page
 
-from ggnet_console.db.rights import MATRIX
+from ggnet_console.db.rights import INNER, MATRIX, NOBODY
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -18,6 +18,8 @@ def test_the_page_is_what_the_matrix_says_now() -> None:
 
 def test_every_object_of_the_matrix_is_on_the_page() -> None:
     text = page()
-    for right in MATRIX:
+    for right in (*MATRIX, *INNER):
         for name in right.objects:
             assert f"| `{name}" in text
+    for name in NOBODY:
+        assert f"`{name}`" in text
