@@ -15,7 +15,7 @@ import psycopg
 
 from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.db.engine import Database
-from ggnet_console.enums import Role
+from ggnet_console.enums import Role, Severity
 from ggnet_console.services import accounts, audit
 from ggnet_console.services.audit import AuditFilter
 
@@ -233,5 +233,7 @@ def _trail(clone) -> list[Figure]:
     for how, part in searches.items():
         title = f"first page by a substring that is {how}"
         figures.append(Figure(title, timed(AuditFilter(contains=part)), "ms", "100 ms"))
+    critical = AuditFilter(severity=Severity.CRITICAL)
+    figures.append(Figure("first page of a severity that is rare", timed(critical), "ms", "100 ms"))
     figures.append(_verify(clone, "audit verify, a link for every thousand entries"))
     return figures

@@ -129,6 +129,8 @@ def _portal(text: str) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
+# libpq's key words, and URIs with user:password@ (PostgreSQL manual, 34.1.1).
+_PASSWORD = re.compile(r"(?:^|[\s?&])(?:ssl)?password\s*=|://[^/@]*:[^/@]*@")
 _PATHS = {"home", "saved_config", "import_folder", "pg_bin", "password_file"}
 
 
@@ -180,6 +182,12 @@ def _read(file: Path, *, required: bool) -> dict[str, Any]:
                 f"{file}: “{name}” is not a setting with a text value; "
                 f"known are {', '.join(sorted(known))}."
             )
+        if name.endswith("database_url") and _PASSWORD.search(value):
+            raise ConsoleError(
+                f"{file}: take the password out of {name} and have it changed; whoever gets hold "
+                "of the file has it. “ggnet db connect” keeps it in the keyring, an agent names "
+                "a passfile."
+            )
     return values
 
 
@@ -207,6 +215,10 @@ def _host_name() -> str:
     return name.strip("-")[:50] or "host"
 
 
+def _for_me_alone(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def remember(environ: Mapping[str, str] | None = None, **values: str | None) -> Path:
     """Write ``values`` into the configuration file this process reads, keeping its other settings.
 
@@ -224,7 +236,9 @@ def remember(environ: Mapping[str, str] | None = None, **values: str | None) -> 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        part.write_text(text, "utf-8")
+        part.unlink(missing_ok=True)
+        with open(part, "x", encoding="utf-8", opener=_for_me_alone) as written:
+            written.write(text)
         part.rename(file)
     except OSError as error:
         raise ConsoleError(

@@ -115,6 +115,9 @@ class TlsServer:
             file.write(_CONFIGURATION.format(port=self.port, folder=self.folder))
             file.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
         (self.data / "pg_hba.conf").write_text(_HBA)
+        self._launch()
+
+    def _launch(self) -> None:
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [_BINARIES / "postgres", "-D", self.data],
@@ -190,6 +193,21 @@ class TlsServer:
         """Change a setting of the running server."""
         self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         self.reload()
+
+    @contextmanager
+    def standing_by(self) -> Iterator[None]:
+        """A hot standby for a while: it waits for what a primary would send it."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+        sign = self.data / "standby.signal"
+        sign.touch()
+        os.chown(sign, *_server_user())
+        self._launch()
+        try:
+            yield
+        finally:
+            assert self.execute("SELECT pg_promote()") == [(True,)]
 
     def reload(self) -> None:
         """Read the configuration again and wait until new connections follow it."""

@@ -172,7 +172,7 @@ def add(
 
 @app.command(name="list")
 def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """List all accounts; admins also see passwords to be changed and last sign-ins."""
+    """List all accounts; admins also see last and failed sign-ins, and who is locked out."""
     from ..services import accounts
 
     columns = ["name", "role", "disabled", "locked"]
@@ -181,6 +181,7 @@ def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
         if accounts.who_am_i(session).role is Role.ADMIN:
             rows = accounts.list_accounts(session)
             columns += ["must_change_password", "last_sign_in_at", "open_sign_ins"]
+            columns += ["failed_sign_ins", "locked_out"]
         else:
             rows = accounts.list_users(session)
     print_list(rows, columns, as_json=as_json)

@@ -27,6 +27,9 @@ User = Annotated[str, typer.Option("--user", metavar="NAME", help="Only what thi
 Noun = Annotated[
     str, typer.Option("--noun", metavar="NOUN", help="Only of this kind: machine, image, user …")
 ]
+Object = Annotated[
+    str, typer.Option("--object", metavar="ID", help="Only of the object with this number.")
+]
 Contains = Annotated[
     str,
     typer.Option(
@@ -50,6 +53,7 @@ class Format(StrEnum):
 def _filter(
     user: str,
     noun: str,
+    object_id: str,
     contains: str,
     severity: Severity | None,
     since: datetime | None,
@@ -60,6 +64,7 @@ def _filter(
     return AuditFilter(
         user_name=user,
         noun=noun,
+        object_id=object_id,
         contains=contains,
         severity=severity,
         since=since and since.astimezone(),
@@ -72,6 +77,7 @@ def list_(
     ctx: typer.Context,
     user: User = "",
     noun: Noun = "",
+    object_id: Object = "",
     contains: Contains = "",
     severity: Weight = None,
     since: Since = None,
@@ -85,7 +91,7 @@ def list_(
     """List entries, newest first."""
     from ..services import audit
 
-    wanted = _filter(user, noun, contains, severity, since, until)
+    wanted = _filter(user, noun, object_id, contains, severity, since, until)
     with context.of(ctx).signed_in() as database, database.begin() as session:
         rows = list(itertools.islice(audit.all_audit(session, wanted), limit))
     columns = ("at", "severity", "user_name", "verb", "noun", "object_name", "changes")
@@ -97,6 +103,7 @@ def export(
     ctx: typer.Context,
     user: User = "",
     noun: Noun = "",
+    object_id: Object = "",
     contains: Contains = "",
     severity: Weight = None,
     since: Since = None,
@@ -109,7 +116,7 @@ def export(
     from ..services import audit
     from ..services.audit_export import write_audit
 
-    wanted = _filter(user, noun, contains, severity, since, until)
+    wanted = _filter(user, noun, object_id, contains, severity, since, until)
     with context.of(ctx).signed_in() as database, database.begin() as session:
         write_audit(audit.all_audit(session, wanted), sys.stdout, as_csv=form is Format.CSV)
 

@@ -42,6 +42,7 @@ class AuditEntry(Base):
         Index("ix_audit_noun_object_id", "noun", "object_id"),
         Index("ix_audit_link", "link"),
         Index("ix_audit_user_name", "user_name", "id"),
+        Index("ix_audit_severity", "severity", "id"),
         Index("ix_audit_at", "at", postgresql_using="brin"),
         Index(
             "ix_audit_search",

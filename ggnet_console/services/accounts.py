@@ -61,6 +61,16 @@ class AccountRow(UserRow):
     """Sign-ins that have neither ended nor expired."""
     failed: tuple[FailedSignIns, ...] = ()
 
+    @property
+    def failed_sign_ins(self) -> int:
+        """How many, from whatever computer."""
+        return sum(each.number for each in self.failed)
+
+    @property
+    def locked_out(self) -> bool:
+        """Whether even the right password is refused from some computer."""
+        return any(each.refused for each in self.failed)
+
 
 @dataclass(frozen=True)
 class SignInRow:

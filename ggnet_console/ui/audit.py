@@ -34,6 +34,8 @@ from .table import Column
 from .tokens import State
 
 TYPING_MS = 200
+LEAST = 3
+"""Characters of a search: the index knows texts by three letters, and fewer are in all of them."""
 NEWER_MS = 1_000
 """So long after something changed, the newest entries are read."""
 _SPANS: tuple[tuple[str, timedelta | None], ...] = (
@@ -140,7 +142,9 @@ class AuditPage(Page[AuditRow]):
         self.view.setSortingEnabled(False)
         header.setSortIndicatorShown(False)
         header.setSectionsClickable(False)
-        self.search.setToolTip("Part of an object's, person's or field's name or of a value")
+        self.search.setToolTip(
+            f"Part of an object's or field's name or of a value, {LEAST} characters at least"
+        )
         self._build_filters()
         self._typing = self._timer(TYPING_MS, self._ask)
         self._newer = self._timer(NEWER_MS, self._ask_newer)
@@ -209,18 +213,23 @@ class AuditPage(Page[AuditRow]):
             severity=list(Severity)[number - 1] if number > 0 else None,
             since=since,
             until=until,
-            contains=self.search.text().strip(),
+            contains=self._searched(),
         )
+
+    def _searched(self) -> str:
+        text = self.search.text().strip()
+        return text if len(text) >= LEAST else ""
 
     def _narrowed(self) -> bool:
         return self._wanted != AuditFilter()
 
     def _nothing(self) -> str:
-        searched = self.search.text().strip()
+        searched = self._searched()
         return f"No entry contains “{searched}”" if searched else "No entry fits these filters"
 
     def _count_text(self) -> str:
-        return ""
+        few = self.search.text().strip() and not self._searched()
+        return f"Type {LEAST} characters to search" if few else ""
 
     def _on_users(self, rows: list[accounts.UserRow]) -> None:
         for row in rows:
@@ -228,7 +237,8 @@ class AuditPage(Page[AuditRow]):
 
     def _on_filter(self) -> None:
         """Typing waits a moment; everything else asks at once."""
-        if self.search.text().strip() != self._wanted.contains:
+        self._number.setText(self._count_text())
+        if self._searched() != self._wanted.contains:
             self._typing.start()
         else:
             self._ask()

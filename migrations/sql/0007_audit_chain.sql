@@ -27,6 +27,7 @@ INSERT INTO audit_chain VALUES (true, 0, '');
 ALTER TABLE audit ADD COLUMN link BIGINT;
 CREATE INDEX ix_audit_link ON audit (link);
 CREATE INDEX ix_audit_user_name ON audit (user_name, id);
+CREATE INDEX ix_audit_severity ON audit (severity, id);
 CREATE INDEX ix_audit_at ON audit USING brin (at);
 CREATE INDEX ix_audit_search ON audit USING gin (
     (object_name || ' ' || changes::text) gin_trgm_ops);

@@ -2,7 +2,7 @@
 SET CONSTRAINTS ALL IMMEDIATE;
 DROP FUNCTION audit_verify(bigint, text), audit_prune(timestamptz), audit_head();
 ALTER TABLE audit DROP COLUMN link;
-DROP INDEX ix_audit_search, ix_audit_user_name, ix_audit_at;
+DROP INDEX ix_audit_search, ix_audit_severity, ix_audit_user_name, ix_audit_at;
 DROP TRIGGER open_link ON audit;
 DROP TABLE audit_links, audit_chain;
 DROP FUNCTION audit_close_link(), audit_open_link(), audit_link(),

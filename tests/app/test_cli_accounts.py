@@ -72,6 +72,12 @@ def test_an_account_goes_through_all_that_an_admin_does(ggnet: CommandLine, tmp_
     assert theirs.json("machine", "list") == []
     [row] = [row for row in ggnet.json("user", "list") if row["name"] == "otto"]
     assert (row["role"], row["must_change_password"], row["open_sign_ins"]) == ("VIEWER", False, 1)
+    for _ in range(5):  # as many as the setting failed_sign_ins_max allows
+        theirs.refused(*login, stdin="wrong\n")
+    heading, *lines = ggnet.works("user", "list").splitlines()
+    assert heading.endswith("FAILED SIGN INS  LOCKED OUT")
+    [line] = [line for line in lines if line.startswith("otto")]
+    assert line.split()[-2:] == ["5", "yes"]
     assert "last admin" in ggnet.refused("user", "lock", "anna")
     assert ggnet.refused("user", "lock", "nobody") == "There is no account “nobody”."
 
@@ -86,6 +92,10 @@ def test_the_trail_is_listed_exported_and_proved(ggnet: CommandLine, tmp_path: P
         ggnet.works("audit", "export", "--format", "csv", "--noun", "machine").splitlines()
     )
     assert row["object_name"] == "'=HYPERLINK(1)"
+    ggnet.works("machine", "add", "pc-02", "--mac", "52:54:00:00:00:02")
+    of_one = ("--noun", "machine", "--object", entry["object_id"])
+    assert ggnet.json("audit", "list", *of_one) == [entry]
+    assert len(ggnet.works("audit", "export", *of_one).splitlines()) == 1
     head = tmp_path / "head.json"
     head.write_text(ggnet.works("audit", "head"))
     assert "is whole up to link" in ggnet.works("audit", "verify", "--head", str(head))

@@ -93,11 +93,8 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(shared: TlsServer) -
 
 
 def test_a_standby_alone_is_refused_before_anything_fails_to_be_saved(shared: TlsServer) -> None:
-    shared.set("default_transaction_read_only", "on")
-    try:
+    with shared.standing_by():
         error = refusal(shared.dsn())
-    finally:
-        shared.set("default_transaction_read_only", "off")
     assert "is a standby and takes no writes" in error.summary
 
 

@@ -17,7 +17,7 @@ from ggnet_console.errors import ConsoleError
 from ggnet_console.services import audit
 from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldAudit, Pruned
 from ggnet_console.services.audit_export import export_audit
-from ggnet_console.ui.audit import AuditPage
+from ggnet_console.ui.audit import TYPING_MS, AuditPage
 from ggnet_console.ui.audit_verify import head_text
 from ggnet_console.ui.deeds import NOUNS, changes_of, deed_of, object_of, who_of
 from ggnet_console.ui.dialogs import FormDialog
@@ -82,6 +82,17 @@ def test_typing_searches_after_a_moment(qtbot, page):
     page.search.setText("no such thing")
     qtbot.waitUntil(lambda: page.model.rowCount() == 0)
     assert page._nothing_text.text() == "No entry contains “no such thing”"
+
+
+def test_a_search_begins_with_three_characters_and_says_so(qtbot, page):
+    page.search.setText("zq")
+    assert page._number.text() == "Type 3 characters to search"
+    qtbot.wait(TYPING_MS + 50)
+    assert page.model.rowCount() == 200
+    assert page.wanted().contains == ""
+    page.search.setText("zqx")
+    assert page._number.text() == ""
+    qtbot.waitUntil(lambda: page.model.rowCount() == 0)
 
 
 def test_times_are_filtered_by_span_and_between_two_of_them(page):

@@ -327,13 +327,13 @@ def test_settings_show_value_and_range_in_words_and_are_changed_by_a_dialog(admi
     page.select([2])
     row = page.view.selected()[0]
     assert [column.text(row) for column in page.model.columns[:3]] == [
-        "Longest image step",
+        "Longest work on an image",
         "4 h",
         "1 min to 7 d",
     ]
     page.action("Edit").trigger()
     dialog = open_dialog(EditDialog)
-    assert dialog.windowTitle() == "Edit “Longest image step”"
+    assert dialog.windowTitle() == "Edit “Longest work on an image”"
     box = dialog.form.boxes["value"]
     for wrong, sentence in (
         ("a lot", "Give it as a whole number of seconds."),
@@ -363,7 +363,7 @@ def test_a_setting_that_another_admin_changed_meanwhile_is_asked_about(admin):
     admin.runner.answer = stale
     open_dialog(EditDialog).go.click()
     conflict = open_dialog(ConflictDialog)
-    assert conflict.windowTitle() == "“Longest image step” was changed meanwhile"
+    assert conflict.windowTitle() == "“Longest work on an image” was changed meanwhile"
     conflict.choose("value", MINE)
     admin.runner.answer = lambda *_args: ()
     conflict.go.click()

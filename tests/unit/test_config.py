@@ -148,6 +148,47 @@ def test_what_is_remembered_is_read_again_beside_what_was_there(tmp_path: Path) 
     assert [entry.name for entry in file.parent.iterdir()] == ["config.toml"]
 
 
+@pytest.mark.parametrize("name", ["database_url", "agent_database_url"])
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=db password=hunter2",
+        "password = 'hunter2' host=db",
+        "postgresql://ggnet:hunter2@db/ggnet",
+        "postgresql://db/ggnet?sslmode=verify-full&password=hunter2",
+    ],
+)
+def test_a_password_in_the_file_is_refused_and_not_said(
+    tmp_path: Path, name: str, dsn: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'{name} = "{dsn}"\n', "utf-8")
+    with pytest.raises(ConsoleError, match=f"take the password out of {name}") as caught:
+        config.load({}, file)
+    assert "hunter2" not in caught.value.summary
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "host=db passfile=/etc/ggnet/agent.pgpass user=ggnet_console",
+        "postgresql://ggnet@one:5432,two:5433/ggnet?passfile=/x",
+        "host=/run dbname=nopassword",
+    ],
+)
+def test_a_connection_string_without_a_password_is_taken(tmp_path: Path, dsn: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'database_url = "{dsn}"\n', "utf-8")
+    assert config.load({}, file).database_url == dsn
+
+
+def test_what_is_remembered_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path)}
+    for _ in range(2):
+        file = config.remember(environ, host="one")
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_taken_back_is_gone_from_the_file(tmp_path: Path) -> None:
     environ = {"XDG_CONFIG_HOME": str(tmp_path)}
     config.remember(environ, host="one", database_url="host=db")
