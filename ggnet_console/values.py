@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import re
 
@@ -123,15 +122,6 @@ def parse_digest(text: str | None, kind: str) -> str | None:
             f"{length} hexadecimal digits are needed.",
         )
     return digits
-
-
-def unit_serial(*identity: object) -> str:
-    """A SCSI unit serial: 32 hexadecimal digits, the same for the same ids in the same order.
-
-    It must be unique per machine and disk, or an initiator takes two disks for two paths to one
-    (SPC-4 7.8.16); and stable, or a machine takes its disk for a new one.
-    """
-    return hashlib.sha256("\0".join(map(str, identity)).encode()).hexdigest()[:32]
 
 
 def _bare_mac(mac: str) -> str:

@@ -57,7 +57,7 @@ class WantedLun:
     """One disk of a target: a regular file of exactly ``size_bytes``, or a block device.
 
     ``lun`` starts at 1, because tgt's LUN 0 is a controller; LIO takes 0 as well. ``serial`` is the
-    unit serial number (``values.unit_serial``): 1 to 36 letters, digits or dashes. ``write_back``:
+    unit serial number, unique and stable: 1 to 36 letters, digits or dashes. ``write_back``:
     a write counts as done before it is on the disk, and a power cut may lose it; only for what may
     be lost. ``store`` names LIO's backstore, where it was not made by us.
     """

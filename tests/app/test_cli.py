@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -149,36 +148,6 @@ def test_wrong_usage_ends_with_2(ggnet: CommandLine, arguments: tuple[str, ...])
 def test_a_configuration_file_that_is_missing_is_a_sentence(ggnet: CommandLine) -> None:
     assert ggnet.refused("--config", "/nowhere.toml", "whoami") == (
         "The configuration file /nowhere.toml does not exist."
-    )
-
-
-# Where things lie
-
-
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_an_installation_is_open_to_pass_and_closed_to_look_into(umask: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    home = folder / "between" / "home"
-    ggnet = CommandLine({**clean_environment(folder), "GGNET_HOME": str(home)}, folder)
-    before = os.umask(umask)
-    try:
-        ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
-        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (home, home.parent)}
-        assert modes == {"home": 0o711, "between": 0o711}
-        assert (folder / "state" / "ggnet" / "logs" / "ggnet.jsonl").exists()
-        assert not (home / "logs").exists()
-    finally:
-        os.umask(before)
-        shutil.rmtree(folder)
-
-
-def test_a_renamed_computer_goes_on_and_another_name_is_refused(ggnet: CommandLine) -> None:
-    kept = (Path(ggnet.environment["GGNET_HOME"]) / "host").read_text().strip()
-    other = ggnet.with_(GGNET_HOST="other")
-    assert other.refused("db", "status").startswith(
-        f"The installation below {ggnet.environment['GGNET_HOME']} is that of the storage host "
-        f"“{kept}”, and GGNET_HOST says “other”"
     )
 
 

@@ -12,8 +12,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from unit_serials import unit_serial
+
 from ggnet_console.tools.targets import Chap, WantedLun, WantedTarget
-from ggnet_console.values import initiator_iqn, target_iqn, unit_serial
+from ggnet_console.values import initiator_iqn, target_iqn
 
 from .lab import Lab, Process
 

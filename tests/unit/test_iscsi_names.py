@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ggnet_console.errors import FieldError
-from ggnet_console.values import initiator_iqn, is_ours, parse_iqn, target_iqn, unit_serial
+from ggnet_console.values import initiator_iqn, is_ours, parse_iqn, target_iqn
 
 
 def test_names_follow_from_the_mac_address() -> None:
@@ -62,10 +62,3 @@ def test_a_name_may_have_223_bytes() -> None:
     name = "iqn.2001-04.com.example:"
     longest = name + "a" * (223 - len(name))
     assert parse_iqn(longest) == longest
-
-
-def test_serials_are_stable_and_differ() -> None:
-    assert unit_serial(1, "image") == unit_serial(1, "image")
-    assert len(unit_serial(1, "image")) == 32
-    assert int(unit_serial(1, "image"), 16)
-    assert len({unit_serial(1, 12), unit_serial(11, 2), unit_serial(112), unit_serial(2, 11)}) == 4

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raw_initiator import RawInitiator
+from unit_serials import unit_serial
 
 from ggnet_console.tools.process import Completed, run
 from ggnet_console.tools.targets import (
@@ -19,7 +20,7 @@ from ggnet_console.tools.targets import (
     WantedTarget,
 )
 from ggnet_console.tools.tgt import Tgt
-from ggnet_console.values import initiator_iqn, target_iqn, unit_serial
+from ggnet_console.values import initiator_iqn, target_iqn
 
 MIB = 2**20
 MAC = "52:54:00:00:00:01"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from raw_initiator import RawInitiator
 from storage_host import MAC, MIB, OTHER_MAC, SIZE_BYTES, Room, open_files, qemu_copy, wait_until
+from unit_serials import unit_serial
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.process import run
@@ -23,7 +24,7 @@ from ggnet_console.tools.targets import (
     WantedLun,
     WantedTarget,
 )
-from ggnet_console.values import initiator_iqn, target_iqn, unit_serial
+from ggnet_console.values import initiator_iqn, target_iqn
 
 
 def test_tgt_is_a_target_backend(room: Room) -> None:

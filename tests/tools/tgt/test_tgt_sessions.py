@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from raw_initiator import RawInitiator
 from storage_host import MAC, MIB, OTHER_MAC, Room, wait_until
+from unit_serials import unit_serial
 
 from ggnet_console.tools.process import run
 from ggnet_console.tools.targets import (
@@ -18,7 +19,7 @@ from ggnet_console.tools.targets import (
     WantedLun,
     WantedTarget,
 )
-from ggnet_console.values import initiator_iqn, target_iqn, unit_serial
+from ggnet_console.values import initiator_iqn, target_iqn
 
 
 def test_a_removed_target_ends_its_session_and_refuses(
