@@ -51,11 +51,15 @@ def _fast_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A running cluster in a folder of its own, without fsync; tests make databases in it."""
+    """A running cluster in a folder of its own, without fsync; tests make databases in it.
+
+    Of the programs in ``GGNET_PG_BIN``, else of the newest server installed.
+    """
     root = Path(tempfile.mkdtemp(prefix="ggnet-", dir=_fast_folder()))
     root.chmod(0o711)  # as root, the server runs as another user
     try:
-        with Cluster(Home(root), HOST) as running:
+        programs = os.environ.get("GGNET_PG_BIN")
+        with Cluster(Home(root), HOST, Path(programs) if programs else None) as running:
             with psycopg.connect(running.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
                 for setting in ("fsync = off", "autovacuum = off", "max_wal_size = '128MB'"):
                     connection.execute(f"ALTER SYSTEM SET {setting}")

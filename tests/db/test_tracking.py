@@ -34,7 +34,6 @@ UNAUDITED = {
     "audit",
     "audit_links",
     "audit_chain",
-    "image_versions",
     "open_objects",
     "sign_ins",
     "target_reports",
