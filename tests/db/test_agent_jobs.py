@@ -62,7 +62,8 @@ def test_a_job_is_taken_up_with_all_that_is_to_be_done(
 ) -> None:
     task = take_up(database, job_id)
     assert task == Task(
-        job_id, JobKind.IMAGE_CONVERT, "win11", image, None, {"format": "QCOW2"}, 1, False
+        *(job_id, JobKind.IMAGE_CONVERT, "win11", image, None, {"format": "QCOW2"}, 1, False),
+        user="operator",
     )
     row = job(database, job_id)
     assert (row.status, row.attempts) == (JobStatus.RUNNING, 1)

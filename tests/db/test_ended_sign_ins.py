@@ -42,7 +42,7 @@ def wait_until_gone(database: RealDatabase, connection: psycopg.Connection) -> N
         "UPDATE machines SET notes = 'x'",
         "SELECT machines_delete(array_agg(id)) FROM machines",
         "SELECT targets_compare(1)",
-        "SELECT image_start('x', 'SYSTEM', 'testhost', gen_random_uuid(), 'x', 1)",
+        "SELECT image_start('x', 'SYSTEM', 'testhost', 'x', 1)",
         "SELECT upload_progress(j.id, 0.5, 1, 2, 3, 4) FROM jobs j",
         "SELECT job_cancel(j.id) FROM jobs j",
         "SELECT host_choose_backend(1, 'LIO')",

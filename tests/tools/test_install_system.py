@@ -55,7 +55,10 @@ class Computer:
         """Run the script here, where dpkg knows of no package."""
         mounts = [f'mount --bind "$FOLDER/{name}" /{name}' for name in SYSTEM]
         return subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", "\n".join([*mounts, f"exec {SCRIPT}"])],
+            [
+                *("env", "--default-signal=INT", "unshare", "--mount"),  # nohup ignores it
+                *("sh", "-ec", "\n".join([*mounts, f"exec {SCRIPT}"])),
+            ],
             env={**self.environment, "DPKG_ADMINDIR": str(self.folder / "dpkg"), **environment},
             capture_output=True,
             text=True,

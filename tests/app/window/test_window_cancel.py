@@ -31,8 +31,8 @@ def slow(tmp_path: Path) -> Path:
 
 def cancel_by_button(page: Page[object]) -> None:
     """The button above the table."""
-    spin(page.action("Cancel").isEnabled, "it can be cancelled")
-    click(page, "Cancel")
+    spin(page.action("Cancel job").isEnabled, "it can be cancelled")
+    click(page, "Cancel job")
 
 
 def cancel_by_menu(page: Page[object]) -> None:
