@@ -13,7 +13,7 @@ from pathlib import Path
 import bcrypt
 import psycopg
 
-from ggnet_console.db.cluster import SUPERUSER
+from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import Role, Severity
 from ggnet_console.services import accounts, audit
@@ -51,6 +51,7 @@ def run() -> list[Figure]:
         ):
             return [
                 _sign_in(clone),
+                _guess(clone),
                 _bulk_update(clone),
                 *_writers(clone),
                 _single_edits(clone),
@@ -89,6 +90,34 @@ def _sign_in(clone) -> Figure:
         "300 ms",
         _median_ms(lambda: bcrypt.hashpw(b"correct horse", salt), 5),
         "bcrypt alone",
+    )
+
+
+def _guess(clone) -> Figure:
+    """A wrong password with a name that does not exist, beside one with a name that does."""
+    clone.rows(
+        "UPDATE settings SET value = maximum WHERE name IN "
+        "('failed_sign_ins_max', 'sign_ins_per_minute')"
+    )
+    known, unknown = [], []
+    with clone.owner.begin() as session:
+        hashed = bcrypt.hashpw(b"correct horse", bcrypt.gensalt(DEFAULT_COST, prefix=b"2a"))
+        session.connection().exec_driver_sql(
+            "UPDATE users SET password_hash = %s", (hashed.decode(),)
+        )
+    with psycopg.connect(clone.server.dsn(CONSOLE_ROLE, clone.name), autocommit=True) as console:
+        call = "SELECT login(%s, 'wrong password', 'bench', '')"
+        for turn in range(25):  # by turns, so that a busy machine slows both
+            known.append(_median_ms(lambda: console.execute(call, ["viewer"]), 1))
+            name = f"nobody {turn}" if turn % 2 else "x" * 200 + str(turn)
+            unknown.append(_median_ms(lambda name=name: console.execute(call, [name]), 1))
+    return Figure(
+        "a wrong password with an unknown name",
+        statistics.median(unknown),
+        "ms",
+        "1.1x",
+        statistics.median(known),
+        "with a known one",
     )
 
 
