@@ -29,8 +29,8 @@ _MOST_NAMED = 3
 def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog | None:
     """Ask which image these machines get; None when there is no image to give yet.
 
-    Proposed is what they had last and nothing else: a room that starts with the wrong disk is
-    worse than a choice to be made.
+    Proposed is what they had last, or the only image there is to machines that had none: a room
+    that starts with the wrong disk is worse than a choice to be made.
     """
     ready = sorted(
         (image for image in desk.feeds.images.rows.values() if image.status is ImageStatus.READY),
@@ -108,7 +108,9 @@ def _images(
     ids = {image.name: image.id for image in ready}
     had = Counter(row.image for row in rows)
     if len(had) == 1:
-        return ids.get(rows[0].image or ""), choices, ""
+        last = rows[0].image
+        only = ready[0].id if len(ready) == 1 else None
+        return ids.get(last) if last else only, choices, ""
     named = [f"{image or 'none'} ({number})" for image, number in had.most_common(_MOST_NAMED)]
     more = f" and {len(had) - _MOST_NAMED} more" if len(had) > _MOST_NAMED else ""
     told = f"They had last: {', '.join(named)}{more}."

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Literal
 
 from PySide6.QtCore import QObject, QSettings, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPalette
+from PySide6.QtGui import QColor, QFont, QFontInfo, QPalette
 from PySide6.QtWidgets import QApplication
 
 from .tokens import (
@@ -27,6 +27,17 @@ from .tokens import (
 Mode = Literal["system", "light", "dark"]
 MODES: tuple[Mode, ...] = ("system", "light", "dark")
 _MENU_RIGHT = 32
+_LAST_RESORTS = ("DejaVu Sans", "Bitstream Vera Sans", "Sans Serif")
+"""What fontconfig answers when nobody has asked for a font."""
+_INTER_POINTS = 10
+
+
+def interface_font(font: QFont) -> QFont:
+    """The desktop's font; Inter, where it is installed, in place of what no desktop has chosen."""
+    if QFontInfo(font).family() not in _LAST_RESORTS:
+        return font
+    chosen = QFont("Inter", _INTER_POINTS)
+    return chosen if QFontInfo(chosen).family() == "Inter" else font
 
 
 class Theme(QObject):
@@ -42,6 +53,7 @@ class Theme(QObject):
         stored = str(settings.value("theme", "system"))
         self._mode: Mode = next((mode for mode in MODES if mode == stored), "system")
         app.setStyle("Fusion")
+        app.setFont(interface_font(app.font()))
         app.styleHints().colorSchemeChanged.connect(self._on_scheme_changed)
         self._apply()
 

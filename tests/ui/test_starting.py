@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ggnet_console.enums import Drift, JobKind, SessionType
+from ggnet_console.enums import Drift, ImageStatus, JobKind, SessionType
 from ggnet_console.services import boot_sessions
 from ggnet_console.services.boot_sessions import StartedAgain
 from ggnet_console.ui.dialogs import FormDialog
@@ -59,6 +59,18 @@ def test_no_image_is_proposed_that_the_machines_have_not_had(qtbot, window, page
     image.set_raw(3)
     form.go.click()
     assert window.runner.calls[-1][1][:2] == ([35, 36], 3)
+
+
+def test_the_only_image_is_proposed_to_a_machine_that_had_none(qtbot, window, page):
+    room = window.room
+    room.machines[35] = replace(room.machines[35], session_id=None, session_status=None, image=None)
+    room.images = [
+        image if image.id == 3 else replace(image, status=ImageStatus.ERROR)
+        for image in room.images
+    ]
+    window.workspace.on_changed({"machines": {36}, "images": {i.id for i in room.images}})
+    form = started_with(qtbot, window, page, [36])
+    assert form.form.boxes["image"].raw() == 3
 
 
 def test_machines_with_several_images_are_each_offered_their_last(qtbot, window, page):

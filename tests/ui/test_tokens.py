@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from PySide6.QtGui import QFont, QFontInfo
 from PySide6.QtWidgets import QLineEdit
 
 import ggnet_console.ui
 from ggnet_console.ui import icons
-from ggnet_console.ui.theme import Mode, Theme, tokens_of
+from ggnet_console.ui.theme import Mode, Theme, interface_font, tokens_of
 from ggnet_console.ui.tokens import DARK, LIGHT, State, Tokens, contrast, names
 
 GROUNDS = ("window", "surface", "sidebar", "hover", "selection", "mark", "banner")
@@ -95,3 +96,10 @@ def test_an_icon_is_drawn_in_the_colour_asked_for(qapp):
 def test_an_icon_that_is_not_shipped_is_a_bug(qapp):
     with pytest.raises(FileNotFoundError):
         icons.pixmap("no-such-icon", "#000000")
+
+
+@pytest.mark.parametrize(
+    ("family", "chosen"), [("DejaVu Sans", "Inter"), ("DejaVu Serif", "DejaVu Serif")]
+)
+def test_a_desktop_s_font_stays_and_without_one_the_window_is_set_in_inter(qapp, family, chosen):
+    assert QFontInfo(interface_font(QFont(family))).family() == chosen
