@@ -199,8 +199,6 @@ class Page(QWidget, Generic[R]):
         column.addLayout(self.over)
         column.addWidget(hairline())
         column.addWidget(self._body, 1)
-        # Shown before it has a parent, it would be a window of its own for a moment.
-        self._overflow.setVisible(any(not each.declared.button for each in self.actions_))
 
     def _table_area(self) -> QWidget:
         self._nothing_text = label("", "section", wrap=True)
@@ -419,6 +417,11 @@ class Page(QWidget, Generic[R]):
         for action in self.actions_:
             if not action.declared.button:
                 action.add_to(self._overflow_menu)
+        self._overflow_menu.addSeparator()
+        columns = self.view.header_menu()
+        columns.setTitle("Columns")
+        self._overflow_menu.addMenu(columns)
+        self._overflow_menu.aboutToHide.connect(columns.deleteLater)
 
     # Detail pane
 

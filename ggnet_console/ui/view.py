@@ -293,7 +293,9 @@ class TableView(QTableView, Generic[R]):
         self._save()
 
     def _on_header_menu(self, place: QPoint) -> None:
-        self.header_menu().popup(self.horizontalHeader().mapToGlobal(place))
+        menu = self.header_menu()
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(self.horizontalHeader().mapToGlobal(place))
 
     # Calm under live changes
 

@@ -412,3 +412,18 @@ def test_a_double_click_opens_the_form(qtbot, page):
     qtbot.mouseDClick(page.view.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(place))
     assert dialog(qtbot, FormDialog).windowTitle() == "Edit PC-06"
     dialog(qtbot, FormDialog).close()
+
+
+def test_columns_are_chosen_by_keys_alone(qtbot, window, page):
+    menu = page._overflow.menu()
+    menu.popup(QPoint())
+    columns = menu.actions()[-1]
+    assert columns.text() == "Columns"
+    chooser = columns.menu()
+    assert [each.text() for each in chooser.actions()] == [c.title for c in page.model.columns]
+    mac = next(each for each in chooser.actions() if each.text() == "MAC address")
+    number = chooser.actions().index(mac)
+    assert page.view.horizontalHeader().isSectionHidden(number)
+    mac.trigger()
+    assert not page.view.horizontalHeader().isSectionHidden(number)
+    menu.close()
