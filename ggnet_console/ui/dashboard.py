@@ -260,7 +260,7 @@ class Dashboard(QWidget):
             [(_state_of(h), h.name, h.portal, h.backend) for h in hosts],
             self._desk.access.refusal(Role.OPERATOR),
         )
-        loaded = all(feed.loaded for feed in feeds.all())
+        loaded = all(feed.loaded for feed in feeds.all() if not feed.on_demand)
         if (shown, loaded) == self._shown:
             return
         self._shown = (shown, loaded)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QPushButton
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from ggnet_console.enums import JobKind, JobStatus
 from ggnet_console.errors import ConsoleError, RefusedError, UnreachableError
@@ -368,3 +368,13 @@ def test_a_host_with_open_sessions_does_not_change_over(admin):
     assert form.go.toolTip() == "28 sessions open: stop them first."
     assert form._error.sentence.text() == form.go.toolTip()
     form.done(0)
+
+
+def test_the_dashboard_says_that_all_is_well(qtbot, empty_window):
+    dashboard = empty_window.shell.show_page("dashboard")
+    qtbot.waitUntil(lambda: "All is well." in texts(dashboard))
+    assert "Reading…" not in texts(dashboard)
+
+
+def texts(widget: QWidget) -> list[str]:
+    return [each.text() for each in widget.findChildren(QLabel)]
