@@ -266,3 +266,8 @@ def names(items: list[str], most: int = NAMED) -> str:
     if len(items) <= most + 1:
         return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]
     return f"{', '.join(items[:most])} and {len(items) - most} more"
+
+
+def legible(name: str) -> str:
+    """A file's name with a sign for what spells no letter."""
+    return name.encode("utf-8", "replace").decode()

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QSettings, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import (
     QActionGroup,
     QCloseEvent,
@@ -260,7 +261,15 @@ class Shell(QMainWindow):
         path = _dropped(event)
         if path is not None:
             event.acceptProposedAction()
-            self.file_dropped.emit(path)
+            name = fmt.legible(str(path))
+            if name == str(path):
+                self.file_dropped.emit(path)
+            else:  # a field could not hold it
+                self.notify(
+                    f"The name of “{name}” is not UTF-8; rename the file, or use "
+                    "“ggnet image import”.",
+                    State.FAILED,
+                )
 
 
 def ask_what_to_do_with_machines(
@@ -287,6 +296,9 @@ def ask_what_to_do_with_machines(
 
 
 def _dropped(event: QDropEvent) -> Path | None:
-    """The one local file of a drop."""
+    """The one local file of a drop, by the bytes of its name, whatever they spell."""
     urls = event.mimeData().urls()
-    return Path(urls[0].toLocalFile()) if len(urls) == 1 and urls[0].isLocalFile() else None
+    if len(urls) != 1 or not urls[0].isLocalFile():
+        return None
+    encoded = urls[0].path(QUrl.ComponentFormattingOption.FullyEncoded).encode()
+    return Path(os.fsdecode(bytes(QByteArray.fromPercentEncoding(encoded).data())))

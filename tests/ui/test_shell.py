@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
@@ -232,6 +233,16 @@ def test_a_file_dropped_on_the_window_opens_the_import_prefilled(qtbot, window, 
     qtbot.waitUntil(lambda: not form.isVisible())
 
 
+def test_a_file_whose_name_is_no_text_is_said_to_be(window, tmp_path):
+    drop(window, [tmp_path / os.fsdecode(b"old \xff.img")])
+    assert not window.shell.findChildren(FormDialog)
+    [notice] = window.shell._toasts
+    assert notice.text == (
+        f"The name of “{tmp_path}/old ?.img” is not UTF-8; rename the file, or use "
+        "“ggnet image import”."
+    )
+
+
 def test_two_files_at_once_or_a_web_address_are_not_taken(window, tmp_path):
     for files in ([tmp_path / "a", tmp_path / "b"], []):
         drop(window, files)
@@ -249,7 +260,7 @@ def test_a_viewer_who_drops_a_file_is_told_why_not(qtbot, viewer, tmp_path):
 
 def drop(window: Window, files: list[Path]) -> None:
     data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(file)) for file in files])
+    data.setData("text/uri-list", "\r\n".join(file.as_uri() for file in files).encode())
     buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     action = Qt.DropAction.CopyAction
     enter = QDragEnterEvent(QPointF(50, 50).toPoint(), action, data, buttons, keys)
