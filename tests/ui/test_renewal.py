@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QWindow
 from PySide6.QtTest import QTest
 
 from ggnet_console.errors import UnreachableError
@@ -18,12 +19,18 @@ def renewal(window, copying: bool = False, every_s: float = 0) -> Renewal:
     return Renewal(window.shell, window.runner, lambda: copying, window.shell, every_s=every_s)
 
 
+def move(handle: QWindow) -> None:
+    """Over the window, from wherever the pointer is: to where it is already is no move."""
+    QTest.mouseMove(handle, QPoint(40, 40))
+    QTest.mouseMove(handle, QPoint(60, 60))
+
+
 @pytest.mark.parametrize(
     "use",
     [
         lambda handle: QTest.keyClick(handle, Qt.Key.Key_Down),
         lambda handle: QTest.mouseClick(handle, Qt.MouseButton.LeftButton),
-        QTest.mouseMove,
+        move,
     ],
     ids=["key", "click", "move"],
 )
