@@ -34,7 +34,7 @@ SETTINGS = [
                 14400,
                 60,
                 604800,
-                "Seconds one step of image processing may take",
+                "Seconds the processing, exporting or verifying of one image may take",
             ),
             (
                 "max_virtual_size_bytes",
