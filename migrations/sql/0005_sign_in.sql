@@ -200,8 +200,9 @@ DECLARE
     before attempts.accounted;
     total bigint;
     refused_total bigint;
-    kept bigint;
+    kept bigint := 0;
     newest bigint;
+    gone attempts.failed;
 BEGIN
     SELECT * INTO before FROM attempts.accounted FOR UPDATE SKIP LOCKED;
     SELECT last_value INTO total FROM attempts.failures;
@@ -209,18 +210,22 @@ BEGIN
     IF before IS NULL OR (before.number, before.refused) = (total, refused_total) THEN
         RETURN;
     END IF;
-    WITH gone AS (
-        DELETE FROM attempts.failed
-        WHERE number IN (SELECT f.number FROM attempts.failed f ORDER BY f.number LIMIT at_once)
-        RETURNING *
-    ), told AS (
+    -- One by one: rows of one statement would each ask for a link of the audit chain of their own.
+    FOR gone IN
+        WITH oldest AS (
+            DELETE FROM attempts.failed
+            WHERE number IN (SELECT f.number FROM attempts.failed f ORDER BY f.number LIMIT at_once)
+            RETURNING *)
+        SELECT * FROM oldest ORDER BY number
+    LOOP
         INSERT INTO audit (at, severity, user_name, client_address, program, verb, noun, object_name,
                            changes)
-        SELECT at, 'WARNING', '', client_address, program, 'fail', 'sign-in', name,
-               jsonb_build_object('reason', jsonb_build_array(NULL, reason),
-                                  'workstation', jsonb_build_array(NULL, workstation))
-        FROM gone ORDER BY number)
-    SELECT count(*), max(number) INTO kept, newest FROM gone;
+        VALUES (gone.at, 'WARNING', '', gone.client_address, gone.program, 'fail', 'sign-in', gone.name,
+                jsonb_build_object('reason', jsonb_build_array(NULL, gone.reason),
+                                   'workstation', jsonb_build_array(NULL, gone.workstation)));
+        kept := kept + 1;
+        newest := gone.number;
+    END LOOP;
     IF kept = at_once THEN
         total := newest;
     END IF;

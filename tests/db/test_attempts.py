@@ -14,6 +14,7 @@ from steps import pass_seconds, set_setting, wait_for_log
 from ggnet_console.db.cluster import CONSOLE_ROLE
 from ggnet_console.enums import Role
 from ggnet_console.errors import SignInError
+from ggnet_console.services import audit
 
 WRONG = "The name or the password is wrong."
 LOCKED_OUT = r"with this name have failed; try again in .* or ask an admin to unlock the account\.$"
@@ -382,3 +383,13 @@ def test_known_and_unknown_names_cost_one_check_of_a_password(
 ) -> None:
     called = database.functions_called(name)
     assert (called["login"], called["crypt"], called["stand_in_hash"]) == (1, 1, 1)
+
+
+def test_failures_that_enter_the_trail_together_are_a_whole_link(database: RealDatabase) -> None:
+    fail(database, "nobody", 4)
+    with database.sign_in(Role.ADMIN).begin() as session:
+        assert audit.verify_audit(session) == []
+    links = database.rows(
+        "SELECT count(*), count(DISTINCT link) FROM audit WHERE noun = 'sign-in' AND verb = 'fail'"
+    )
+    assert links == [(4, 1)]
