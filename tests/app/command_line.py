@@ -16,6 +16,10 @@ from real_host import CHECKOUT
 PROGRAMS = Path(sys.executable).parent
 """Where ``make install`` puts ``ggnet`` and ``ggnet-agent``."""
 COMMAND = [str(PROGRAMS / "ggnet")]
+INITIATOR = "iqn.2026-11.net.ggnet:initiator.525400123401"
+"""The name of the machine with the MAC address 52:54:00:12:34:01."""
+Row = dict[str, Any]
+"""What a verb tells of one object with ``--json``."""
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
@@ -82,3 +86,21 @@ class CommandLine:
         assert done.returncode == 1, done
         assert done.stderr.count("\n") == 1, done.stderr
         return done.stderr.rstrip("\n")
+
+
+def options(row: Row, initiator: str) -> str:
+    """How qemu logs in to the target of a session that ``ggnet session show`` told of."""
+    return (
+        f"driver=iscsi,transport=tcp,portal={row['portal']},target={row['target_iqn']},"
+        f"lun={row['lun']},initiator-name={initiator}"
+    )
+
+
+def reads(row: Row, target: Path, initiator: str = INITIATOR) -> bool:
+    """Whether an initiator of this name may log in and read the whole disk into ``target``."""
+    return not subprocess.run(
+        ["qemu-img", "convert", "-O", "raw", "--image-opts", options(row, initiator), target],
+        check=False,
+        capture_output=True,
+        timeout=60,
+    ).returncode

@@ -8,15 +8,11 @@ import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from command_line import CommandLine, clean_environment
+from command_line import CommandLine, clean_environment, reads
 from real_host import RealHost, wait_for
 from slow_importer import SlowImport
-
-INITIATOR = "iqn.2026-11.net.ggnet:initiator.525400123401"
-Row = dict[str, Any]
 
 
 @pytest.fixture
@@ -34,23 +30,6 @@ def pc(ggnet: CommandLine, disks: Path) -> CommandLine:
     ggnet.works("machine", "add", "PC-01", "--mac", "52:54:00:12:34:01")
     ggnet.works("image", "import", str(disks / "disk.qcow2"), "--name", "disk", "--wait")
     return ggnet
-
-
-def options(row: Row, initiator: str) -> str:
-    return (
-        f"driver=iscsi,transport=tcp,portal={row['portal']},target={row['target_iqn']},"
-        f"lun={row['lun']},initiator-name={initiator}"
-    )
-
-
-def reads(row: Row, target: Path, initiator: str = INITIATOR) -> bool:
-    """Whether an initiator of this name may log in and read the whole disk into ``target``."""
-    return not subprocess.run(
-        ["qemu-img", "convert", "-O", "raw", "--image-opts", options(row, initiator), target],
-        check=False,
-        capture_output=True,
-        timeout=60,
-    ).returncode
 
 
 def shown(ggnet: CommandLine, noun: str, name: str) -> Callable[..., bool]:

@@ -9,19 +9,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from command_line import PROGRAMS, CommandLine, clean_environment
+from command_line import INITIATOR, PROGRAMS, CommandLine, clean_environment, reads
 from real_host import free_port, is_running, short_folder, wait_for
 
 from ggnet_console import config
 
 PASSWORD = "a long enough password"
 RAW_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
-INITIATOR = "iqn.2026-11.net.ggnet:initiator.525400123401"
 NOT_ALLOWED = "Your role does not allow this; ask an admin."
-Row = dict[str, Any]
 
 
 @pytest.fixture
@@ -53,23 +50,6 @@ def log_in(ggnet: CommandLine, name: str) -> CommandLine:
     person = ggnet.with_(XDG_STATE_HOME=ggnet.folder / name)
     person.works("login", name, "--password-stdin", stdin=f"{PASSWORD}\n")
     return person
-
-
-def options(row: Row, initiator: str) -> str:
-    return (
-        f"driver=iscsi,transport=tcp,portal={row['portal']},target={row['target_iqn']},"
-        f"lun={row['lun']},initiator-name={initiator}"
-    )
-
-
-def reads(row: Row, target: Path, initiator: str = INITIATOR) -> bool:
-    """Whether an initiator of this name may log in and read the whole disk into ``target``."""
-    return not subprocess.run(
-        ["qemu-img", "convert", "-O", "raw", "--image-opts", options(row, initiator), target],
-        check=False,
-        capture_output=True,
-        timeout=60,
-    ).returncode
 
 
 def test_from_an_empty_folder_to_a_machine_that_read_its_disk_and_was_stopped(
