@@ -57,7 +57,7 @@ SELECT setval('attempts.refused', 0);
 CREATE TABLE attempts.accounted (number BIGINT NOT NULL, refused BIGINT NOT NULL);
 INSERT INTO attempts.accounted VALUES (0, 0);
 COMMENT ON TABLE attempts.accounted IS
-    'The newest failure, and the newest refusal, that the audit trail tells of; one row.';
+    'How many failures, and how many refusals, the audit trail tells of; one row.';
 
 GRANT USAGE ON SCHEMA attempts TO <<broker>>;
 GRANT SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA attempts TO <<broker>>;
@@ -201,7 +201,6 @@ DECLARE
     total bigint;
     refused_total bigint;
     kept bigint := 0;
-    newest bigint;
     gone attempts.failed;
 BEGIN
     SELECT * INTO before FROM attempts.accounted FOR UPDATE SKIP LOCKED;
@@ -224,10 +223,15 @@ BEGIN
                 jsonb_build_object('reason', jsonb_build_array(NULL, gone.reason),
                                    'workstation', jsonb_build_array(NULL, gone.workstation)));
         kept := kept + 1;
-        newest := gone.number;
     END LOOP;
-    IF kept = at_once THEN
-        total := newest;
+    -- Who fails in a transaction that goes on holds the table from before the number is drawn: what
+    -- is missing may still come, and is told of when it has not.
+    IF kept = at_once OR EXISTS (SELECT FROM pg_locks
+                                 WHERE relation = 'attempts.failed'::regclass AND mode = 'RowExclusiveLock'
+                                   AND pid <> pg_backend_pid()
+                                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+    THEN
+        total := before.number + kept;
     END IF;
     IF total - before.number > kept THEN
         INSERT INTO audit (severity, user_name, verb, noun, changes)

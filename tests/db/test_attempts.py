@@ -189,6 +189,20 @@ def test_the_trail_says_how_many_failures_were_rolled_back(database: RealDatabas
     assert database.value("SELECT count(*) FROM audit WHERE verb = 'fail'") == 2
 
 
+def test_a_failure_that_is_not_committed_yet_is_told_when_it_is(database: RealDatabase) -> None:
+    told = "SELECT object_name FROM audit WHERE noun = 'sign-in' AND verb = 'fail'"
+    with psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name)) as slow:
+        slow.execute("SELECT login('viewer', 'x', '', '')")
+        fail(database, "operator")
+        database.log_in("admin")
+        assert database.rows(told) == [("operator",)]
+        slow.commit()
+    for _ in range(2):
+        database.log_in("admin")
+    assert database.rows(f"{told} ORDER BY id") == [("operator",), ("viewer",)]
+    assert database.value("SELECT count(*) FROM audit WHERE severity = 'CRITICAL'") == 0
+
+
 def test_every_guess_is_in_the_server_s_log(database: RealDatabase) -> None:
     name = "guess\n' -- " + database.name
     fail(database, name)
