@@ -45,9 +45,6 @@ _IN_USE = {
     "fk_luns_image_version_id": "This image is served by a target; remove the target first.",
 }
 _OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}
-_TOO_MANY = (
-    "All connections that the database allows to this role are in use; try again in a moment."
-)
 _SIGN_IN_ENDED = "The sign-in has ended or was never valid; sign in again."
 
 # How libpq 18, psycopg and the server say why there is no connection (there is no SQLSTATE then),
@@ -104,9 +101,9 @@ _NO_CONNECTION: tuple[tuple[str, type[ConsoleError], str], ...] = (
         "“ggnet db setup-server”.",
     ),
     (
-        "too many connections for role|remaining connection slots are reserved",
+        "too many connections for role",
         UnreachableError,
-        _TOO_MANY,
+        "All connections that the database allows to this role are in use; try again in a moment.",
     ),
     (
         'permission denied for database "(?P<name>.*)"',
@@ -189,7 +186,7 @@ def translate(error: psycopg.Error) -> ConsoleError | None:
             "Somebody else has been changing the same for too long; try again in a moment.", message
         )
     if state == "53300":
-        return UnreachableError(_TOO_MANY, message)
+        return _no_connection(message)
     if state == "53100":
         return ConsoleError("The database server's disk is full; free some space there.", message)
     if isinstance(error, psycopg.OperationalError) and not state:

@@ -187,7 +187,7 @@ def export(
 ) -> int:
     """Write the stored image ``raw`` to ``destination`` in another format; returns its size.
 
-    ``destination`` (mode 0644) must not exist; when this raises, nothing is left there.
+    ``destination`` (mode 0600) must not exist; when this raises, nothing is left there.
     """
     subject = f"The image “{shown(name)}”"
     if destination.exists():

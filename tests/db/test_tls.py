@@ -221,3 +221,18 @@ def test_an_error_of_the_database_does_not_quote_the_password_somebody_typed(
         accounts.sign_in(session, "anna", "my dog's name", "tests")
     assert "login" in str(caught.value), "there is no such function in this database"
     assert "my dog" not in str(caught.value)
+
+
+def test_a_full_server_is_not_taken_for_a_full_role(shared: TlsServer) -> None:
+    shared.execute("CREATE ROLE one LOGIN PASSWORD 'x' CONNECTION LIMIT 1")
+    with contextlib.closing(psycopg.connect(shared_dsn(shared.dsn(user="one", password="x")))):
+        assert "allows to this role" in refusal(shared.dsn(user="one", password="x")).summary
+    with tls_server(max_connections="6", superuser_reserved_connections="3") as small:
+        small.admit("hostssl all all 127.0.0.1/32 scram-sha-256")
+        small.execute("CREATE ROLE many LOGIN PASSWORD 'x'")
+        dsn = small.dsn(user="many", password="x")
+        with contextlib.ExitStack() as held:
+            for _ in range(3):
+                held.enter_context(contextlib.closing(psycopg.connect(shared_dsn(dsn))))
+            full = refusal(dsn).summary
+        assert f":{small.port} has no connection left; try again later" in full
