@@ -23,11 +23,11 @@ CREATE INDEX ix_sign_ins_user_id_created_at ON sign_ins (user_id, created_at);
 CREATE SCHEMA attempts;
 DO $$
 BEGIN
-    FOR i IN 0..511 LOOP
+    FOR i IN 0..255 LOOP
         EXECUTE format('CREATE SEQUENCE attempts.name_%s MINVALUE 0; SELECT setval(%L, 0)',
             i, 'attempts.name_' || i);
     END LOOP;
-    FOR i IN 0..127 LOOP
+    FOR i IN 0..63 LOOP
         EXECUTE format('CREATE SEQUENCE attempts.address_%s MINVALUE 0; SELECT setval(%L, 0)',
             i, 'attempts.address_' || i);
     END LOOP;
@@ -100,7 +100,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     key constant bytea := attempt_key(kind || ':' || subject);
-    size constant integer := CASE kind WHEN 'name' THEN 512 ELSE 128 END;
+    size constant integer := CASE kind WHEN 'name' THEN 256 ELSE 64 END;
     place regclass;
     found record;
     first regclass;
