@@ -4,13 +4,22 @@ VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test lint bench install system lock screenshots rights-page clean
+TEST := QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m pytest -n auto --dist loadgroup
+
+.PHONY: run test test-quick test-long lint bench install system lock screenshots rights-page clean
 
 run: install
 	@$(BIN)/ggnet-console $(ARGS)
 
 test: install
-	@QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m pytest $(ARGS)
+	@$(TEST) $(ARGS)
+
+# Of what differs from what has landed: all that needs no server, and what belongs to it in tests/db.
+test-quick: install
+	@$(TEST) $(ARGS) $$($(BIN)/python -m tests.quick)
+
+test-long: install
+	@$(TEST) --hypothesis-profile=long --timeout=7200 -o faulthandler_timeout=7300 $(ARGS)
 
 lint: install
 	@$(BIN)/ruff check .

@@ -5,19 +5,49 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import keyring
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from keyring.backends import fail
+from minutes import Minutes
+from places import short_folder
+from PySide6.QtWidgets import QApplication
+from qt_time import PatientQtBot
 from real_database import HOST, RealDatabase, Server, Template
 
 from ggnet_console.db.cluster import SUPERUSER, Cluster
 from ggnet_console.paths import Home
+
+_EXAMPLES = {"gate": 40, "long": 3000}
+"""Of each property; ``--hypothesis-profile`` chooses."""
+
+for _name, _most in _EXAMPLES.items():
+    settings.register_profile(
+        _name,
+        max_examples=_most,
+        derandomize=_name == "gate",  # the same values in every run: it must not depend on luck
+        deadline=None,
+        # What a fixture made lives as long as all examples of a test; what they do is rolled back.
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+settings.load_profile("gate")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Minutes())
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes ``make test`` uses: half of them wait for a program at any moment.
+
+    Each may need 1 GiB, with its server, its agents and its guest.
+    """
+    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**30
+    return max(1, min(len(os.sched_getaffinity(0)) * 2, memory_gib))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,18 +65,17 @@ def _no_keyring() -> None:
     keyring.set_keyring(fail.Keyring())
 
 
+@pytest.fixture
+def qtbot(qapp: QApplication, request: pytest.FixtureRequest) -> PatientQtBot:
+    """pytest-qt's, with our patience."""
+    return PatientQtBot(request)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _garbage() -> Iterator[None]:
     """What the tests of a module leave behind is collected where no other thread is."""
     yield
     gc.collect()
-
-
-def _fast_folder() -> Path:
-    """Where a database per test costs no disk writes, if there is enough of it."""
-    memory = Path("/dev/shm")
-    fits = memory.is_dir() and shutil.disk_usage(memory).free > 2**30
-    return memory if fits else Path("/tmp")
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +84,7 @@ def cluster() -> Iterator[Cluster]:
 
     Of the programs in ``GGNET_PG_BIN``, else of the newest server installed.
     """
-    root = Path(tempfile.mkdtemp(prefix="ggnet-", dir=_fast_folder()))
-    root.chmod(0o711)  # as root, the server runs as another user
-    try:
+    with short_folder() as root:
         programs = os.environ.get("GGNET_PG_BIN")
         with Cluster(Home(root), HOST, Path(programs) if programs else None) as running:
             with psycopg.connect(running.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
@@ -65,8 +92,6 @@ def cluster() -> Iterator[Cluster]:
                     connection.execute(f"ALTER SYSTEM SET {setting}")
                 connection.execute("SELECT pg_reload_conf()")
             yield running
-    finally:
-        shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Letting Qt's loop turn in tests while other threads go on."""
+"""Letting Qt's loop turn in tests while other threads go on, and waiting for what it brings."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
-from PySide6.QtCore import QCoreApplication, QEvent
+from patience import PATIENCE_S
+from PySide6.QtCore import QCoreApplication, QEvent, SignalInstance
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
+
+_PATIENCE_MS = int(PATIENCE_S * 1000)
 
 
 def pass_time(milliseconds: int) -> None:
@@ -21,3 +29,30 @@ def pass_time(milliseconds: int) -> None:
         if time.monotonic() >= until:
             return
         time.sleep(0.001)
+
+
+class PatientQtBot(QtBot):
+    """pytest-qt's, whose waits end after 5 s, as patient as all others here."""
+
+    def waitActive(
+        self, widget: QWidget, *, timeout: int = _PATIENCE_MS
+    ) -> AbstractContextManager[Any]:
+        return super().waitActive(widget, timeout=timeout)
+
+    def waitExposed(
+        self, widget: QWidget, *, timeout: int = _PATIENCE_MS
+    ) -> AbstractContextManager[Any]:
+        return super().waitExposed(widget, timeout=timeout)
+
+    def waitSignal(self, signal: SignalInstance, *, timeout: int = _PATIENCE_MS, **how: Any) -> Any:
+        return super().waitSignal(signal, timeout=timeout, **how)
+
+    def waitSignals(
+        self, signals: Iterable[SignalInstance], *, timeout: int = _PATIENCE_MS, **how: Any
+    ) -> Any:
+        return super().waitSignals(signals, timeout=timeout, **how)
+
+    def waitUntil(
+        self, callback: Callable[[], bool | None], *, timeout: int = _PATIENCE_MS
+    ) -> None:
+        super().waitUntil(callback, timeout=timeout)

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import itertools
 import secrets
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import bcrypt
 import psycopg
+from patience import wait_for
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -26,8 +26,8 @@ from ggnet_console.services import accounts
 
 HOST = "testhost"
 PASSWORD = "correct horse"
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4, prefix=b"2a")).decode()
-"""Of the lowest cost bcrypt has: a test signs in in a millisecond."""
+HASH = bcrypt.hashpw(PASSWORD.encode(), b"$2a$04$abcdefghijklmnopqrstuu").decode()
+"""Of the lowest cost bcrypt has: a test signs in in a millisecond. The same in every process."""
 CHEAP = (
     "SET session_replication_role = replica; "
     "UPDATE settings SET minimum = 4, value = 4 WHERE name = 'bcrypt_cost'; "
@@ -72,12 +72,14 @@ class Server:
 
         return cls(dsn)
 
-    def execute(self, statement: str, *names: str) -> list[tuple[object, ...]]:
+    def execute(self, statement: str, *names: str) -> list[tuple]:
         """Run one statement as superuser outside of any test's database; ``{}`` are identifiers."""
+        return self.rows(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    def rows(self, statement: str | sql.Composed, *values: object) -> list[tuple]:
+        """What a statement answers to the superuser outside of any test's database."""
         with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-            cursor = connection.execute(
-                sql.SQL(statement).format(*map(sql.Identifier, names))  # type: ignore[arg-type]
-            )
+            cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
     @contextmanager
@@ -106,6 +108,29 @@ class Template:
     server: Server
     name: str
     installation: str
+    signed_in: Mapping[Role, accounts.SignedIn] = field(default_factory=dict)
+    """People who have signed in already, in every clone with the same role and secret."""
+    images: Mapping[str, int] = field(default_factory=dict)
+    """READY images by name."""
+    roles: Mapping[str, tuple] = field(default_factory=dict)
+    """What makes the roles of those sign-ins; all databases of a server share them."""
+
+    @contextmanager
+    def furnished(self, add_image: Callable[[RealDatabase, str, Database], int]):
+        """A template with a sign-in of each role and the image “win11”, made as anybody makes them."""
+        with self.clone() as room:
+            signed_in = {role: room.log_in(role.lower()) for role in Role}
+            operator = room.open(room.dsn(signed_in[Role.OPERATOR]))
+            image = add_image(room, "win11", operator)
+            room.close()
+            yield Template(
+                self.server,
+                room.name,
+                self.installation,
+                signed_in,
+                {"win11": image},
+                self._roles(one.role_name for one in signed_in.values()),
+            )
 
     @contextmanager
     def clone(self):
@@ -122,7 +147,9 @@ class Template:
                 )
             )
             bootstrap.open_database(connection, name, self.installation)
-        clone = RealDatabase(self.server, name, self.installation)
+        clone = RealDatabase(
+            self.server, name, self.installation, dict(self.signed_in), dict(self.images)
+        )
         try:
             yield clone
         finally:
@@ -130,6 +157,47 @@ class Template:
             self.server.execute("DROP DATABASE {} WITH (FORCE)", name)
             for role in clone.sign_in_roles:
                 self.server.execute("DROP ROLE IF EXISTS {}", role)
+            if self.roles:
+                self._restore()
+
+    def _roles(self, names: Iterable[str]) -> dict[str, tuple]:
+        return {
+            name: tuple(more)
+            for name, *more in self.server.rows(
+                "SELECT rolname, rolpassword, rolcanlogin, rolvaliduntil::text, rolconnlimit, "
+                "ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = a.oid), "
+                "ARRAY(SELECT unnest(setconfig) FROM pg_db_role_setting WHERE setrole = a.oid) "
+                "FROM pg_authid a WHERE rolname = ANY (%s)",
+                list(names),
+            )
+        }
+
+    def _restore(self) -> None:
+        """Make those roles again what they were: a test may have ended or changed a sign-in."""
+        found = self._roles(self.roles)
+        for name, made in self.roles.items():
+            if found.get(name) == made:
+                continue
+            password, _, until, limit, groups, settings = made
+            self.server.execute("DROP ROLE IF EXISTS {}", name)
+            self.server.rows(
+                sql.SQL(
+                    "CREATE ROLE {} LOGIN PASSWORD {} VALID UNTIL {} CONNECTION LIMIT {} IN ROLE {}"
+                ).format(
+                    sql.Identifier(name),
+                    password,
+                    until,
+                    limit,
+                    sql.SQL(", ").join(sql.SQL(group) for group in groups),
+                )
+            )
+            for setting in settings:
+                key, value = setting.split("=", 1)
+                self.server.rows(
+                    sql.SQL("ALTER ROLE {} SET {} = {}").format(
+                        sql.Identifier(name), sql.Identifier(key), value
+                    )
+                )
 
 
 @dataclass
@@ -139,6 +207,10 @@ class RealDatabase:
     server: Server
     name: str
     installation: str
+    signed_in: dict[Role, accounts.SignedIn] = field(default_factory=dict)
+    """Sign-ins that the template has made and no test has used yet."""
+    images: dict[str, int] = field(default_factory=dict)
+    """READY images likewise."""
     sign_in_roles: list[str] = field(default_factory=list)
     _open: list[Database] = field(default_factory=list)
 
@@ -189,7 +261,7 @@ class RealDatabase:
 
     def sign_in(self, role: Role) -> Database:
         """As the template's account with this role; every call is a sign-in of its own."""
-        return self.open(self.dsn(self.log_in(role.lower())))
+        return self.open(self.dsn(self.signed_in.pop(role, None) or self.log_in(role.lower())))
 
     def rows(self, statement: str | sql.Composed, *values: object) -> list[tuple]:
         """What a statement answers to the owner."""
@@ -214,18 +286,26 @@ class RealDatabase:
         with psycopg.connect(self.server.dsn(CONSOLE_ROLE, self.name)) as connection:
             connection.execute("SELECT login(%s, 'wrong password', 'tests', '')", [name])
         counts = "SELECT funcname::text, calls FROM pg_stat_user_functions"
-        deadline = time.monotonic() + 30
-        while not (found := Counter(dict(self.rows(counts))))["login"]:
-            assert time.monotonic() < deadline, "the server counts nothing"
-            time.sleep(0.01)
-        return found
+
+        def counted() -> Counter[str] | None:
+            found = Counter(dict(self.rows(counts)))
+            return found if found["login"] else None
+
+        return wait_for(counted, "the server has counted")
 
     def wait_for_lock(self) -> None:
         """Wait until a connection to this database waits for another one's lock."""
-        deadline = time.monotonic() + 30
-        while not self.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event_type = 'Lock'"
-        ):
-            assert time.monotonic() < deadline, "nobody ever waited"
-            time.sleep(0.005)
+        wait_for(
+            lambda: self.value(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                "AND wait_event_type = 'Lock'"
+            ),
+            "somebody waits for a lock",
+        )
+
+    def wait_until_gone(self, pid: int) -> None:
+        """Wait until the server has ended the connection with this backend."""
+        wait_for(
+            lambda: not self.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid),
+            "the connection is ended",
+        )

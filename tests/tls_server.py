@@ -5,12 +5,9 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from patience import wait_for
+from places import short_folder
 from psycopg.conninfo import make_conninfo
 
 SUPERUSER = "postgres"
@@ -125,11 +124,8 @@ class TlsServer:
                 stderr=output,
                 **_as_user(),
             )
-        deadline = time.monotonic() + 30
-        while not self._answers():
-            assert self._process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.02)
+        wait_for(lambda: self._answers() or self._process.poll() is not None, str(self.log))
+        assert self._process.poll() is None, self.log.read_text()
 
     def _answers(self) -> bool:
         try:
@@ -213,10 +209,10 @@ class TlsServer:
         """Read the configuration again and wait until new connections follow it."""
         loaded = self.execute("SELECT pg_conf_load_time()")
         self.execute("SELECT pg_reload_conf()")
-        deadline = time.monotonic() + 10
-        while self.execute("SELECT pg_conf_load_time()") == loaded:
-            assert time.monotonic() < deadline, "the configuration is not read again"
-            time.sleep(0.01)
+        wait_for(
+            lambda: self.execute("SELECT pg_conf_load_time()") != loaded,
+            "the configuration is read again",
+        )
 
 
 def free_port() -> int:
@@ -244,12 +240,10 @@ def _as_user() -> dict[str, Any]:
 @contextmanager
 def tls_server(**settings: str) -> Iterator[TlsServer]:
     """A running server; keywords are lines of its postgresql.conf."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-tls-", dir="/tmp"))
-    folder.chmod(0o711)
-    server = TlsServer(folder, **settings)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.end()
-        shutil.rmtree(folder)
+    with short_folder() as folder:
+        server = TlsServer(folder, **settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.end()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S
 from real_host import CHECKOUT
 
 PROGRAMS = Path(sys.executable).parent
@@ -102,5 +103,5 @@ def reads(row: Row, target: Path, initiator: str = INITIATOR) -> bool:
         ["qemu-img", "convert", "-O", "raw", "--image-opts", options(row, initiator), target],
         check=False,
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     ).returncode

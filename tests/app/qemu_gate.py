@@ -7,29 +7,17 @@ import contextlib
 import os
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+
+from patience import wait_for
 
 from ggnet_console.paths import Home
-
-T = TypeVar("T")
 
 # Stands before qemu-img in the agent's PATH: stops before it becomes the real one when asked to.
 GATE = """#!/bin/sh
 [ -e {folder}/hold-$1 ] && kill -STOP $$
 exec {program} "$@"
 """
-
-
-def wait_for(condition: Callable[[], T], what: str, timeout_s: float = 30) -> T:
-    """The first true answer of ``condition``."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        time.sleep(0.01)
-    return answer
 
 
 def is_running(pid: int) -> bool:

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE_S
+from places import short_folder
 from qemu_gate import QemuGate, is_running, wait_for
+from real_database import CHEAP
 from sqlalchemy import text
 
 from ggnet_console import config
@@ -169,7 +170,7 @@ class RealHost(QemuGate):
             capture_output=True,
             text=True,
             check=False,
-            timeout=20,
+            timeout=PATIENCE_S,
         )
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout
@@ -208,9 +209,9 @@ class RealHost(QemuGate):
         with self.operator.begin() as session:
             return jobs.get_job(session, job_id)
 
-    def ended(self, job_id: int, timeout_s: float = 60) -> JobRow:
+    def ended(self, job_id: int) -> JobRow:
         """Wait for the end of a job."""
-        wait_for(lambda: not self.job(job_id).open, f"the end of job {job_id}", timeout_s)
+        wait_for(lambda: not self.job(job_id).open, f"the end of job {job_id}")
         return self.job(job_id)
 
     def succeeded(self, job_id: int) -> JobRow:
@@ -300,7 +301,7 @@ def read_disk(
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
 
 
@@ -311,7 +312,7 @@ def chap_read(row: BootSessionRow, user: str, secret: str) -> subprocess.Complet
         env={**os.environ, "LIBISCSI_CHAP_USERNAME": user, "LIBISCSI_CHAP_PASSWORD": secret},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -353,17 +354,6 @@ class LoggedIn:
 
 
 @contextmanager
-def short_folder() -> Iterator[Path]:
-    """A folder that every user may pass, with a path short enough for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-@contextmanager
 def blank_cluster() -> Iterator[Path]:
     """A stopped cluster with the schema and the operator anna, to be copied."""
     with short_folder() as folder:
@@ -371,6 +361,7 @@ def blank_cluster() -> Iterator[Path]:
         with Installation(settings) as installation:
             owner = installation.owner("test")
             with owner.begin() as session:
+                session.execute(text(CHEAP))
                 accounts.create_user(session, "anna", Role.OPERATOR, "anna-password")
             with owner.engine.connect() as connection:
                 outside = connection.execution_options(isolation_level="AUTOCOMMIT")

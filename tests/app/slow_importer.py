@@ -6,6 +6,7 @@ Arguments of the process: connection string of a sign-in, source, moment. A line
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -62,7 +63,7 @@ class SlowImport:
     def __init__(self, host: RealHost, disks: Path, moment: str) -> None:
         self.process = subprocess.Popen(
             [sys.executable, __file__, host.operator.dsn, disks / "disk.raw", moment],
-            env=host.environment,
+            env={**host.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

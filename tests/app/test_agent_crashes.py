@@ -109,6 +109,7 @@ def test_an_upload_goes_on_when_the_agent_is_killed_meanwhile(
     expect_ready(served, importer.image_id)
 
 
+@pytest.mark.slow("an importer is given half a minute of silence")
 def test_a_killed_importer_is_noticed_and_its_file_removed(
     served: RealHost, importer: SlowImport
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_killed_importer_is_noticed_and_its_file_removed(
     expect_error(served, importer.image_id, "stopped while the file was copied; import it again")
 
 
+@pytest.mark.slow("an importer is given half a minute of silence")
 def test_an_importer_that_comes_back_too_late_is_told(
     served: RealHost, importer: SlowImport
 ) -> None:
@@ -159,6 +161,7 @@ def test_after_three_crashes_the_import_is_given_up(served: RealHost, disks: Pat
     expect_error(served, image.image_id, "interrupted 3 times")
 
 
+@pytest.mark.slow("the agent starts six times")
 def test_stopping_the_agent_puts_the_job_back_and_is_no_attempt(
     served: RealHost, disks: Path
 ) -> None:

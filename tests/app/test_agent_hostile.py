@@ -10,13 +10,16 @@ import pwd
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hostile_images import SECRET, STORIES
-from real_host import DATA, RealHost, wait_for
+from real_host import DATA, RealHost, real_host, wait_for
 
 from ggnet_console.errors import ConsoleError
+
+pytestmark = pytest.mark.xdist_group("hostile")
 
 THROUGH_THE_CHAIN = (
     "a backing file",
@@ -46,9 +49,30 @@ def write_secret(folder: Path) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def host(blank: Path) -> Iterator[RealHost]:
+    """One storage host for all that refuse, after whom nothing is left."""
+    with real_host(blank) as host:
+        host.start()
+        yield host
+
+
 @pytest.fixture
-def secret(host: RealHost) -> Path:
-    return write_secret(host.folder / "victim")
+def served(host: RealHost) -> RealHost:
+    return host
+
+
+@pytest.fixture
+def own(blank: Path) -> Iterator[RealHost]:
+    """A storage host for a test that lets something in."""
+    with real_host(blank) as host:
+        host.start()
+        yield host
+
+
+@pytest.fixture
+def secret(host: RealHost, request: pytest.FixtureRequest) -> Path:
+    return write_secret(host.folder / request.node.name)
 
 
 def files_with(text: bytes, folder: Path) -> list[Path]:
@@ -142,18 +166,18 @@ def test_a_file_of_the_host_that_others_may_not_read_is_not_imported(
 
 
 def test_an_entry_is_imported_by_its_name_and_its_checksum_must_match(
-    served: RealHost, disks: Path
+    own: RealHost, disks: Path
 ) -> None:
     content = (disks / "disk.raw").read_bytes()
-    (served.import_folder / "disk.raw").write_bytes(content)
+    (own.import_folder / "disk.raw").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    right = served.import_entry("disk.raw", "right", sha256=digest)
-    wrong = served.import_entry("disk.raw", "wrong", md5="0" * 32)
-    served.succeeded(right.job_id)
-    image = served.image(right.image_id)
+    right = own.import_entry("disk.raw", "right", sha256=digest)
+    wrong = own.import_entry("disk.raw", "wrong", md5="0" * 32)
+    own.succeeded(right.job_id)
+    image = own.image(right.image_id)
     assert (image.source_name, image.source_sha256) == ("disk.raw", digest)
-    assert served.ended(wrong.job_id).status == "FAILED"
-    assert "expected was 0000" in served.image(wrong.image_id).error
+    assert own.ended(wrong.job_id).status == "FAILED"
+    assert "expected was 0000" in own.image(wrong.image_id).error
 
 
 NAMES = {
@@ -165,12 +189,12 @@ NAMES = {
 }
 
 
-def test_a_file_may_be_called_anything(served: RealHost, disks: Path) -> None:
+def test_a_file_may_be_called_anything(own: RealHost, disks: Path) -> None:
     for name, shown in NAMES.items():
-        source = served.import_folder / name
+        source = own.import_folder / name
         source.write_bytes((disks / "disk.qcow2").read_bytes())
-        assert served.import_ready(source, f"by {shown}").source_name == shown
-    assert not list(served.folder.rglob("pwned"))
+        assert own.import_ready(source, f"by {shown}").source_name == shown
+    assert not list(own.folder.rglob("pwned"))
 
 
 def test_a_symlink_a_pipe_and_a_folder_are_refused_by_the_importer(

@@ -43,15 +43,24 @@ def test_verifying_finds_one_flipped_bit(served: RealHost, disks: Path) -> None:
         served.start_sessions([served.machine()], image.id)
 
 
+@pytest.fixture(scope="module")
+def stored(blank: Path, disks: Path) -> Iterator[tuple[RealHost, int]]:
+    """A storage host with an image that nobody changes."""
+    with real_host(blank) as host:
+        host.start()
+        yield host, host.import_ready(disks / "disk.raw").id
+
+
+@pytest.mark.xdist_group("exports")
 @pytest.mark.parametrize("image_format", [ImageFormat.QCOW2, ImageFormat.VHDX, ImageFormat.VHD])
 def test_an_export_holds_the_same_disk(
-    image_format: ImageFormat, served: RealHost, disks: Path, tmp_path: Path
+    image_format: ImageFormat, stored: tuple[RealHost, int], disks: Path, tmp_path: Path
 ) -> None:
-    image = served.import_ready(disks / "disk.raw")
-    with served.operator.begin() as session:
-        job_id = images.convert_image(session, image.id, image_format)
-    result = served.succeeded(job_id).result
-    file = served.tree.exports / result["file"]
+    host, image_id = stored
+    with host.operator.begin() as session:
+        job_id = images.convert_image(session, image_id, image_format)
+    result = host.succeeded(job_id).result
+    file = host.tree.exports / result["file"]
     assert (file.stat().st_size, file.stat().st_mode & 0o777) == (result["size_bytes"], 0o600)
     driver = {"VHD": "vpc"}.get(image_format, image_format.lower())
     subprocess.run(

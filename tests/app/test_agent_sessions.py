@@ -46,7 +46,7 @@ def test_a_session_nobody_comes_for_ends_as_timeout_and_refuses_from_then_on(
 ) -> None:
     served.set_setting("session_timeout_s", 1)
     session = served.open_session(served.import_ready(disks / "disk.raw").id)
-    wait_for(lambda: served.session(session.id).status == "TIMEOUT", "the time is up", 60)
+    wait_for(lambda: served.session(session.id).status == "TIMEOUT", "the time is up")
     assert served.session(session.id).client_address is None
     assert read_disk(session, tmp_path / "late").returncode == 1
     with served.operator.begin() as unit:

@@ -76,6 +76,7 @@ def test_a_killed_tgtd_is_rebuilt_and_its_machine_can_log_in_again(
     assert served.session(session.id).status == "ACTIVE"
 
 
+@pytest.mark.slow("an agent waits before it tries a taken portal again")
 def test_a_taken_portal_is_told_with_its_owner_and_served_once_it_is_free(
     host: RealHost, disks: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,10 @@ from typing import Any
 import pytest
 from real_host import CHECKOUT, short_folder
 
+pytestmark = pytest.mark.slow(
+    "runs tests of two whole modules as another user, with a Python of that user's own"
+)
+
 AGENT = (
     "test_agent_chain.py",
     "test_agent_crashes.py::test_an_agent_killed_in_any_phase_finishes_the_import_after_its_restart"
@@ -54,7 +58,7 @@ class OrdinaryUser:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def run(self, *argv: object, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: object, seconds: float = 800) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             list(map(str, argv)),
             check=False,

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from command_line import CommandLine, clean_environment, reads
+from patience import PATIENCE_S
 from real_host import RealHost, wait_for
 from slow_importer import SlowImport
+
+pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_an_import_that_is_cancelled_elsewhere_fails_where_it_is_waited_for(
     served.held("convert")
     assert ggnet.json("job", "show", job_id)["status"] == "RUNNING"
     assert "was asked to stop" in ggnet.works("job", "cancel", job_id)
-    _, errors = waiting.communicate(timeout=60)
+    _, errors = waiting.communicate(timeout=PATIENCE_S)
     assert waiting.returncode == 1
     assert errors.count("\n") == 1
     assert ggnet.json("job", "show", job_id)["status"] == "CANCELLED"
@@ -126,7 +129,7 @@ def test_ctrl_c_while_converting_cancels_the_import(
     process = ggnet.start("image", "import", vhdx, "--name", "win11", "--wait")
     served.held("convert")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "Cancelling …\n")
     assert ggnet.json("image", "show", "win11")["status"] == "ERROR"
     assert served.left_over() == []

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from command_line import CommandLine, clean_environment
+from patience import PATIENCE_S
+from places import short_folder
 from real_host import wait_for
 from sqlalchemy import text
 
@@ -27,6 +27,8 @@ from ggnet_console.enums import Role, SessionStatus
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import accounts
 
+pytestmark = pytest.mark.xdist_group("command line")
+
 PASSWORD = "a long enough password"
 HOST = "clihost"
 
@@ -34,9 +36,7 @@ HOST = "clihost"
 @contextmanager
 def fresh_installation() -> Iterator[CommandLine]:
     """``ggnet init`` in an empty folder, and its admin signed in."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
+    with short_folder() as folder:
         environment = {"GGNET_HOME": str(folder / "home"), "GGNET_HOST": HOST}
         ggnet = CommandLine({**clean_environment(folder), **environment}, folder)
         ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
@@ -44,8 +44,6 @@ def fresh_installation() -> Iterator[CommandLine]:
         with Installation(config.load(environment)):
             ggnet.works("login", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
             yield ggnet
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +307,7 @@ def test_settings_stay_in_their_range(ggnet: CommandLine) -> None:
 # Every reading verb
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_reading_verbs_print_json_arrays_and_aligned_columns(ggnet: CommandLine) -> None:
     for noun in ("machine", "image", "target", "session", "job", "host", "user", "setting"):
         assert isinstance(ggnet.json(noun, "list"), list)
@@ -445,7 +444,7 @@ def test_ctrl_c_while_copying_leaves_nothing_but_an_image_that_says_so(
         lambda: "big" in {row["name"] for row in ggnet.json("image", "list")}, "the copy begins"
     )
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "")
     image = ggnet.json("image", "show", "big")
     assert (image["status"], image["error"]) == ("ERROR", "The import was cancelled.")
@@ -462,7 +461,7 @@ def test_ctrl_c_while_waiting_for_the_agent_cancels_the_import(
     assert process.stderr is not None
     assert process.stderr.readline() == f"Waiting for the agent on {HOST} …\n"
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (130, "Cancelling …\n")
     assert ggnet.json("image", "show", "waiting")["error"] == "The import was cancelled by anna."
 

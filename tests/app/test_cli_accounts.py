@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import CommandLine, clean_environment
+from places import short_folder
 
 from ggnet_console import config
 from ggnet_console.db.installation import Installation
+
+pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 
 FIRST = "known to the admin"
 PASSWORD = "a long enough password"
@@ -24,9 +25,7 @@ NEW = "another long password"
 @pytest.fixture
 def ggnet() -> Iterator[CommandLine]:
     """A new installation with the admin anna, signed in, and the operator otto."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
+    with short_folder() as folder:
         environment = {"GGNET_HOME": str(folder / "home"), "GGNET_HOST": "clihost"}
         ggnet = CommandLine({**clean_environment(folder), **environment}, folder)
         ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
@@ -35,8 +34,6 @@ def ggnet() -> Iterator[CommandLine]:
             add = ("user", "add", "otto", "--role", "OPERATOR", "--password-stdin", "--must-change")
             assert "must choose a new password" in ggnet.works(*add, stdin=f"{FIRST}\n")
             yield ggnet
-    finally:
-        shutil.rmtree(folder)
 
 
 def otto(ggnet: CommandLine, folder: Path) -> CommandLine:

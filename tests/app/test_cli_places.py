@@ -4,20 +4,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_line import CommandLine, clean_environment
+from places import short_folder
 from test_cli import PASSWORD, fresh_installation
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with short_folder() as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_an_installation_is_open_to_pass_and_closed_to_look_into(umask: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
+def test_an_installation_is_open_to_pass_and_closed_to_look_into(folder: Path, umask: int) -> None:
     home = folder / "between" / "home"
     ggnet = CommandLine({**clean_environment(folder), "GGNET_HOME": str(home)}, folder)
     before = os.umask(umask)
@@ -29,7 +33,6 @@ def test_an_installation_is_open_to_pass_and_closed_to_look_into(umask: int) -> 
         assert not (home / "logs").exists()
     finally:
         os.umask(before)
-        shutil.rmtree(folder)
 
 
 def test_a_renamed_computer_goes_on_and_another_name_is_refused() -> None:

@@ -13,6 +13,8 @@ from test_target_drift import tid
 from ggnet_console.enums import Role
 from ggnet_console.services import accounts
 
+pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
+
 FOREIGN = "iqn.2020-01.org.example:by-hand"
 
 

@@ -16,6 +16,8 @@ from real_host import free_port, is_running, short_folder, wait_for
 
 from ggnet_console import config
 
+pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
+
 PASSWORD = "a long enough password"
 RAW_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 NOT_ALLOWED = "Your role does not allow this; ask an admin."

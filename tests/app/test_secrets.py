@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from command_line import CommandLine, clean_environment
+from places import short_folder
 from psycopg.conninfo import make_conninfo
 from real_database import RealDatabase
 from sqlalchemy import func, select
@@ -134,9 +133,7 @@ def test_a_fault_with_a_sign_in_at_hand_does_not_tell_its_secret(
 @pytest.fixture
 def ggnet() -> Iterator[CommandLine]:
     """A new installation with the admin anna, whose programs log all they can."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    try:
+    with short_folder() as folder:
         environment = {
             "GGNET_HOME": str(folder / "home"),
             "GGNET_HOST": "clihost",
@@ -146,8 +143,6 @@ def ggnet() -> Iterator[CommandLine]:
         ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
         with Installation(config.load(environment)):
             yield ggnet
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_what_the_programs_and_the_server_write_holds_no_secret(ggnet: CommandLine) -> None:

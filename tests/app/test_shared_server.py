@@ -175,6 +175,7 @@ def main_job(site: Site, disks: Path, read: Path) -> None:
     assert ggnet.json("session", "stop", "PC-01")["status"] == "STOPPED"
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_the_main_job_over_a_shared_server_shows_no_secret_to_anybody(
     site: Site, disks: Path, tmp_path: Path
 ) -> None:

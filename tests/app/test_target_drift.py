@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from real_host import MIB, LoggedIn, RealHost, chap_read, read_disk, wait_for
 
 from ggnet_console.db.engine import Database
@@ -326,7 +327,7 @@ def test_a_session_of_a_foreign_target_is_shown_and_not_ended(served: RealHost) 
             ]
 
         wait_for(seen, "the session is reported")
-        out, _ = guest.communicate("read 0 1M\n", timeout=20)
+        out, _ = guest.communicate("read 0 1M\n", timeout=PATIENCE_S)
         assert "read 1048576" in out
     finally:
         guest.kill()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE_S
 from real_host import LoggedIn, RealHost, read_disk, wait_for
 from sqlalchemy import text
 from test_target_drift import FOREIGN, INITIATOR, another_serial, listing, make_foreign, plan, tid
@@ -245,7 +246,7 @@ def test_what_others_made_and_use_outlives_the_agent_and_its_targets(served: Rea
         served.stop()
         assert served.tgtd_pid() == tgtd
         assert listing_of(made) == listing_of(listing(served, FOREIGN))
-        out, _ = guest.communicate("read 0 1M\n", timeout=20)
+        out, _ = guest.communicate("read 0 1M\n", timeout=PATIENCE_S)
         assert "read 1048576" in out
     finally:
         guest.kill()

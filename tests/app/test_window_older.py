@@ -35,7 +35,7 @@ def expected(*numbers: int) -> set[str]:
 
 def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qtbot, window):
     page = window.shell.show_page("jobs")
-    qtbot.waitUntil(lambda: page.model.total == PAGE + 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     assert names(page) == expected(1, *range(JOBS - PAGE + 1, JOBS + 1))
     assert page._number.text() == f"{PAGE + 1}+, 1 open"
     bar = page.view.verticalScrollBar()
@@ -44,7 +44,7 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
         bar.setValue(bar.maximum())
         return page.model.total == JOBS
 
-    qtbot.waitUntil(at_the_end, timeout=10_000)
+    qtbot.waitUntil(at_the_end)
     assert names(page) == expected(*range(1, JOBS + 1))
     assert page._number.text() == f"{JOBS}, 1 open"
     # What failed long ago is no news.
@@ -53,21 +53,21 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
 
 def test_a_search_looks_among_older_ones_too(qtbot, window):
     page = window.shell.show_page("jobs")
-    qtbot.waitUntil(lambda: page.model.total == PAGE + 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     page.search.setText("PC-0002")
-    qtbot.waitUntil(lambda: page.model.rowCount() == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
     assert page.model.row(0).object_name == "PC-0002"
 
 
 def test_reading_everything_again_keeps_what_was_scrolled_to(qtbot, window, database):
     page = window.shell.show_page("jobs")
-    qtbot.waitUntil(lambda: page.model.total == PAGE + 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     page.search.setText("PC-0002")
-    qtbot.waitUntil(lambda: page.model.rowCount() == 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.rowCount() == 1)
     total = page.model.total
     database.rows("DELETE FROM jobs WHERE object_name = %s", f"PC-{JOBS:04}")
     window.workspace.on_restored()
-    qtbot.waitUntil(lambda: page.model.total == total - 1, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.total == total - 1)
     assert page.model.rowCount() == 1
 
 
@@ -80,11 +80,11 @@ def test_sessions_of_long_ago_are_read_in_the_same_way(qtbot, database, window_o
         JOBS,
     )
     page = window_of(Role.VIEWER).shell.show_page("sessions")
-    qtbot.waitUntil(lambda: page.model.total == PAGE, timeout=10_000)
+    qtbot.waitUntil(lambda: page.model.total == PAGE)
     bar = page.view.verticalScrollBar()
 
     def at_the_end() -> bool:
         bar.setValue(bar.maximum())
         return page.model.total == JOBS
 
-    qtbot.waitUntil(at_the_end, timeout=10_000)
+    qtbot.waitUntil(at_the_end)

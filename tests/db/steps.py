@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import itertools
-import time
 from pathlib import Path
 
+from patience import wait_for
 from real_database import HOST, RealDatabase
 from sqlalchemy.orm import Session
 
@@ -78,10 +78,7 @@ def server_log(database: RealDatabase) -> str:
 
 def wait_for_log(database: RealDatabase, text: str) -> None:
     """Wait until the server has logged ``text``."""
-    deadline = time.monotonic() + 10
-    while text not in server_log(database):
-        assert time.monotonic() < deadline, "it is not in the log"
-        time.sleep(0.02)
+    wait_for(lambda: text in server_log(database), f"“{text}” is in the log")
 
 
 def begin_upload(database: Database, name: str = "win11") -> Upload:
@@ -91,7 +88,9 @@ def begin_upload(database: Database, name: str = "win11") -> Upload:
 
 
 def add_image(clone: RealDatabase, name: str = "win11", operator: Database | None = None) -> int:
-    """A READY image; its id."""
+    """A READY image; its id. A furnished database has one already."""
+    if name in clone.images:
+        return clone.images.pop(name)
     operator = operator or clone.sign_in(Role.OPERATOR)
     upload = begin_upload(operator, name)
     with operator.begin() as session:

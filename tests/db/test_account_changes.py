@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -30,14 +29,6 @@ NEW = "another password"
 def user_id(database: RealDatabase, name: str) -> int:
     """The account's id."""
     return database.value("SELECT id FROM users WHERE name = %s", name)
-
-
-def wait_until_gone(database: RealDatabase, pid: int) -> None:
-    """Wait until the server has ended the connection ``pid``."""
-    deadline = time.monotonic() + 10
-    while database.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid):
-        assert time.monotonic() < deadline, "it is still connected"
-        time.sleep(0.005)
 
 
 def connect(database: RealDatabase, name: str) -> psycopg.Connection:
@@ -70,7 +61,7 @@ def test_rights_that_are_taken_away_are_gone_at_once(
         pid = taken.info.backend_pid
         with admin.begin() as session:
             ENDING[how](session, user_id(database, "operator"))
-        wait_until_gone(database, pid)
+        database.wait_until_gone(pid)
         with pytest.raises(psycopg.OperationalError):
             taken.execute("INSERT INTO machines (name, mac) VALUES ('x', '525400000001')")
 
@@ -120,7 +111,7 @@ def test_a_connection_made_while_its_sign_in_was_being_ended_is_ended_after(
     late.execute("SELECT FROM machines")  # what the second step is for
     with admin.begin() as session:
         accounts.end_stale_connections(session)
-    wait_until_gone(database, late.info.backend_pid)
+    database.wait_until_gone(late.info.backend_pid)
     late.close()
 
 
@@ -128,7 +119,7 @@ def test_the_next_sign_in_ends_the_connections_of_expired_ones(database: RealDat
     with connect(database, "operator") as expired:
         database.rows("UPDATE sign_ins SET expires_at = clock_timestamp() - interval '1 minute'")
         database.log_in("viewer")
-        wait_until_gone(database, expired.info.backend_pid)
+        database.wait_until_gone(expired.info.backend_pid)
 
 
 def test_a_locked_account_signs_in_again_after_unlocking(

@@ -12,6 +12,8 @@ from ggnet_console.enums import ImageFormat, ImageStatus, JobKind, JobStatus, Ro
 from ggnet_console.services import agent_jobs, images, jobs
 from ggnet_console.services.agent_jobs import Task
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def operator(database: RealDatabase) -> Database:
@@ -222,7 +224,7 @@ def test_an_upload_whose_importer_fell_silent_ends(
 def test_an_upload_handed_over_long_ago_is_no_silent_one(
     database: RealDatabase, operator: Database
 ) -> None:
-    upload = begin_upload(operator)
+    upload = begin_upload(operator, "win12")
     with operator.begin() as session:
         images.finish_upload(session, upload.job_id, 1, SHA256)
     database.rows("UPDATE jobs SET heartbeat_at = '2020-01-01'")
@@ -251,11 +253,11 @@ def test_a_finished_import_is_a_ready_image_with_one_sealed_version(
 def test_an_import_the_agent_fetched_itself_gets_its_size_and_hash(
     database: RealDatabase, operator: Database
 ) -> None:
-    upload = begin_upload(operator)
+    upload = begin_upload(operator, "win12")
     with database.agent.begin() as session:
         agent_jobs.begin_processing(session, upload.image_id, BIG + 1, SHA256)
     with operator.begin() as session:
-        row = images.get_image(session, "win11")
+        row = images.get_image(session, "win12")
     assert (row.status, row.source_size_bytes, row.source_sha256) == (
         ImageStatus.PROCESSING,
         BIG + 1,

@@ -17,6 +17,8 @@ from ggnet_console.db import bootstrap
 from ggnet_console.db.cluster import SUPERUSER, agent_role
 from ggnet_console.enums import Role
 
+pytestmark = pytest.mark.furnished
+
 FAR = f"far{secrets.token_hex(4)}"
 
 

@@ -38,6 +38,8 @@ from ggnet_console.services import (
 )
 from ggnet_console.values import initiator_iqn, target_iqn
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def operator(database: RealDatabase) -> Database:

@@ -9,15 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from patience import wait_for
+from places import short_folder
 
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
 from ggnet_console.errors import ConsoleError
@@ -49,13 +49,6 @@ except ConsoleError as error:
 """
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition never came true"
-        time.sleep(0.005)
-
-
 def postmaster(home: Home) -> int | None:
     """The pid of the running server of ``home``, None when there is none."""
     try:
@@ -70,20 +63,18 @@ def kill_server(home: Home) -> None:
     pid = postmaster(home)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: postmaster(home) is None)
+    wait_for(lambda: postmaster(home) is None, "the server has ended")
 
 
 @contextmanager
 def temporary_home() -> Iterator[Home]:
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    home = Home(folder / "home")
-    try:
-        yield home
-    finally:
-        if postmaster(home) is not None:
-            kill_server(home)
-        shutil.rmtree(folder)
+    with short_folder() as folder:
+        home = Home(folder / "home")
+        try:
+            yield home
+        finally:
+            if postmaster(home) is not None:
+                kill_server(home)
 
 
 @pytest.fixture
@@ -251,7 +242,7 @@ def test_a_first_start_killed_at_any_moment_leaves_a_home_that_starts(
     home: Home, moment: str
 ) -> None:
     with take_part(home) as process:
-        wait_until(lambda: home.root.exists() and any(home.root.glob(moment)))
+        wait_for(lambda: home.root.exists() and any(home.root.glob(moment)), "the moment has come")
         process.kill()
     with Cluster(home, HOST) as cluster:
         assert query(cluster, "SELECT 1") == [(1,)]

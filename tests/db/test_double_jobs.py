@@ -15,6 +15,8 @@ from ggnet_console.enums import ImageFormat, JobStatus, Role
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import agent_jobs, images
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def anna(database: RealDatabase) -> Database:

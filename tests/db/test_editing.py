@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from patience import PATIENCE_S
 from real_database import HASH, RealDatabase
 from steps import add_image, add_machines
 
@@ -409,7 +410,7 @@ def test_opening_and_closing_wakes_the_other_windows(database, anna, ben) -> Non
         open_it(anna, "machine", machine)
         with anna.begin() as session:
             editing.close_object(session, "machine", machine)
-        hints = [hint.payload for hint in listener.notifies(timeout=10, stop_after=2)]
+        hints = [hint.payload for hint in listener.notifies(timeout=PATIENCE_S, stop_after=2)]
     assert all('"table" : "open_objects"' in hint for hint in hints)
     assert len(hints) == 2
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import psycopg
 import pytest
 from psycopg import sql
@@ -26,11 +24,7 @@ def connect_as_group(database: RealDatabase, who: str) -> psycopg.Connection:
 
 
 def wait_until_gone(database: RealDatabase, connection: psycopg.Connection) -> None:
-    deadline = time.monotonic() + 10
-    pid = connection.info.backend_pid
-    while database.rows("SELECT FROM pg_stat_activity WHERE pid = %s", pid):
-        assert time.monotonic() < deadline, "the connection is still open"
-        time.sleep(0.01)
+    database.wait_until_gone(connection.info.backend_pid)
     connection.close()
 
 

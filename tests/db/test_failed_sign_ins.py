@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from patience import PATIENCE_S
 from real_database import RealDatabase
 from steps import pass_seconds, set_setting
 
@@ -123,5 +124,5 @@ def test_windows_are_told_to_look_again_and_nothing_else(
     with psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name), autocommit=True) as ear:
         ear.execute("LISTEN ggnet")
         fail(database, "viewer", 1)
-        [hint] = ear.notifies(timeout=10, stop_after=1)
+        [hint] = ear.notifies(timeout=PATIENCE_S, stop_after=1)
     assert json.loads(hint.payload) == {"table": "failed_sign_ins", "id": 1, "version": None}

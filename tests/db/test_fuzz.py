@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
 from real_database import HOST, RealDatabase
@@ -16,13 +16,6 @@ from ggnet_console.db.engine import Database
 from ggnet_console.enums import JobStatus, Role
 from ggnet_console.services import agent_jobs, images, targets
 
-FUZZ = settings(
-    derandomize=True,  # the same values in every run: the gate must not depend on luck
-    max_examples=60,
-    deadline=None,
-    # The database lives as long as all examples of a test; what they do is rolled back.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 ODD = [
     "",
     "'",
@@ -167,7 +160,6 @@ def fuzz(
     fitting = st.tuples(*(real[kind] for kind in types))
     mixed = st.tuples(*(st.one_of(st.none(), real[kind], VALUES[kind]) for kind in types))
 
-    @FUZZ
     @given(fitting | mixed)
     def once(values: tuple[object, ...]) -> None:
         try:

@@ -10,6 +10,8 @@ from steps import add_image, add_machines, set_status, start_sessions
 from ggnet_console.enums import MachineStatus, Role
 from ggnet_console.services import accounts, audit
 
+pytestmark = pytest.mark.furnished
+
 
 def verbs(database: RealDatabase, role: Role, noun: str, object_id: int) -> list[str]:
     """What ``role`` is told of an object, newest first."""

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psycopg
 import pytest
+from patience import PATIENCE_S, wait_for
 from real_database import PASSWORD, RealDatabase
 from steps import add_machines
 
@@ -16,6 +17,8 @@ from ggnet_console.db.errors import translated
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, SignInError
 from ggnet_console.services import accounts
+
+pytestmark = pytest.mark.furnished
 
 HELD_UP = "Others had waited for it for more than 5 seconds."
 
@@ -35,12 +38,13 @@ def hold_the_chain(database: RealDatabase) -> psycopg.Connection:
 
 def tend_until(database: RealDatabase, done: Future) -> None:
     """As the agent's guard does."""
-    deadline = time.monotonic() + 30
-    while not done.done():
+
+    def tend() -> None:
         with database.agent.begin() as session:
             accounts.tend_sign_ins(session)
-        assert time.monotonic() < deadline, "they wait for ever"
         time.sleep(0.2)
+
+    wait_for(done.done, "nobody waits for ever", between=tend)
 
 
 def cut_off(database: RealDatabase) -> list[tuple]:
@@ -72,7 +76,7 @@ def test_without_an_agent_the_next_sign_in_cuts_them_off(database: RealDatabase)
         database.wait_for_lock()
         time.sleep(5.2)  # as long as nobody is cut off for
         database.log_in("operator")
-        assert waiting.result(timeout=30).name == "admin"
+        assert waiting.result(timeout=PATIENCE_S).name == "admin"
     assert [name for name, *_ in cut_off(database)] == ["viewer"]
     evil.close()
 

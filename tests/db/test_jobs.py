@@ -12,6 +12,8 @@ from ggnet_console.enums import ImageFormat, ImageStatus, JobKind, JobStatus, Ro
 from ggnet_console.errors import ConsoleError, NotFoundError
 from ggnet_console.services import agent_jobs, boot_sessions, images, jobs, target_plans
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def operator(database: RealDatabase) -> Database:

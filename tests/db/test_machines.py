@@ -16,6 +16,8 @@ from ggnet_console.errors import ConsoleError, FieldError, NotFoundError, Refuse
 from ggnet_console.services import boot_sessions, machines, targets
 from ggnet_console.services.machines import MachineRow, MachineSpec
 
+pytestmark = pytest.mark.furnished
+
 SPEC = MachineSpec(
     "pc-01",
     "52-54-00-AB-CD-EF",

@@ -13,6 +13,8 @@ from ggnet_console.services import boot_sessions, machines, observations, target
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.services.observations import Activity, Wanted
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def operator(database: RealDatabase) -> Database:

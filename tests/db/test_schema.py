@@ -111,6 +111,7 @@ def test_a_revision_goes_down_and_up_again_to_the_same_schema(
     assert dump(database) == before
 
 
+@pytest.mark.slow("every revision, down and up")
 def test_each_step_down_and_up_leaves_the_schema_of_that_step(database: RealDatabase) -> None:
     with database.owner.engine.connect() as connection:
         schema.upgrade(connection, "base")

@@ -11,6 +11,8 @@ from ggnet_console.enums import Role
 from ggnet_console.errors import FieldError, NotFoundError, RefusedError
 from ggnet_console.services import settings
 
+pytestmark = pytest.mark.furnished
+
 
 def test_every_setting_starts_within_its_range_with_its_unit_in_its_name(
     database: RealDatabase,

@@ -28,6 +28,8 @@ from ggnet_console.services.target_reports import FieldDrift, LunRate, Report, S
 from ggnet_console.services.targets import ChapMade
 from ggnet_console.tools.targets import Chap, RunningLun, RunningTarget
 
+pytestmark = pytest.mark.furnished
+
 FOREIGN = "iqn.2020-01.org.example:by-hand"
 
 

@@ -13,6 +13,8 @@ from ggnet_console.errors import ConsoleError, NotFoundError
 from ggnet_console.services import boot_sessions, jobs, machines, targets
 from ggnet_console.values import initiator_iqn, target_iqn
 
+pytestmark = pytest.mark.furnished
+
 
 @pytest.fixture
 def operator(database: RealDatabase) -> Database:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
+from patience import PATIENCE_S
 from real_database import RealDatabase
 from steps import add_image, add_machines, make_targets, set_status, start_sessions
 
@@ -17,6 +18,8 @@ from ggnet_console.enums import MachineStatus, Role
 from ggnet_console.models import Base
 from ggnet_console.services import machines, observations
 from ggnet_console.services.observations import Activity
+
+pytestmark = pytest.mark.furnished
 
 VERBS = {"insert", "update", "delete"}
 SEEN_AS = {
@@ -85,7 +88,7 @@ class Heard:
         # Its own hint closes the list: the server delivers in the order of commits.
         self._connection.execute("NOTIFY ggnet, 'end'")
         heard = []
-        for hint in self._connection.notifies(timeout=10):
+        for hint in self._connection.notifies(timeout=PATIENCE_S):
             if hint.payload == "end":
                 return heard
             heard.append(json.loads(hint.payload))

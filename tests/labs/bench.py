@@ -229,7 +229,12 @@ class Bench:
             "exit",
         )
         done = self.lab.run(["targetcli"], stdin="\n".join(lines))
+        # It goes on after a refused line and ends well.
+        portals = {
+            path.rsplit("/np/", 1)[1].split("/")[0] for path in self.dump(f"{target}/tpgt_1/np/")
+        }
         assert target in self.saveconfig.read_text(), done.stdout + done.stderr
+        assert portals == {f"{Lab.address}:3260"}, done.stdout + done.stderr
         return target
 
     def dump(self, match: str) -> dict[str, object]:

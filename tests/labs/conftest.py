@@ -20,11 +20,17 @@ _DESELECTED = pytest.StashKey[int]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """An ordinary user runs all other tests, and is told about these."""
-    if os.geteuid() == 0:
-        return
+    """Two processes run them beside the rest, each on a guest: with the agent in it, and without.
+
+    An ordinary user runs all other tests, and is told about these.
+    """
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
+    for item in ours:
+        with_agent = "host" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("lab with agent" if with_agent else "lab"))
+    if os.geteuid() == 0:
+        return
     items[:] = [item for item in items if here not in item.path.parents]
     config.hook.pytest_deselected(items=ours)
     config.stash[_DESELECTED] = len(ours)

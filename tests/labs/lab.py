@@ -25,13 +25,14 @@ from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from patience import PATIENCE_S
+
 from .guest import ADDRESS, ADDRESS6, PORT
 
 HOST_ADDRESS = "10.199.7.1"
 """This side of the lab's network: what the guest reaches us at."""
 BLOCK_DEVICE_BYTES = 16 * 2**20
 _HOST_ADDRESS6 = "fd00:199:7::1"
-_BOOT_TIMEOUT_S = 60.0
 _CLONE_NEWNET = 0x40000000
 _T = TypeVar("_T")
 
@@ -43,10 +44,11 @@ class LabError(Exception):
 class Process:
     """A process in the guest that runs Python; its names live as long as it does."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, modules: Sequence[str] = ()) -> None:
         self._connection = connection
+        connection.send(list(modules))
 
-    def python(self, source: str, *, timeout_s: float = 60, **variables: object) -> Any:
+    def python(self, source: str, *, timeout_s: float = PATIENCE_S, **variables: object) -> Any:
         """Run ``source`` with these variables and return its ``result``; it raises what it raised.
 
         Raises EOFError or ConnectionResetError when the process ended in the middle.
@@ -120,7 +122,7 @@ class Lab:
                 start_new_session=True,
                 env={**os.environ, "TMPDIR": "/dev/shm"},
             )
-        deadline = time.monotonic() + _BOOT_TIMEOUT_S
+        deadline = time.monotonic() + PATIENCE_S
         while "guest is up" not in self.console:
             if self._guest.poll() is not None or time.monotonic() > deadline:
                 raise LabError(f"The guest did not come up; it printed:\n{self.console}")
@@ -145,12 +147,12 @@ class Lab:
         """End the guest and remove everything of this lab."""
         self.power_off()
         if self._has_network:
-            subprocess.run(["ip", "netns", "del", self._namespace], check=True, timeout=30)
+            subprocess.run(["ip", "netns", "del", self._namespace], check=True, timeout=PATIENCE_S)
         shutil.rmtree(self.folder)
 
-    def process(self) -> Process:
-        """A new process in the guest with our modules imported."""
-        return Process(self._in_network(lambda: Client((ADDRESS, PORT))))
+    def process(self, *modules: str) -> Process:
+        """A new process in the guest; it has these modules, which are imported once per boot."""
+        return Process(self._in_network(lambda: Client((ADDRESS, PORT))), modules)
 
     def run(
         self,
@@ -158,7 +160,7 @@ class Lab:
         *,
         env: Mapping[str, str] | None = None,
         stdin: str = "",
-        timeout_s: float = 60,
+        timeout_s: float = PATIENCE_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run any program in the guest, such as ``targetcli`` or ``ggnet-agent``, to its end."""
         process = self.process()
@@ -178,7 +180,7 @@ class Lab:
         return done
 
     def outside(
-        self, argv: Sequence[str | Path], *, timeout_s: float = 30
+        self, argv: Sequence[str | Path], *, timeout_s: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         """Run a program of this host, such as an initiator, on the lab's network."""
         return subprocess.run(
@@ -250,7 +252,7 @@ class Lab:
         return ["ip", "netns", "exec", self._namespace]
 
     def _make_network(self) -> None:
-        subprocess.run(["ip", "netns", "add", self._namespace], check=True, timeout=30)
+        subprocess.run(["ip", "netns", "add", self._namespace], check=True, timeout=PATIENCE_S)
         self._has_network = True
         for line in (
             "ip link set lo up",
@@ -259,7 +261,7 @@ class Lab:
             f"ip addr add {_HOST_ADDRESS6}/64 dev lab0 nodad",
             "ip link set lab0 up",
         ):
-            subprocess.run([*self._inside(), *line.split()], check=True, timeout=30)
+            subprocess.run([*self._inside(), *line.split()], check=True, timeout=PATIENCE_S)
 
     def _in_network(self, action: Callable[[], _T]) -> _T:
         """What ``action`` returns in a thread that has entered the lab's network namespace.

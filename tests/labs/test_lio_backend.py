@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from real_host import wait_for
 
 from ggnet_console.enums import BackendChoice, Drift
@@ -12,6 +13,10 @@ from ggnet_console.services import hosts, targets
 
 from .bench import Bench, command
 from .lio_host import LEFT_OPEN, LioHost
+
+pytestmark = pytest.mark.slow(
+    "the agent, targetcli and whoever holds its lock take turns, in a slow guest"
+)
 
 WAITS = "takes over when no target is in use"
 
@@ -34,7 +39,6 @@ def wait_for_backend(host: LioHost, backend: str) -> None:
     wait_for(
         lambda: (host.host().backend, host.host().problem) == (backend, ""),
         f"{backend} serves",
-        60,
     )
 
 
@@ -49,7 +53,7 @@ def test_another_backend_waits_for_what_others_made_and_for_targetcli(
     unpin(host)
     host.start()
     choose(host, BackendChoice.TGT)
-    wait_for(lambda: WAITS in host.host().backend_reason, "it waits", 60)
+    wait_for(lambda: WAITS in host.host().backend_reason, "it waits")
     assert host.host().backend == "lio"
     assert by_hand in bench.targetcli("ls", "/iscsi")
 
@@ -67,7 +71,7 @@ def test_another_backend_waits_for_what_others_made_and_for_targetcli(
     somebody = host.lab.process()
     pid = somebody.python(LEFT_OPEN)
     choose(host, BackendChoice.LIO)
-    wait_for(lambda: f"(process {pid})" in host.host().problem, "the hindrance is told", 60)
+    wait_for(lambda: f"(process {pid})" in host.host().problem, "the hindrance is told")
     assert host.host().backend == "lio"
     somebody.close()
     wait_for_backend(host, "lio")
@@ -77,7 +81,7 @@ def test_another_backend_waits_for_what_others_made_and_for_targetcli(
     somebody = host.lab.process()
     pid = somebody.python(LEFT_OPEN)
     choose(host, BackendChoice.TGT)
-    wait_for(lambda: f"(process {pid})" in host.host().problem, "the hindrance is told", 60)
+    wait_for(lambda: f"(process {pid})" in host.host().problem, "the hindrance is told")
     assert host.host().backend == "lio"
     host.wait_for_drift(row.iqn, Drift.IN_STEP)
     somebody.close()
@@ -97,7 +101,7 @@ def test_a_backend_that_serves_goes_on_after_the_agents_restart_until_it_is_idle
         wait_for(lambda: host.session(session.id).status == "ACTIVE", "the login is seen")
         unpin(host, "auto")
         host.start()
-        wait_for(lambda: host.host().backend_reason == f"lio {WAITS}", "it waits", 60)
+        wait_for(lambda: host.host().backend_reason == f"lio {WAITS}", "it waits")
         assert (host.host().backend, host.host().problem) == ("tgt", "")
         assert "read 1048576/1048576" in command(machine, "read 0 1M")
         assert host.session(session.id).status == "ACTIVE"

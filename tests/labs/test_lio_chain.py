@@ -16,6 +16,8 @@ from .bench import Bench, command
 from .lab import HOST_ADDRESS
 from .lio_host import LEFT_OPEN, LioHost
 
+pytestmark = pytest.mark.slow("agents start and targetcli runs again and again, in a slow guest")
+
 
 def test_a_machine_gets_its_disk_from_the_kernel(host: LioHost, disk: Path, tmp_path: Path) -> None:
     row = host.host()
@@ -124,7 +126,7 @@ def test_a_test_login_is_not_taken_for_the_machine_by_the_next_agent_either(
     host.kill()
     host.start()
     compared = host.host().compared_at  # by then everybody has been looked at
-    wait_for(lambda: host.host().compared_at != compared, "the agent has looked", 60)
+    wait_for(lambda: host.host().compared_at != compared, "the agent has looked")
     assert host.session(session.id).status == "PENDING"
     assert host.reads(session, tmp_path / "copy")
     wait_for(lambda: host.session(session.id).status == "ACTIVE", "the machine is seen")
@@ -223,7 +225,7 @@ def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_
         somebody = host.lab.process()
         pid = somebody.python(LEFT_OPEN)
         host.start()
-        wait_for(lambda: host.host().problem, "the hindrance is told", 60)
+        wait_for(lambda: host.host().problem, "the hindrance is told")
         assert f"targetcli” (process {pid})" in host.host().problem
         host.wait_for_drift(lost.target_iqn, Drift.MISSING)
         assert host.wait_for_drift(running.target_iqn, Drift.IN_STEP) is not None
@@ -233,7 +235,7 @@ def test_an_agent_that_starts_while_targetcli_is_open_ends_nobody_and_waits_for_
         assert host.session(running.id).status == "ACTIVE"
         somebody.close()
         assert host.stop_session(lost.id).status == "SUCCEEDED"
-        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more")
         _reads(machine)
     wait_for(lambda: not host.session(running.id).connected, "the logout is observed")
     assert host.session(running.id).status == "ACTIVE"
@@ -269,7 +271,7 @@ def test_an_agent_that_starts_with_a_damaged_saved_configuration_ends_nobody(
         repaired = host.ask(target_plans.repair_targets, host.host().id, set_saved_aside=True)
         assert repaired.status == "SUCCEEDED"
         assert host.reads(lost, tmp_path / "copy")
-        wait_for(lambda: not host.host().problem, "nothing is in the way any more", 60)
+        wait_for(lambda: not host.host().problem, "nothing is in the way any more")
         _reads(machine)
         assert host.session(running.id).status == "ACTIVE"
         bench.guest("sh", "-c", f": > {bench.saveconfig}")

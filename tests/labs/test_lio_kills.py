@@ -16,6 +16,8 @@ from ggnet_console.tools.targets import Chap, WantedTarget
 from .bench import DUMP, MIB, Bench, command, comparable, initiator, iqn
 from .lab import Lab
 
+pytestmark = pytest.mark.slow("the work is done anew for each of its steps, disturbed before it")
+
 _OBSERVE = """
 def observe():
     names = {"match": ""}

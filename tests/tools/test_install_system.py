@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from real_host import CHECKOUT
 
 SCRIPT = CHECKOUT / "packaging" / "install-system.sh"
@@ -62,7 +63,7 @@ class Computer:
             env={**self.environment, "DPKG_ADMINDIR": str(self.folder / "dpkg"), **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -81,7 +82,12 @@ def computer(folder: Path) -> Computer:
 
 def test_with_everything_installed_nothing_is_done(computer: Computer) -> None:
     done = subprocess.run(
-        [SCRIPT], env=computer.environment, capture_output=True, text=True, check=False, timeout=60
+        [SCRIPT],
+        env=computer.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not computer.path("called").exists()

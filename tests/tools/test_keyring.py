@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE_S
+
 AT_THE_DESK = """
 import json, sys
 from pathlib import Path
@@ -41,7 +43,7 @@ def test_a_desktop_s_keyring_keeps_secrets_and_no_file_does(tmp_path: Path) -> N
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 0, done.stderr
     said, same, other, left, files = json.loads(done.stdout.splitlines()[-1])

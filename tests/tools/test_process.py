@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 
 from ggnet_console.errors import CancelledError, ConsoleError
 from ggnet_console.tools import process
@@ -22,10 +23,7 @@ def _alive(pid: int) -> bool:
 
 
 def _wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while _alive(pid):
-        assert time.monotonic() < deadline, f"process {pid} is still there"
-        time.sleep(0.01)
+    wait_for(lambda: not _alive(pid), f"process {pid} is gone")
 
 
 def test_output_and_return_code_of_a_program_come_back() -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from patience import wait_for
 
 from ggnet_console.tools import process
 from ggnet_console.tools.sandbox import Limits, Sandbox
@@ -69,16 +70,14 @@ argv = ["sh", "-c", f"echo $$ >&{{fd}}; exec sleep 600"]
 process.run(Sandbox.for_job(5).wrap(argv, Limits(10, 1 << 20)), timeout_s=600, pass_fds=[fd])
 """
     parent = subprocess.Popen([sys.executable, "-c", program])
-    deadline = time.monotonic() + 20
-    while not pid_file.read_text().endswith("\n"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(lambda: pid_file.read_text().endswith("\n"), "the program runs")
     parent.kill()
     parent.wait()
     sleeper = Path("/proc", pid_file.read_text().strip())
-    while sleeper.exists() and "State:\tZ" not in (sleeper / "status").read_text():
-        assert time.monotonic() < deadline, "the program outlived the process that started it"
-        time.sleep(0.01)
+    wait_for(
+        lambda: not sleeper.exists() or "State:\tZ" in (sleeper / "status").read_text(),
+        "the program ends with the process that started it",
+    )
 
 
 def test_the_inspector_gives_up_its_rights_before_it_reads() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import gc
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
+from patience import wait_for
 from qt_time import pass_time
 
 from ggnet_console.workers import garbage
@@ -48,9 +48,7 @@ def test_another_thread_collects_nothing(qapp, monkeypatch: pytest.MonkeyPatch) 
     elsewhere.start()
     elsewhere.join()
     assert Knot.ended_in == []
-    deadline = time.monotonic() + 30
-    while not Knot.ended_in and time.monotonic() < deadline:
-        pass_time(2)
+    wait_for(lambda: Knot.ended_in, "the knot is collected", between=lambda: pass_time(2))
     assert Knot.ended_in == [threading.get_ident()]
     collector.deleteLater()
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from places import short_folder
 from PySide6.QtWidgets import QApplication
 from real_window import Premises, RealConsole
 
@@ -20,27 +19,25 @@ from ggnet_console.workers.loop import make_loop
 @pytest.fixture(scope="session")
 def installed_home() -> Iterator[Path]:
     """The home of an installation, stopped, with an account for each role, named after it."""
-    folder = _folder()
-    premises = Premises(folder)
-    premises.install()
-    yield premises.tree.root
-    shutil.rmtree(folder)
+    with short_folder() as folder:
+        premises = Premises(folder)
+        premises.install()
+        yield premises.tree.root
 
 
 @pytest.fixture
 def premises(monkeypatch: pytest.MonkeyPatch) -> Iterator[Premises]:
     """A folder in which nothing has been installed yet."""
-    folder = _folder()
-    premises = Premises(folder)
     for name in [name for name in os.environ if name.startswith("GGNET_")]:
         monkeypatch.delenv(name)
-    for name, value in premises.environment.items():
-        monkeypatch.setenv(name, value)
-    try:
-        yield premises
-    finally:
-        premises.end()
-        shutil.rmtree(folder)
+    with short_folder() as folder:
+        premises = Premises(folder)
+        for name, value in premises.environment.items():
+            monkeypatch.setenv(name, value)
+        try:
+            yield premises
+        finally:
+            premises.end()
 
 
 @pytest.fixture
@@ -85,10 +82,3 @@ def open_console(
         console.end()
     for console in opened:
         assert console.crashes == []
-
-
-def _folder() -> Path:
-    """Short, for the sockets in it, and passable, for the server runs as another user than root."""
-    folder = Path(tempfile.mkdtemp(prefix="ggnet-", dir="/tmp"))
-    folder.chmod(0o711)
-    return folder

@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from command_line import clean_environment
+from patience import wait_for
 from PySide6.QtCore import QSettings, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -42,13 +42,9 @@ from ggnet_console.ui.signin import Gate, ProblemPage
 HERE = Path(__file__).parent
 
 
-def spin(condition: Callable[[], Any], what: str, timeout_s: float = 30) -> Any:
+def spin(condition: Callable[[], Any], what: str) -> Any:
     """Let the window live until ``condition`` is true; its answer."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        pass_time(5)
-    return answer
+    return wait_for(condition, what, between=lambda: pass_time(5))
 
 
 class Premises(QemuGate):
@@ -157,7 +153,7 @@ class SecondConsole:
     def __init__(self, premises: Premises, user: str, password: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, HERE / "second_console.py", user, password],
-            env=premises.environment,
+            env={**premises.environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             encoding="utf-8",

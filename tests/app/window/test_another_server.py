@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from real_window import Premises, RealConsole, spin
 from tls_server import Authority, TlsServer, tls_server
 from window_hands import click, fill, says
@@ -146,7 +147,7 @@ def test_a_password_on_the_window_s_command_line_is_refused() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == 1
     assert "Every user of this computer can read a password" in done.stderr

@@ -140,7 +140,7 @@ def reads(options: str, target: Path) -> bool:
 def succeeds(*argv: str | Path) -> bool:
     """Whether a program ends well; the window lives meanwhile."""
     process = subprocess.Popen(argv, stderr=subprocess.PIPE)
-    spin(lambda: process.poll() is not None, f"{argv[0]} ends", 60)
+    spin(lambda: process.poll() is not None, f"{argv[0]} ends")
     process.communicate()
     return process.returncode == 0
 

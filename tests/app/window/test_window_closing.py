@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 from real_database import PASSWORD
@@ -25,7 +26,6 @@ from ggnet_console.ui.signin import SignInPage
 
 Open = Callable[[], RealConsole]
 LogIn = Callable[[BootSessionRow], LoggedIn]
-TAKES_OVER_S = 10
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def reads(row: BootSessionRow) -> bool:
         ["qemu-io", "-r", "-c", "read 0 1M", "--image-opts", initiator_options(row)],
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     ).returncode
 
 
@@ -179,14 +179,13 @@ def test_with_a_second_console_open_nothing_is_asked_and_that_one_takes_over(
     second = installed.second_console("operator", PASSWORD)
     spin(lambda: second.shown, "the second console is signed in")
     window.shell.close()
-    spin(lambda: window.has_ended, "the console ends", TAKES_OVER_S)
+    spin(lambda: window.has_ended, "the console ends")
     assert not dialogs(QWidget)
     assert installed.agents() == []
     log_in(session)
     spin(
         lambda: is_shown(second.shown, "sessions", "PC-01", state=is_running_now),
         "the second console looks after the machine",
-        TAKES_OVER_S,
     )
     second.order(f"import {disks / 'hyper-v.vhdx'}")
     spin(

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolButton
 from real_database import PASSWORD
@@ -88,6 +89,7 @@ def test_a_schema_of_another_version_is_said_and_can_be_tried_again(
     console.sign_in("viewer", PASSWORD)
 
 
+@pytest.mark.slow("an agent waits before it tries a taken portal again")
 def test_a_taken_portal_is_said_on_every_page_with_by_whom_until_it_is_free(
     open_console: Open, installed: Premises
 ) -> None:

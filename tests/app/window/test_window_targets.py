@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from patience import PATIENCE_S
 from PySide6.QtTest import QTest
 from real_database import PASSWORD
 from real_host import LoggedIn, chap_read, read_disk
@@ -145,7 +146,7 @@ def tgtadm(premises: Premises, command: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=PATIENCE_S,
     )
     return done.stdout
 

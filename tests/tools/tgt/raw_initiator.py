@@ -6,6 +6,8 @@ from __future__ import annotations
 import socket
 import struct
 
+from patience import PATIENCE_S
+
 
 class RawInitiator:
     """One connection to a target; ``begin`` and ``complete`` are the two stages of a login."""
@@ -13,7 +15,7 @@ class RawInitiator:
     def __init__(
         self, portal: tuple[str, int], target: str, name: str, alias: bytes = b"x"
     ) -> None:
-        self._socket = socket.create_connection(portal, timeout=20)
+        self._socket = socket.create_connection(portal, timeout=PATIENCE_S)
         self._keys = [
             b"InitiatorName=" + name.encode(),
             b"InitiatorAlias=" + alias,

@@ -7,8 +7,6 @@ import os
 import random
 import socket
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from raw_initiator import RawInitiator
@@ -115,10 +113,3 @@ def free_port(address: str = "127.0.0.1") -> int:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.create_server((address, 0), family=family) as probe:
         return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)

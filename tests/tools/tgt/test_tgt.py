@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import wait_for
 from raw_initiator import RawInitiator
-from storage_host import MAC, MIB, OTHER_MAC, SIZE_BYTES, Room, open_files, qemu_copy, wait_until
+from storage_host import MAC, MIB, OTHER_MAC, SIZE_BYTES, Room, open_files, qemu_copy
 from unit_serials import unit_serial
 
 from ggnet_console.errors import ConsoleError
@@ -299,7 +300,9 @@ def starve(pid: int, *, spare: int) -> tuple[int, int]:
     def is_quiet() -> bool:
         return sum(name.startswith("socket:") for name in open_files(pid).values()) == 2
 
-    wait_until(is_quiet)  # only the portal and the control socket: no call is under way
+    wait_for(
+        is_quiet, "no call is under way"
+    )  # only the portal and the control socket: no call is under way
     used = open_files(pid).keys()
     free = sorted(set(range(max(used) + spare + 2)) - used)
     _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)

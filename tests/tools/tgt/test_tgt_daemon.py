@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S, wait_for
 from raw_initiator import RawInitiator
-from storage_host import OTHER_MAC, Room, free_port, open_files, wait_until
+from storage_host import OTHER_MAC, Room, free_port, open_files
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.targets import (
@@ -45,7 +46,7 @@ def test_tgtd_outlives_the_process_that_started_it(folder: Path) -> None:
         [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         pass_fds=left_open,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=True,
     )
     for descriptor in left_open:
@@ -66,7 +67,7 @@ def test_a_killed_tgtd_is_noticed_and_rebuilt(room: Room) -> None:
     room.tgt.apply(room.wanted())
     os.kill(room.pid(), signal.SIGKILL)
     with pytest.raises(BackendDownError):
-        wait_until(lambda: room.tgt.connections() != ())
+        wait_for(lambda: room.tgt.connections() != (), "the machine is logged in")
     assert (room.folder / "tgt" / "control.0").exists()
     for call in (room.tgt.running, room.tgt.connections):
         with pytest.raises(BackendDownError):

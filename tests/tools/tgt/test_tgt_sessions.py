@@ -8,8 +8,9 @@ import threading
 from dataclasses import replace
 
 import pytest
+from patience import wait_for
 from raw_initiator import RawInitiator
-from storage_host import MAC, MIB, OTHER_MAC, Room, wait_until
+from storage_host import MAC, MIB, OTHER_MAC, Room
 from unit_serials import unit_serial
 
 from ggnet_console.tools.process import run
@@ -45,7 +46,10 @@ def test_a_reading_machine_is_cut_off_in_the_middle(room: Room) -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: any(found.bytes_read >= 4 * MIB for found in room.tgt.connections()))
+        wait_for(
+            lambda: any(found.bytes_read >= 4 * MIB for found in room.tgt.connections()),
+            "4 MiB are read",
+        )
         room.tgt.remove(target_iqn(MAC), cut={initiator_iqn(MAC)})
         assert room.tgt.connections() == ()
         assert room.is_refused()
@@ -64,7 +68,10 @@ def test_machines_under_full_load_are_cut_off(room: Room, how: str) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: any(each.bytes_read > MIB for each in room.tgt.connections()))
+        wait_for(
+            lambda: any(each.bytes_read > MIB for each in room.tgt.connections()),
+            "the first MiB is read",
+        )
         if how == "remove":
             room.tgt.remove(wanted.iqn, cut={initiator_iqn(MAC)})
         elif how == "close":
@@ -148,7 +155,7 @@ def test_a_session_is_told_with_its_address_and_bytes(room: Room) -> None:
             seen.update((found.key, found) for found in room.tgt.connections())
             return any(found.bytes_read >= 8 * MIB for found in seen.values())
 
-        wait_until(all_is_read)
+        wait_for(all_is_read, "all is read")
     finally:
         reader.kill()
         reader.wait()
@@ -158,7 +165,7 @@ def test_a_session_is_told_with_its_address_and_bytes(room: Room) -> None:
     assert found.address == "127.0.0.1"
     assert 8 * MIB <= found.bytes_read < 9 * MIB
     assert found.bytes_written == 0
-    wait_until(lambda: room.tgt.connections() == ())
+    wait_for(lambda: room.tgt.connections() == (), "everybody has logged out")
 
 
 def test_written_bytes_are_counted(room: Room) -> None:
@@ -170,7 +177,10 @@ def test_written_bytes_are_counted(room: Room) -> None:
         stdout=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: any(found.bytes_written == MIB for found in room.tgt.connections()))
+        wait_for(
+            lambda: any(found.bytes_written == MIB for found in room.tgt.connections()),
+            "the MiB is written",
+        )
     finally:
         writer.kill()
         writer.wait()
