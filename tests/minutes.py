@@ -24,9 +24,13 @@ class Minutes:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """What a test says of its time goes with its reports, which know no marks."""
+        """What a test says of its time goes with its reports, which know no marks.
+
+        Slow tests come first, so that no process is left alone with one at the end.
+        """
         for item in items:
             item.user_properties += [("slow", mark.args[0]) for mark in item.iter_markers("slow")]
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Each test reports three times: what it is given, itself, and what is taken away."""

@@ -332,6 +332,7 @@ def test_numbers_beyond_every_id_are_told_apart_from_faults(ggnet: CommandLine) 
 # The database's schema
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_a_schema_of_another_revision_is_refused_and_mended_by_upgrade(
     spoilt: CommandLine,
 ) -> None:

@@ -163,6 +163,7 @@ def test_every_family_of_iscsi_test_cu_is_run_or_left_out_for_a_reason(bench: Be
     assert families - run - set(WRITING) - set(RESERVING) == set()
 
 
+@pytest.mark.slow("some two hundred tests of another program's, twice")
 def test_iscsi_test_cu_sees_no_difference_to_a_target_made_by_targetcli(bench: Bench) -> None:
     wanted = bench.target(chap=None)
     bench.lio.apply(wanted)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from operator import not_
 from pathlib import Path
 
+import pytest
 from following import Ledger, Watch, shown_since
 from PySide6.QtTest import QTest
 from real_database import CHEAP, HASH, PASSWORD
@@ -28,6 +29,7 @@ MACS = {"PC-01": "52:54:00:12:34:01", "PC-02": "52:54:00:12:34:02"}
 FOLLOWS_S = 1.0
 
 
+@pytest.mark.slow("the whole main job, in two windows")
 def test_the_main_job_by_hand_while_a_second_console_follows(
     open_console: Callable[[], RealConsole],
     premises: Premises,
