@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from image_bench import Bench, children
+from places import short_folder
 
 from ggnet_console.enums import ImageFormat
 from ggnet_console.errors import CancelledError, ConsoleError
@@ -182,14 +184,31 @@ def test_cancel_at_any_moment_leaves_nothing_and_nobody(
     assert children("qemu-img") == []
 
 
-def test_a_killed_qemu_img_is_a_sentence_and_leaves_nothing(bench: Bench, source: str) -> None:
+@pytest.fixture
+def slow_convert(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """qemu-img converts so slowly that it is met while it does, however busy the machine is."""
+    real = shutil.which("qemu-img")
+    with short_folder() as folder:
+        slow = folder / "qemu-img"
+        slow.write_text(
+            f'#!/bin/sh\n[ "$1" = convert ] || exec {real} "$@"\nshift\n'
+            f'exec {real} convert -r 1M "$@"\n'
+        )
+        slow.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        yield
+
+
+def test_a_killed_qemu_img_is_a_sentence_and_leaves_nothing(
+    bench: Bench, source: str, slow_convert: None
+) -> None:
     over = threading.Event()
 
     def kill() -> None:
         while not over.wait(0.001):
             for pid in children("qemu-img"):
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    if b"convert" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    if b"-r" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                         os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
