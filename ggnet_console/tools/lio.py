@@ -198,7 +198,9 @@ class Lio:
         for iqn in configfs.targets():
             now = configfs.accepted(iqn)
             if now[0] != "0":
-                found += configfs.connections(iqn, boot)
+                # A session on its way in or out is counted, but nobody is logged in by it.
+                logged_in = list(configfs.connections(iqn, boot))
+                found += logged_in or configfs.logged_out(iqn, boot)
                 continue
             known = accepted.get(iqn)
             if known is None or known[0] != now:

@@ -24,7 +24,16 @@ from ggnet_console import config
 from ggnet_console.db.engine import Database
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Drift, Role, SessionType
-from ggnet_console.services import accounts, boot_sessions, hosts, images, jobs, machines, targets
+from ggnet_console.services import (
+    accounts,
+    boot_sessions,
+    hosts,
+    images,
+    jobs,
+    machines,
+    target_plans,
+    targets,
+)
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.services.hosts import HostRow
 from ggnet_console.services.images import ImageRow, ImageSpec, Upload
@@ -225,6 +234,11 @@ class RealHost(QemuGate):
         with self.operator.begin() as session:
             rows = targets.list_targets(session)
         return next((row for row in rows if row.iqn == iqn), None)
+
+    def compare(self) -> None:
+        """Have the agent look anew: what it has reported may be how things stood halfway."""
+        job = self.ask(target_plans.compare_targets, self.host().id)
+        assert job.status == "SUCCEEDED", job.error
 
     def wait_for_drift(self, iqn: str, drift: Drift | None) -> TargetRow | None:
         """Wait until the agent reports this of the target; None: until it reports none."""

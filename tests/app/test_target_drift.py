@@ -45,8 +45,7 @@ def admin(served: RealHost) -> Iterator[Database]:
 
 def plan(host: RealHost) -> list[PlanEntry]:
     """A fresh plan."""
-    job = host.ask(target_plans.compare_targets, host.host().id)
-    assert job.status == "SUCCEEDED", job.error
+    host.compare()
     with host.operator.begin() as session:
         [found] = target_plans.read_plans(session)
     return list(found.entries)
@@ -87,6 +86,7 @@ def make_foreign(host: RealHost, folder: Path) -> str:
         "--mode logicalunit --op new --tid 77 --lun 1 --bstype rdwr --backing-store", str(disk)
     )
     host.tgtadm("--mode target --op bind --tid 77 --initiator-name", INITIATOR)
+    host.compare()
     return listing(host, FOREIGN)
 
 

@@ -148,6 +148,7 @@ def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouch
         f"/iscsi/{iqn}/tpg1 set attribute demo_mode_discovery=0 prod_mode_write_protect=1",
     ):
         bench.targetcli(*line.split())
+    host.compare()
     found = host.wait_for_drift(iqn, Drift.EXTRA)
     assert found is not None
     assert (found.origin, found.oddity) == (TargetOrigin.FOREIGN, "")
