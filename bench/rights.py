@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +20,6 @@ from ggnet_console.services.audit import AuditFilter
 
 from .audit_page import next_page_on_screen
 from .figures import Figure, percentile
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 ENTRIES = 1_000_000
 SINGLE = 100_000

@@ -2,8 +2,9 @@
 """Process 1 of the lab's guest: brings the kernel target up, then runs what the tests send.
 
 Started by the kernel as ``python guest.py`` on the host's own file tree, which is read-only but for
-the lab's folder. Each connection gets a process of its own, forked when everything it names is imported: as
-a fresh start of our software, and as easily killed, but without reading hundreds of files anew.
+the lab's folder. Each connection gets a process of its own, forked when everything it names is
+imported: as a fresh start of our software, and as easily killed, but without reading hundreds of
+files anew.
 """
 
 from __future__ import annotations
