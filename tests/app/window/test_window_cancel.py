@@ -18,6 +18,7 @@ from ggnet_console.ui.page import Page
 
 SPEED = re.compile(r"[\d.]+ [KMG]iB/s")
 LEFT = re.compile(r"\d+ (s|min|h)")
+PERCENT = re.compile(r" · \d+ %")
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_cancel_ends_an_import_that_is_copied_and_one_that_is_converted(
     installed.hold("convert")
     import_dropped(console.shell, disks / "disk.qcow2")
     stopped = spin(lambda: installed.find_held("convert"), "it is converted")
-    console.shows("images", "disk", state=lambda text: text.endswith("%"))
+    console.shows("images", "disk", state=PERCENT.search)  # and the time left, once it is known
     cancel_row(2)
     expect_cancelled(console, installed, "disk")
     assert stopped not in installed.qemu_imgs()
