@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject
 
 from . import log
 from .config import Config
+from .db import fingerprint
 from .db.engine import Database
 from .db.installation import Installation
 from .enums import Role
@@ -57,6 +58,7 @@ class Desktop(QObject):
         self.installation = _installation(console.config)
         self._short = Background(parent=self)
         self._opened = False
+        self._changed = ""
         self._opening = threading.Lock()
         self._closing = False
         self._reviving = False
@@ -81,6 +83,7 @@ class Desktop(QObject):
                 self.installation.open()
                 self._opened = True
         self.installation.require_schema()
+        self._changed = fingerprint.sentence(self.installation.changed_by_hand())
         console = self.installation.console(PROGRAM)
         try:
             with console.begin() as session:
@@ -188,6 +191,8 @@ class Desktop(QObject):
         log.set_process(user=signed_in.name)
         self.console.remembered.setValue("sign_in/user", signed_in.name)
         self.work = Work(self, signed_in)
+        if self._changed:
+            self.console.shell.notify(self._changed, State.FAILED)
 
     def _gate_working(self, doing: str) -> None:
         gate = self.console.gate

@@ -84,18 +84,27 @@ class Server:
 
     @contextmanager
     def template(self):
-        """A migrated database with one account per role, to be cloned; its name and its id."""
-        name = f"ggnet_template_{secrets.token_hex(4)}"
-        with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-            installation = bootstrap.create_database(connection, name, HOST)
-        try:
-            make_schema(self.dsn(SUPERUSER, name), installation, HOST)
-            with psycopg.connect(self.dsn(SUPERUSER, name)) as connection:
+        """A migrated database with one account per role, to be cloned."""
+        with self.bare() as database:
+            dsn = self.dsn(SUPERUSER, database.name)
+            make_schema(dsn, database.installation, HOST)
+            with psycopg.connect(dsn) as connection:
                 connection.execute(CHEAP)
                 for role in Role:
                     connection.execute("SELECT user_create(%s, %s, %s)", [role.lower(), role, HASH])
-            yield Template(self, name, installation)
+            yield Template(self, database.name, database.installation)
+
+    @contextmanager
+    def bare(self):
+        """A database of an installation of its own, without a schema."""
+        name = f"ggnet_template_{secrets.token_hex(4)}"
+        with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            installation = bootstrap.create_database(connection, name, HOST)
+        database = RealDatabase(self, name, installation)
+        try:
+            yield database
         finally:
+            database.close()
             self.execute("DROP DATABASE {} WITH (FORCE)", name)
             for group in reversed(bootstrap.GROUPS):
                 self.execute("DROP ROLE {}", bootstrap.group_role(group, installation))

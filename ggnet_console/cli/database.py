@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from .. import paths
-from ..errors import ConsoleError
+from ..errors import ConsoleError, SchemaError
 from . import context
 from .options import AsJson, OwnerDsn, PasswordStdin
 from .output import print_one, say
@@ -39,7 +39,7 @@ app = typer.Typer(no_args_is_help=True, help="The database and its schema.")
 @app.command()
 def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Say where the database is and whether its schema fits; needs no sign-in."""
-    from ..db import schema
+    from ..db import fingerprint, schema
     from ..services import accounts
 
     with (
@@ -47,11 +47,14 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
         contextlib.closing(installation.console(context.PROGRAM)) as console,
     ):
         revision = installation.revision()
-        fits = revision == schema.HEAD
-        has_admin = None
-        if fits:
+        has_admin, problem, changed = None, "", []
+        try:
+            installation.require_schema()
+            changed = installation.changed_by_hand()
             with console.begin() as session:
                 has_admin = accounts.has_users(session)
+        except SchemaError as error:
+            problem = error.summary
         embedded = installation.config.embedded
         answer = {
             "kind": "embedded" if embedded else "server",
@@ -59,7 +62,9 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
             "cluster": str(installation.config.tree.cluster) if embedded else None,
             "revision": revision,
             "needed_revision": schema.HEAD,
-            "up_to_date": fits,
+            "up_to_date": not problem,
+            "problem": problem or fingerprint.sentence(changed),
+            "changed_by_hand": fingerprint.details(changed).splitlines(),
             "has_admin": has_admin,
         }
     print_one(answer, as_json=as_json)
@@ -71,7 +76,7 @@ def upgrade(
     owner_dsn: OwnerDsn = None,
 ) -> None:
     """Bring the database's schema to the one this program needs."""
-    from ..db import schema
+    from ..db import fingerprint, schema
     from ..db.errors import translated
 
     with (
@@ -80,12 +85,22 @@ def upgrade(
         owner.engine.connect() as connection,
     ):
         before = schema.current(connection)
-        if before is not None and before >= schema.HEAD:
+        if before is not None and before > schema.HEAD:
             schema.require_head(before)
-            say(f"The database's schema is {before} already; nothing to do.")
-            return
-        schema.upgrade(connection)
-    say(f"The database's schema is {schema.HEAD} now.")
+        done = schema.upgrade(connection)
+    if done.moved:
+        say(f"The database's schema is {schema.HEAD} now.")
+    elif done.mended:
+        say(
+            f"Functions and rights of the database are as they have to be again: {len(done.mended)} differed."
+        )
+    else:
+        say(f"The database's schema is {before} already; nothing to do.")
+    if done.left:
+        raise ConsoleError(
+            f"Its tables were changed by hand, which no upgrade mends: {fingerprint.told(done.left)}.",
+            fingerprint.details(done.left),
+        )
 
 
 @app.command(

@@ -135,6 +135,11 @@ def prepare_database(connection: psycopg.Connection, installation: str) -> None:
     connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     # Otherwise anybody could keep the server busy with bcrypt before signing in.
     connection.execute("REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    connection.execute(
+        sql.SQL(
+            "ALTER DEFAULT PRIVILEGES FOR ROLE {} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
+        ).format(owner)
+    )
     # Nobody ends connections but through our functions, which look who asks; nobody has a use for
     # large objects, with which anybody signed in could fill the disk.
     for function in (
@@ -165,3 +170,4 @@ def prepare_database(connection: psycopg.Connection, installation: str) -> None:
         ).format(sql.Literal(installation))
     )
     connection.execute(sql.SQL("ALTER FUNCTION installation_id() OWNER TO {}").format(owner))
+    connection.execute("REVOKE EXECUTE ON FUNCTION installation_id() FROM PUBLIC")

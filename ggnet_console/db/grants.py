@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 
-from .rights import CONNECTING, INNER, MATRIX, NOBODY, Holder, Right
+from .bootstrap import GROUPS, group_role
+from .cluster import CONSOLE_ROLE
+from .rights import INNER, MATRIX, NOBODY
 
 if TYPE_CHECKING:
     import psycopg
@@ -23,15 +27,24 @@ class Grant:
     verb: str
     role: str
 
+    @property
+    def known_as(self) -> str:
+        """How ``objects`` names the object."""
+        return f"{self.object}()" if self.verb == "EXECUTE" else self.object
 
-def declared(
-    revision: str, installation: str, rights: tuple[Right, ...] = (*MATRIX, *INNER)
-) -> set[Grant]:
-    """The grants that ``rights`` ask for up to ``revision``."""
+
+Targets = frozenset[tuple[LiteralString, LiteralString]]
+"""Kinds and names in statements of what the matrix knows by one name."""
+_NONE: Targets = frozenset()
+_GRANTED = {"TABLE", "SEQUENCE", "FUNCTION", "SCHEMA"}
+"""Kinds of what the owner owns and grants; the rest is granted when the database is made."""
+
+
+def declared(installation: str) -> set[Grant]:
+    """The grants of the rights matrix."""
     return {
         Grant(name, column, right.verb, holder.role_name(installation))
-        for right in rights
-        if right.since <= revision
+        for right in (*MATRIX, *INNER)
         for name in right.objects
         for holder in right.holders
         for column in right.columns or ("",)
@@ -44,12 +57,15 @@ _OBJECTS = sql.SQL("""
     WITH ours AS (
         SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
         FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+    ), owning AS (
+        SELECT oid AS role FROM pg_roles
+        WHERE rolname ~ '^(ggnet_(owner|broker|signaller)_|pg_database_owner$)'
     ), object AS (
         SELECT c.oid, relowner AS owner, relacl AS acl,
             prefix || regexp_replace(relname, CASE nspname WHEN 'attempts' THEN '_\\d+$' ELSE '^$' END, '_N')
                 AS name,
             CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
-            format('%I.%I', nspname, relname) AS target
+            quote_ident(nspname) || '.' || quote_ident(relname) AS target
         FROM pg_class c JOIN ours ON ours.oid = relnamespace
         WHERE relkind IN ('r', 'v', 'm', 'S', 'p', 'f')
         UNION ALL
@@ -68,20 +84,25 @@ _OBJECTS = sql.SQL("""
         SELECT oid, defaclrole, defaclacl, 'DEFAULT ' || defaclobjtype::text, 'DEFAULT', '' FROM pg_default_acl
     )
 """)
-_GRANTS = _OBJECTS + sql.SQL("""
-    , cell AS (
-        SELECT object.*, '' AS col, (aclexplode(acl)).* FROM object
+CELLS = _OBJECTS + sql.SQL("""
+    , acl AS (
+        SELECT object.*, '' AS "column", (aclexplode(acl)).* FROM object
         UNION ALL
         SELECT object.*, attname, (aclexplode(attacl)).*
         FROM object JOIN pg_attribute ON attrelid = object.oid AND NOT attisdropped
         WHERE kind = 'TABLE'
+    ), cell AS (
+        SELECT name, "column", privilege_type AS verb, coalesce(rolname::text, 'PUBLIC') AS role,
+            CASE WHEN owner IN (SELECT role FROM owning) THEN kind ELSE 'FOREIGN ' || kind END AS kind,
+            target
+        FROM acl LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner
     )
-    SELECT name, col, privilege_type, coalesce(rolname::text, 'PUBLIC'), kind, target
-    FROM cell LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner
 """)
+"""The beginning of a query: ``cell`` is what is granted to whomever but an object's owner."""
+_GRANTS = CELLS + sql.SQL("SELECT * FROM cell")
 _NAMES = _OBJECTS + sql.SQL("""
     SELECT name || CASE kind WHEN 'FUNCTION' THEN '()' ELSE '' END, kind, target
-    FROM object WHERE kind IN ('TABLE', 'SEQUENCE', 'FUNCTION')
+    FROM object WHERE kind IN ('TABLE', 'SEQUENCE', 'FUNCTION', 'SCHEMA')
 """)
 _NUMBERING = _OBJECTS + sql.SQL("""
     SELECT name FROM object JOIN pg_depend d ON d.objid = object.oid
@@ -89,19 +110,23 @@ _NUMBERING = _OBJECTS + sql.SQL("""
 """)
 
 
-def found(connection: psycopg.Connection) -> dict[Grant, tuple[str, str]]:
-    """What is granted in the database to whomever but an object's owner, with its kind and name.
+def found(connection: psycopg.Connection) -> dict[Grant, Targets]:
+    """What is granted in the database to whomever but an object's owner, and on what.
 
     Also on schemas, the database itself, by default, and on what belongs to an extension.
     """
-    rows = connection.execute(_GRANTS)
-    return {Grant(*cell): (kind, target) for *cell, kind, target in rows}
+    present = defaultdict(set)
+    for *cell, kind, target in connection.execute(_GRANTS):
+        present[Grant(*cell)].add((kind, target))
+    return {grant: frozenset(targets) for grant, targets in present.items()}
 
 
-def objects(connection: psycopg.Connection) -> dict[str, tuple[str, str]]:
-    """Kind and name in statements of our relations and functions, these as ``name()``."""
-    rows = connection.execute(_NAMES)
-    return {name: (kind, target) for name, kind, target in rows}
+def objects(connection: psycopg.Connection) -> dict[str, Targets]:
+    """Our relations, schemas and functions, these as ``name()``."""
+    known = defaultdict(set)
+    for name, kind, target in connection.execute(_NAMES):
+        known[name].add((kind, target))
+    return {name: frozenset(targets) for name, targets in known.items()}
 
 
 def undeclared(connection: psycopg.Connection) -> set[str]:
@@ -115,35 +140,59 @@ def undeclared(connection: psycopg.Connection) -> set[str]:
     return objects(connection).keys() - known - {name for (name,) in numbering}
 
 
-def apply(connection: psycopg.Connection, revision: str, installation: str) -> None:
-    """Make the grants of the roles that connect those of the matrix at ``revision``, as the owner.
+def roles(installation: str) -> set[str]:
+    """Whose grants are those of the matrix and no others."""
+    return {*(group_role(group, installation) for group in GROUPS), CONSOLE_ROLE, "PUBLIC"}
 
-    The broker's are made with the functions that need them; what a database's administrator has
-    granted to roles of their own stays.
+
+def apply(connection: psycopg.Connection, installation: str) -> None:
+    """Make the grants of our roles those of the matrix, as the owner.
+
+    What a database's administrator has granted to roles of their own stays.
     """
-    roles = {who.role_name(installation) for who in (*CONNECTING, Holder.EVERYBODY)}
+    known, ours = objects(connection), roles(installation)
+    wanted = {grant: known.get(grant.known_as, _NONE) for grant in declared(installation)}
     present = {
-        grant: (kind, target)
-        for grant, (kind, target) in found(connection).items()
-        if grant.role in roles and kind in {"TABLE", "SEQUENCE", "FUNCTION"}
+        grant: frozenset(target for target in targets if target[0] in _GRANTED)
+        for grant, targets in found(connection).items()
+        if grant.role in ours
     }
-    wanted = declared(revision, installation, MATRIX)
+    for grant, targets in present.items():
+        _change(connection, "REVOKE", grant, targets - wanted.get(grant, _NONE))
+    for grant, targets in wanted.items():
+        _change(connection, "GRANT", grant, targets - present.get(grant, _NONE))
+
+
+def of_others(connection: psycopg.Connection, installation: str) -> dict[Grant, Targets]:
+    """What roles that are not ours may do with functions of ours."""
+    ours = roles(installation)
+    return {
+        grant: frozenset(target for target in targets if target[0] == "FUNCTION")
+        for grant, targets in found(connection).items()
+        if grant.role not in ours
+    }
+
+
+def give(connection: psycopg.Connection, given: Mapping[Grant, Targets]) -> None:
+    """Make such grants again where what they are on still exists."""
     known = objects(connection)
-    for grant in sorted(present.keys() - wanted, key=repr):
-        connection.execute(_statement("REVOKE", grant, *present[grant]))
-    for grant in sorted(wanted - present.keys(), key=repr):
-        name = f"{grant.object}()" if grant.verb == "EXECUTE" else grant.object
-        connection.execute(_statement("GRANT", grant, *known[name]))
+    for grant, targets in given.items():
+        _change(connection, "GRANT", grant, targets & known.get(grant.known_as, _NONE))
 
 
-def _statement(action: LiteralString, grant: Grant, kind: str, target: str) -> sql.Composed:
+def _change(
+    connection: psycopg.Connection, action: LiteralString, grant: Grant, targets: Targets
+) -> None:
     column = sql.SQL("({})").format(sql.Identifier(grant.column)) if grant.column else sql.SQL("")
-    return sql.SQL("{} {} {} ON {} {} {} {}").format(
-        sql.SQL(action),
-        sql.SQL(grant.verb),
-        column,
-        sql.SQL(kind),
-        sql.SQL(target),
-        sql.SQL("TO" if action == "GRANT" else "FROM"),
-        sql.SQL("PUBLIC") if grant.role == "PUBLIC" else sql.Identifier(grant.role),
-    )
+    for kind in {kind for kind, _ in targets}:
+        connection.execute(
+            sql.SQL("{} {} {} ON {} {} {} {}").format(
+                sql.SQL(action),
+                sql.SQL(grant.verb),
+                column,
+                sql.SQL(kind),
+                sql.SQL(", ").join(sql.SQL(target) for of, target in targets if of == kind),
+                sql.SQL("TO" if action == "GRANT" else "FROM"),
+                sql.SQL("PUBLIC") if grant.role == "PUBLIC" else sql.Identifier(grant.role),
+            )
+        )

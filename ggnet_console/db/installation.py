@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -18,10 +18,11 @@ from sqlalchemy import insert
 from ..config import Config
 from ..errors import ConsoleError, UnreachableError
 from ..models import Host
-from . import bootstrap, schema
+from . import bootstrap, fingerprint, schema
 from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
 from .engine import Database, parse_dsn, pinned, shared_dsn
 from .errors import translated
+from .fingerprint import Difference
 
 DATABASE = "ggnet"
 _CREATION_LOCK = 0x67676E65
@@ -134,17 +135,24 @@ class Installation:
 
     def revision(self, dsn: str | None = None) -> str | None:
         """The revision of the database's schema, as the console or an agent (``dsn``) may ask."""
-        try:
-            at = dsn or pinned(self._dsn(CONSOLE_ROLE))
-            with translated(), psycopg.connect(at) as connection:
-                row = connection.execute("SELECT public.schema_revision()").fetchone()
-                return str(row[0]) if row else None
-        except psycopg.errors.UndefinedFunction:
-            return None
+        with self._asking(dsn) as connection:
+            return schema.read_revision(connection)
 
     def require_schema(self, dsn: str | None = None) -> None:
         """Raise SchemaError unless the schema is the one this program was made for."""
-        schema.require_head(self.revision(dsn))
+        with self._asking(dsn) as connection:
+            schema.require(connection)
+
+    def changed_by_hand(self, dsn: str | None = None) -> list[Difference]:
+        """What is not as the last upgrade left it, of a database that has the right schema."""
+        with self._asking(dsn) as connection:
+            return fingerprint.differences(connection)
+
+    @contextlib.contextmanager
+    def _asking(self, dsn: str | None) -> Iterator[psycopg.Connection]:
+        at = dsn or pinned(self._dsn(CONSOLE_ROLE))
+        with translated(), psycopg.connect(at) as connection:
+            yield connection
 
     def _dsn(self, role: str, secret: str | None = None) -> str:
         if self.cluster is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rights matrix: which role may do what to which object; migrations make the grants from it."""
+"""The rights matrix: which role may do what to which object; the grants are made from it."""
 
 from __future__ import annotations
 
@@ -47,15 +47,13 @@ class Holder(StrEnum):
 class Right:
     """``verb`` on ``objects`` (or only ``columns`` of them) for ``holders``.
 
-    Objects outside of ``public`` carry their schema. ``since`` is the revision whose migration
-    grants it.
+    Objects outside of ``public`` carry their schema.
     """
 
     verb: LiteralString
     objects: tuple[str, ...]
     holders: tuple[Holder, ...]
     columns: tuple[str, ...] = ()
-    since: str = "0004"
 
 
 CONSOLE, NEWCOMER, VIEWER, OPERATOR, ADMIN, AGENT, BROKER, EVERYBODY = Holder
@@ -90,18 +88,18 @@ MATRIX = (
     # See.
     Right("SELECT", _SEEN, (VIEWER, AGENT)),
     Right("SELECT", ("users",), (VIEWER,), ("id", "name", "role", "disabled")),
-    Right("SELECT", ("users",), (VIEWER,), ("locked",), since="0005"),
+    Right("SELECT", ("users",), (VIEWER,), ("locked",)),
     Right("SELECT", ("users",), (ADMIN,), ("created_at", "last_sign_in_at", "version")),
-    Right("SELECT", ("users",), (ADMIN,), ("must_change_password", "unlocked_at"), since="0005"),
+    Right("SELECT", ("users",), (ADMIN,), ("must_change_password", "unlocked_at")),
     Right("SELECT", ("sign_ins", "audit"), (ADMIN,)),
     # Sign in.
     Right("EXECUTE", ("login", "has_users"), (CONSOLE,)),
-    Right("EXECUTE", ("schema_revision",), (CONSOLE, VIEWER, AGENT)),
-    Right("EXECUTE", ("installation_id",), (VIEWER, AGENT)),
+    Right("EXECUTE", ("schema_revision", "installation_id"), (CONSOLE, VIEWER, AGENT)),
+    Right("SELECT", ("schema_objects",), (CONSOLE, VIEWER, AGENT)),
     Right("EXECUTE", ("renew_sign_in", "sign_out", "who_am_i"), (VIEWER,)),
-    Right("EXECUTE", ("change_password",), (NEWCOMER, VIEWER), since="0006"),
-    Right("EXECUTE", ("schema_revision", "sign_out", "who_am_i"), (NEWCOMER,), since="0006"),
-    Right("EXECUTE", ("password_cost",), (NEWCOMER, VIEWER), since="0010"),
+    Right("EXECUTE", ("change_password",), (NEWCOMER, VIEWER)),
+    Right("EXECUTE", ("schema_revision", "sign_out", "who_am_i"), (NEWCOMER,)),
+    Right("EXECUTE", ("password_cost",), (NEWCOMER, VIEWER)),
     # Work.
     Right("INSERT", ("machines",), (OPERATOR,), _MACHINE),
     Right("UPDATE", ("machines",), (OPERATOR,), _MACHINE),
@@ -125,12 +123,12 @@ MATRIX = (
         ),
         (OPERATOR,),
     ),
-    Right("EXECUTE", ("objects_open_elsewhere",), (VIEWER,), since="0009"),
-    Right("EXECUTE", ("object_open", "object_close", "last_changes"), (OPERATOR,), since="0009"),
-    Right("EXECUTE", ("object_history",), (VIEWER,), since="0011"),
+    Right("EXECUTE", ("objects_open_elsewhere",), (VIEWER,)),
+    Right("EXECUTE", ("object_open", "object_close", "last_changes"), (OPERATOR,)),
+    Right("EXECUTE", ("object_history",), (VIEWER,)),
     # See what runs, and have it compared; make it as wanted; CHAP.
-    Right("SELECT", ("target_reports",), (VIEWER, AGENT), since="0012"),
-    Right("EXECUTE", ("targets_compare",), (VIEWER,), since="0012"),
+    Right("SELECT", ("target_reports",), (VIEWER, AGENT)),
+    Right("EXECUTE", ("targets_compare",), (VIEWER,)),
     Right(
         "EXECUTE",
         (
@@ -142,7 +140,6 @@ MATRIX = (
             "target_test",
         ),
         (OPERATOR,),
-        since="0012",
     ),
     # Manage.
     Right("UPDATE", ("settings",), (ADMIN,), ("value",)),
@@ -158,29 +155,26 @@ MATRIX = (
             "sign_in_revoke",
         ),
         (ADMIN,),
-        since="0006",
     ),
-    Right("EXECUTE", ("end_stale_connections",), (ADMIN,), since="0006"),
-    Right("EXECUTE", ("audit_verify", "audit_head", "audit_prune"), (ADMIN,), since="0007"),
-    Right("EXECUTE", ("failed_sign_ins",), (ADMIN,), since="0011"),
+    Right("EXECUTE", ("end_stale_connections",), (ADMIN,)),
+    Right("EXECUTE", ("audit_verify", "audit_head", "audit_prune"), (ADMIN,)),
+    Right("EXECUTE", ("failed_sign_ins",), (ADMIN,)),
     Right(
         "EXECUTE",
         ("target_adopt", "target_release", "host_choose_backend"),
         (ADMIN,),
-        since="0012",
     ),
     # Report, as the agent of a storage host.
-    Right("INSERT", ("target_reports",), (AGENT,), since="0012"),
-    Right("UPDATE", ("target_reports",), (AGENT,), since="0012"),
-    Right("DELETE", ("target_reports",), (AGENT,), since="0012"),
+    Right("INSERT", ("target_reports",), (AGENT,)),
+    Right("UPDATE", ("target_reports",), (AGENT,)),
+    Right("DELETE", ("target_reports",), (AGENT,)),
     Right(
         "EXECUTE",
         ("own_hosts", "host_compared", "host_secrets", "target_adopted"),
         (AGENT,),
-        since="0012",
     ),
     Right("EXECUTE", ("host_report",), (AGENT,)),
-    Right("EXECUTE", ("tend_sign_ins",), (AGENT,), since="0010"),
+    Right("EXECUTE", ("tend_sign_ins",), (AGENT,)),
     Right("UPDATE", ("machines",), (AGENT,), ("online", "last_seen_at")),
     Right(
         "UPDATE",
@@ -263,7 +257,7 @@ MATRIX = (
 )
 
 INNER = (
-    # Made with the database, the schemas and the definer functions that need them.
+    # What belongs to the server's administrator is granted when the database is made.
     Right("CONNECT", ("DATABASE",), (CONSOLE, NEWCOMER, VIEWER, AGENT)),
     Right("USAGE", ("SCHEMA public",), (EVERYBODY,)),
     Right("USAGE", ("SCHEMA procrastinate",), (AGENT,)),

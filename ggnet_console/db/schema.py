@@ -3,17 +3,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import SchemaError
+import psycopg
+
+from ..errors import ConsoleError, SchemaError
 from ..paths import MIGRATIONS
+from . import definitions, fingerprint
 from .bootstrap import group_role
+from .fingerprint import Change, Difference
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0012"
+HEAD = "0001"
 """The newest revision in ``migrations/versions``; a constant, since loading alembic takes 280 ms."""
+_LOCK_TIMEOUT = "30s"
+
+
+def require(connection: psycopg.Connection) -> None:
+    """Raise SchemaError unless the database has the tables and functions this program needs."""
+    require_head(read_revision(connection))
+    if fingerprint.stored_sources(connection) != definitions.sources():
+        raise SchemaError(
+            "The database's functions or rights are not those this program needs; "
+            "run “ggnet db upgrade” as its owner."
+        )
 
 
 def require_head(found: str | None) -> None:
@@ -33,25 +49,58 @@ def require_head(found: str | None) -> None:
     )
 
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Bring the schema to ``revision``, up or down, in one transaction, as the owner role.
+@dataclass(frozen=True)
+class Upgraded:
+    """What an upgrade has done: a new revision, changes by hand ``mended``, and those ``left``."""
 
-    ``connection`` is a superuser's, or of a role that may become owner and broker.
+    moved: bool
+    mended: list[Difference]
+    left: list[Difference]
+
+
+def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
+    """Bring the schema to ``revision``, and what is defined on it to what this program defines.
+
+    In one transaction. ``connection`` is a superuser's, or of a role that may become owner and
+    broker. Tables and what belongs to them, changed by hand, are left as they are. Raises
+    ConsoleError, and then nothing is changed, when those are in the way of a new revision, or what
+    others have made on top of ours, or whoever uses the tables for 30 s.
     """
     from alembic import command  # noqa: PLC0415 - 280 ms that only upgrades should pay
     from alembic.config import Config  # noqa: PLC0415
 
+    driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     installation = connection.exec_driver_sql("SELECT public.installation_id()").scalar_one()
-    connection.exec_driver_sql(f'SET ROLE "{group_role("owner", installation)}"')
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    before = current(connection)
+    first = before is None or not fingerprint.stored_sources(driver)
+    found = [] if first else fingerprint.differences(driver)
+    of_tables = [each for each in found if each.kind not in fingerprint.MADE_ANEW]
+    moves = first or before != HEAD
+    if not moves and not found:
+        return Upgraded(moved=False, mended=[], left=[])
+    if moves:
+        _require_nothing_lost(of_tables)
+    connection.exec_driver_sql(f'SET LOCAL ROLE "{group_role("owner", installation)}"')
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    goes_down = revision == "base" or (
-        revision != "head" and revision < (current(connection) or "")
-    )
-    (command.downgrade if goes_down else command.upgrade)(config, revision)
-    connection.commit()
+    command.upgrade(config, revision)
     connection.exec_driver_sql("RESET ROLE")
+    left = found
+    if revision == "head":
+        try:
+            definitions.make(driver, installation)
+        except psycopg.errors.DependentObjectsStillExist as error:
+            raise ConsoleError(
+                "The database cannot be upgraded: something that others have made in it uses "
+                "ggnet's functions; drop that, upgrade, and make it again.",
+                error.diag.message_detail or str(error),
+            ) from error
+        fingerprint.store(driver, whole=moves, but=of_tables)
+        left = fingerprint.differences(driver)
+    connection.commit()
+    return Upgraded(moves, [each for each in found if each not in left], left)
 
 
 def current(connection: Connection) -> str | None:
@@ -62,3 +111,23 @@ def current(connection: Connection) -> str | None:
         "SELECT version_num FROM public.alembic_version"
     ).scalar()
     return found
+
+
+def read_revision(connection: psycopg.Connection) -> str | None:
+    """The same, as the console or an agent may ask."""
+    try:
+        row = connection.execute("SELECT public.schema_revision()").fetchone()
+    except psycopg.errors.UndefinedFunction:
+        connection.rollback()
+        return None
+    return str(row[0]) if row else None
+
+
+def _require_nothing_lost(changed: list[Difference]) -> None:
+    lost = [each for each in changed if each.change is not Change.ADDED]
+    if lost:
+        raise ConsoleError(
+            f"The database was changed by hand and cannot be upgraded like this: "
+            f"{fingerprint.told(lost)}; make that again as it was, then upgrade.",
+            fingerprint.details(lost),
+        )

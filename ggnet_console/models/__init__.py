@@ -10,6 +10,7 @@ from .image import Image, ImageVersion
 from .job import Job
 from .machine import Machine
 from .open_object import OpenObject
+from .schema_object import SchemaObject
 from .setting import Setting
 from .target import Lun, Target, TargetReport, TargetSecret
 
@@ -27,6 +28,7 @@ __all__ = [
     "Lun",
     "Machine",
     "OpenObject",
+    "SchemaObject",
     "Setting",
     "SignIn",
     "Target",

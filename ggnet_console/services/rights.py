@@ -85,8 +85,8 @@ _HISTORY = tuple(
         "Storage hosts",
     )
 )
-PLUMBING = frozenset({"schema_revision", "installation_id"})
-"""Functions every program calls that are nobody's right to speak of."""
+PLUMBING = frozenset({"schema_objects", "schema_revision", "installation_id"})
+"""What every program reads and calls that is nobody's right to speak of."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ class RightRow:
 def _deeds(verb: str, name: str) -> Iterable[tuple[str, str]]:
     if name == "object_history":
         return _HISTORY
+    if name in PLUMBING:
+        return ()
     if verb == "EXECUTE":
-        return () if name in PLUMBING else (_DEEDS[name],)
+        return (_DEEDS[name],)
     return ((_NOUNS[name], _VERBS[verb]),)
 
 

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 from PySide6.QtCore import QThread
 
 from ..config import Config
+from ..db import fingerprint
 from ..db.engine import Database
 from ..db.installation import Installation
 from ..enums import BackendChoice
@@ -158,6 +159,8 @@ class AgentThread(QThread):
         with database.begin() as session:
             former = hosts.running_backend(session, self._config.host)
         self._runs = going_on(self._selection(database), former)
+        if changed := self._installation.changed_by_hand(database.dsn):
+            _log.warning("%s (%s)", fingerprint.sentence(changed), fingerprint.details(changed))
         backend = make(self._runs.backend, self._config)
         host_id = self._report(database, portal, "")
         remove_leftovers(database, tree, host_id)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE_S
 from real_host import MIB, LoggedIn, RealHost, wait_for
+from sqlalchemy import text
 
 from ggnet_console.errors import UnreachableError
 from ggnet_console.services.boot_sessions import BootSessionRow
@@ -95,3 +97,21 @@ def test_a_login_while_the_database_is_away_is_recorded_when_it_is_back(
     wait_for(lambda: answers(served), "the agent revives the database")
     wait_for(lambda: served.session(session.id).bytes_read >= MIB, "the read is counted")
     assert served.session(session.id).status == "ACTIVE"
+
+
+def test_an_agent_says_what_was_changed_in_its_database_by_hand_and_serves(host: RealHost) -> None:
+    with host.owner.begin() as session:
+        session.execute(text("DROP INDEX uq_jobs_open_image"))
+    host.start()
+    log = (host.tree.logs / "ggnet-agent.jsonl").read_text()
+    assert "changed by hand since its last upgrade: index uq_jobs_open_image is missing" in log
+
+
+def test_an_agent_does_not_serve_with_functions_of_another_version(host: RealHost) -> None:
+    with host.owner.begin() as session:
+        session.execute(text("UPDATE schema_objects SET definition = '' WHERE name = 'rights'"))
+    host.start(wait=False)
+    assert host.agent is not None
+    assert host.agent.wait(PATIENCE_S) == 1
+    host.agent = None
+    assert "run “ggnet db upgrade”" in (host.folder / "agent.out").read_text()

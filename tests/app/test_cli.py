@@ -332,25 +332,48 @@ def test_numbers_beyond_every_id_are_told_apart_from_faults(ggnet: CommandLine) 
 # The database's schema
 
 
-@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
-def test_a_schema_of_another_revision_is_refused_and_mended_by_upgrade(
+def test_functions_of_another_version_are_refused_and_mended_by_upgrade(
     spoilt: CommandLine,
 ) -> None:
     assert spoilt.json("db", "status")["up_to_date"] is True
-    with (
-        installation(spoilt) as opened,
-        closing(opened.owner("test")) as owner,
-        owner.engine.connect() as connection,
-    ):
-        schema.upgrade(connection, "0003")
+    as_owner(spoilt, "UPDATE schema_objects SET definition = 'older' WHERE name = 'machines.sql'")
+    as_owner(spoilt, "DROP FUNCTION machines_delete(bigint[])")
     status = spoilt.json("db", "status")
-    assert (status["kind"], status["revision"], status["up_to_date"]) == ("embedded", "0003", False)
+    assert (status["kind"], status["revision"], status["up_to_date"]) == ("embedded", "0001", False)
     assert status["needed_revision"] == schema.HEAD
-    assert "run “ggnet db upgrade”" in spoilt.refused("machine", "list")
-    assert spoilt.works("db", "upgrade") == f"The database's schema is {schema.HEAD} now.\n"
+    assert "run “ggnet db upgrade”" in status["problem"]
+    assert spoilt.refused("machine", "list") == status["problem"]
+    assert "are as they have to be again" in spoilt.works("db", "upgrade")
     assert spoilt.json("machine", "list") == []
-    assert spoilt.json("db", "status")["has_admin"] is True
+    status = spoilt.json("db", "status")
+    assert (status["has_admin"], status["problem"], status["changed_by_hand"]) == (True, "", [])
     assert spoilt.works("db", "upgrade").endswith("nothing to do.\n")
+
+
+def test_tables_changed_by_hand_are_told_and_no_upgrade_says_they_are_right(
+    spoilt: CommandLine,
+) -> None:
+    as_owner(spoilt, "DROP INDEX uq_jobs_open_image")
+    status = spoilt.json("db", "status")
+    assert (
+        "changed by hand since its last upgrade: index uq_jobs_open_image is missing"
+        in (status["problem"])
+    )
+    [lost] = status["changed_by_hand"]
+    assert lost.startswith("missing index uq_jobs_open_image: CREATE UNIQUE INDEX")
+    assert status["up_to_date"] is True
+    assert spoilt.json("machine", "list") == []
+    assert "which no upgrade mends: index uq_jobs_open_image" in spoilt.refused("db", "upgrade")
+    as_owner(spoilt, lost.partition(": ")[2])
+    assert spoilt.works("db", "upgrade").endswith("nothing to do.\n")
+
+
+def test_a_newer_schema_is_refused_by_every_verb(spoilt: CommandLine) -> None:
+    as_owner(spoilt, "UPDATE alembic_version SET version_num = '9999'")
+    sentence = spoilt.refused("machine", "list")
+    assert "install the newer GGnet Console" in sentence
+    assert spoilt.refused("db", "upgrade") == sentence
+    assert spoilt.json("db", "status")["problem"] == sentence
 
 
 def test_a_server_that_does_not_answer_is_a_sentence_and_details_only_when_asked_for(

@@ -11,7 +11,6 @@ import pytest
 from real_database import RealDatabase
 from steps import add_machines, mac, set_status
 
-from ggnet_console.db import schema
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import MachineStatus, Role, Severity
 from ggnet_console.errors import RefusedError
@@ -233,16 +232,6 @@ def test_only_admins_read_verify_and_prune(database: RealDatabase, role: Role) -
     ):
         with pytest.raises(RefusedError), mine.begin() as session:
             call(session)
-
-
-def test_what_was_there_before_the_chain_is_its_first_link(database: RealDatabase) -> None:
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, "0006")
-    database.rows("UPDATE settings SET value = 100 WHERE name = 'session_timeout_s'")
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection)
-    assert database.rows("SELECT * FROM audit_verify()") == []
-    assert database.value("SELECT entries FROM audit_links WHERE number = 1") > 1
 
 
 def test_pages_follow_each_other_without_gap_or_overlap(admin: Database) -> None:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from real_database import HASH, PASSWORD, RealDatabase
+from real_database import HASH, PASSWORD, RealDatabase, Server
 from steps import set_setting
 
+from ggnet_console.db.cluster import SUPERUSER
+from ggnet_console.db.installation import make_schema
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, RefusedError, SignInError
 from ggnet_console.services import accounts
@@ -30,15 +32,12 @@ def stand_in(database: RealDatabase, name: str) -> str:
     return database.value("SELECT stand_in_hash(%s)", name)
 
 
-def test_a_new_installation_hashes_with_cost_11_and_takes_10_to_15(database: RealDatabase) -> None:
-    from ggnet_console.db import schema
-
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, "0009")
-        schema.upgrade(connection)
-    assert database.rows(
-        "SELECT value, minimum, maximum FROM settings WHERE name = 'bcrypt_cost'"
-    ) == [(11, 10, 15)]
+def test_a_new_installation_hashes_with_cost_11_and_takes_10_to_15(server: Server) -> None:
+    with server.bare() as database:
+        make_schema(server.dsn(SUPERUSER, database.name), database.installation)
+        assert database.rows(
+            "SELECT value, minimum, maximum FROM settings WHERE name = 'bcrypt_cost'"
+        ) == [(11, 10, 15)]
 
 
 def test_every_new_password_has_the_cost_of_the_setting(database: RealDatabase) -> None:

@@ -12,7 +12,7 @@ from steps import add_image, add_machines, begin_upload, start_sessions
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, agent_role
 from ggnet_console.enums import Role
 
-BEFORE_SIGN_IN = {"login", "schema_revision", "has_users"}
+BEFORE_SIGN_IN = {"login", "schema_revision", "has_users", "installation_id"}
 VIEWER = {
     "installation_id",
     "schema_revision",
@@ -84,6 +84,7 @@ SEEN = {
     "image_versions",
     "targets",
     "luns",
+    "schema_objects",
     "target_reports",
     "boot_sessions",
     "jobs",
@@ -186,7 +187,7 @@ ACCOUNT = {"id", "name", "role", "disabled", "locked"}
 @pytest.mark.parametrize(
     ("who", "tables", "account"),
     [
-        ("console", set(), set()),
+        ("console", {"schema_objects"}, set()),
         ("viewer", SEEN, ACCOUNT),
         ("operator", SEEN, ACCOUNT),
         (

@@ -9,7 +9,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from real_database import RealDatabase, Template
 
-from ggnet_console.db import bootstrap, grants, schema
+from ggnet_console.db import bootstrap, grants
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, agent_role
 from ggnet_console.db.grants import Grant
 from ggnet_console.db.rights import CONNECTING, INNER, MATRIX, NOBODY, Holder
@@ -161,7 +161,7 @@ def test_each_role_calls_the_functions_that_the_matrix_names(
 def test_the_grants_are_those_of_the_matrix_and_no_others(database: RealDatabase) -> None:
     with psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as connection:
         present = grants.found(connection)
-    assert set(present) == grants.declared(schema.HEAD, database.installation)
+    assert set(present) == grants.declared(database.installation)
 
 
 def test_every_object_is_in_the_matrix_or_nobodys(database: RealDatabase) -> None:
@@ -184,7 +184,7 @@ def test_every_object_is_in_the_matrix_or_nobodys(database: RealDatabase) -> Non
         ("CREATE SEQUENCE attempts.extra", "attempts.extra"),
         ("CREATE FUNCTION extra() RETURNS int LANGUAGE sql AS 'SELECT 1'", "extra()"),
         ("CREATE TABLE procrastinate.extra (id bigint)", "procrastinate.extra"),
-        ("CREATE SCHEMA extra CREATE TABLE one ()", "extra.one"),
+        ("CREATE SCHEMA extra", "SCHEMA extra"),
     ],
 )
 def test_a_new_object_without_an_entry_is_found(
@@ -236,12 +236,17 @@ def test_nobody_else_is_a_member_of_the_groups(database: RealDatabase) -> None:
     ("change", "grant"),
     [
         (
-            "CREATE FUNCTION extra() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE FUNCTION extra() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
+            "ALTER FUNCTION extra OWNER TO {owner}",
             ("extra", "", "EXECUTE"),
         ),
         ("GRANT SELECT ON audit TO {viewer}", ("audit", "", "SELECT")),
         ("GRANT UPDATE (role) ON users TO {operator}", ("users", "role", "UPDATE")),
-        ("CREATE TABLE extra (); GRANT DELETE ON extra TO PUBLIC", ("extra", "", "DELETE")),
+        (
+            "CREATE TABLE extra (); GRANT DELETE ON extra TO PUBLIC; "
+            "ALTER TABLE extra OWNER TO {owner}",
+            ("extra", "", "DELETE"),
+        ),
         (
             "GRANT DELETE ON procrastinate.procrastinate_events TO {agents}",
             ("procrastinate.procrastinate_events", "", "DELETE"),
@@ -251,6 +256,9 @@ def test_nobody_else_is_a_member_of_the_groups(database: RealDatabase) -> None:
             ("procrastinate.procrastinate_retry_job_v1", "", "EXECUTE"),
         ),
         ("GRANT USAGE ON SEQUENCE machines_id_seq TO {admin}", ("machines_id_seq", "", "USAGE")),
+        ("GRANT SELECT ON target_secrets TO {broker}", ("target_secrets", "", "SELECT")),
+        ("GRANT UPDATE ON audit TO {signaller}", ("audit", "", "UPDATE")),
+        ("GRANT CREATE ON SCHEMA public TO {viewer}", ("SCHEMA public", "", "CREATE")),
     ],
 )
 def test_a_right_that_nobody_declared_is_found_and_taken_away(
@@ -262,12 +270,10 @@ def test_a_right_that_nobody_declared_is_found_and_taken_away(
 @pytest.mark.parametrize(
     ("change", "grant"),
     [
-        ("GRANT SELECT ON target_secrets TO {broker}", ("target_secrets", "", "SELECT")),
-        ("GRANT UPDATE ON audit TO {signaller}", ("audit", "", "UPDATE")),
+        ("CREATE TABLE theirs (); GRANT DELETE ON theirs TO PUBLIC", ("theirs", "", "DELETE")),
         ("GRANT SELECT (name) ON machines TO pg_monitor", ("machines", "name", "SELECT")),
         ("GRANT REFERENCES ON users TO ggnet_agent_testhost", ("users", "", "REFERENCES")),
         ("GRANT EXECUTE ON FUNCTION crypt(text, text) TO PUBLIC", ("crypt", "", "EXECUTE")),
-        ("GRANT CREATE ON SCHEMA public TO {viewer}", ("SCHEMA public", "", "CREATE")),
         ("GRANT TEMP ON DATABASE {database} TO {viewer}", ("DATABASE", "", "TEMPORARY")),
         (
             "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {viewer}",
@@ -286,11 +292,11 @@ def undeclared_right(
 ) -> tuple[str, str, str]:
     """The one right that is found after ``change``; ``taken_away``: whether a migration does so."""
     roles = {name: sql.Identifier(database.group(name)) for name in bootstrap.GROUPS}
-    declared = grants.declared(schema.HEAD, database.installation)
+    declared = grants.declared(database.installation)
     with psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as connection:
         connection.execute(sql.SQL(change).format(database=sql.Identifier(database.name), **roles))
         [found] = set(grants.found(connection)) - declared
-        grants.apply(connection, schema.HEAD, database.installation)
+        grants.apply(connection, database.installation)
         assert (set(grants.found(connection)) == declared) is taken_away
         connection.rollback()
     return found.object, found.column, found.verb
@@ -304,14 +310,12 @@ def test_a_right_that_was_taken_away_by_hand_is_given_back(database: RealDatabas
                 "REVOKE SELECT ON machines FROM {0}; REVOKE SELECT (name) ON users FROM {0}"
             ).format(sql.Identifier(viewer))
         )
-        missing = grants.declared(schema.HEAD, database.installation) - set(
-            grants.found(connection)
-        )
+        missing = grants.declared(database.installation) - set(grants.found(connection))
         assert missing == {
             Grant("machines", "", "SELECT", viewer),
             Grant("users", "name", "SELECT", viewer),
         }
-        grants.apply(connection, schema.HEAD, database.installation)
+        grants.apply(connection, database.installation)
         assert missing <= set(grants.found(connection))
 
 
@@ -390,7 +394,7 @@ def test_nobody_hands_rights_on(database: RealDatabase, who: Holder) -> None:
         connection.execute("GRANT EXECUTE ON FUNCTION who_am_i() TO PUBLIC")
     with psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as connection:
         present = grants.found(connection)
-    assert set(present) == grants.declared(schema.HEAD, database.installation)
+    assert set(present) == grants.declared(database.installation)
 
 
 def test_a_changed_own_password_or_setting_gives_no_right(database: RealDatabase) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The migrations: their head, the mapped classes, down and up again, and what the console says."""
+"""The migrations: their head, the mapped classes, made anew, and what the console says."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,18 +13,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from real_database import RealDatabase
-from sqlalchemy import CheckConstraint, Connection
+from real_database import RealDatabase, Server
+from sqlalchemy import CheckConstraint, Connection, text
 
 from ggnet_console.config import Config as ConsoleConfig
-from ggnet_console.db import schema
+from ggnet_console.db import bootstrap, definitions, schema
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
+from ggnet_console.db.errors import translated
 from ggnet_console.db.installation import Installation
-from ggnet_console.errors import SchemaError
+from ggnet_console.db.schema import Upgraded
+from ggnet_console.errors import ConsoleError, SchemaError
 from ggnet_console.models import Base
 from ggnet_console.paths import MIGRATIONS
-
-REVISIONS = sorted(file.name[:4] for file in (MIGRATIONS / "versions").glob("*.py"))
 
 
 def dump(database: RealDatabase) -> str:
@@ -98,65 +99,55 @@ def test_every_check_constraint_of_the_mapped_classes_exists(database: RealDatab
     assert set(found) == declared
 
 
-@pytest.mark.parametrize("revision", ["base", *REVISIONS[:-1]])
-def test_a_revision_goes_down_and_up_again_to_the_same_schema(
-    database: RealDatabase, revision: str
-) -> None:
-    before = dump(database)
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, revision)
-        assert schema.current(connection) == (None if revision == "base" else revision)
-        schema.upgrade(connection)
-        assert schema.current(connection) == schema.HEAD
-    assert dump(database) == before
-
-
-@pytest.mark.slow("every revision, down and up")
-def test_each_step_down_and_up_leaves_the_schema_of_that_step(database: RealDatabase) -> None:
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, "base")
-        seen = {}
-        for step in REVISIONS:
-            schema.upgrade(connection, step)
-            seen[step] = dump(database)
-        for step in reversed(REVISIONS[:-1]):
-            schema.upgrade(connection, step)
-            assert dump(database) == seen[step]
-
-
-def test_going_down_leaves_no_object_of_ours_behind(database: RealDatabase) -> None:
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, "base")
-    left = database.rows(
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace "
-        "UNION SELECT proname::text FROM pg_proc p WHERE pronamespace = 'public'::regnamespace "
-        "AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e') "
-        "UNION SELECT nspname::text FROM pg_namespace WHERE nspname = 'procrastinate' "
-        "UNION SELECT typname::text FROM pg_type WHERE typnamespace = 'public'::regnamespace "
-        "AND typtype = 'e'"
-    )
-    assert {name for (name,) in left} == {
-        "alembic_version",
-        "alembic_version_pkc",
-        "installation_id",
-    }
-
-
 def test_upgrading_what_is_up_to_date_changes_nothing(database: RealDatabase) -> None:
     before = dump(database)
     with database.owner.engine.connect() as connection:
-        schema.upgrade(connection)
+        assert schema.upgrade(connection) == Upgraded(moved=False, mended=[], left=[])
     assert dump(database) == before
 
 
-def test_a_failed_migration_leaves_the_schema_as_it_was(database: RealDatabase) -> None:
-    database.rows("CREATE VIEW in_the_way AS SELECT machine_iqn('x', NULL)")
+def test_what_is_made_anew_is_what_was_made_first(database: RealDatabase) -> None:
+    before = dump(database)
+    with psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as connection:
+        definitions.make(connection, database.installation)
+    assert dump(database) == before
+
+
+@pytest.mark.parametrize(
+    "in_the_way",
+    [
+        "CREATE VIEW in_the_way AS SELECT machine_iqn('x', NULL)",
+        "CREATE TABLE in_the_way (id bigint DEFAULT epoch_ms(now()))",
+    ],
+)
+def test_what_others_made_of_our_functions_stops_an_upgrade_and_nothing_is_changed(
+    database: RealDatabase, in_the_way: str
+) -> None:
+    database.rows(in_the_way)
+    database.rows("DROP TRIGGER keep_mac ON machines")
     before = dump(database)
     with (
         database.owner.engine.connect() as connection,
-        pytest.raises(psycopg.errors.DependentObjectsStillExist),
+        pytest.raises(ConsoleError, match="others have made") as caught,
     ):
-        schema.upgrade(connection, "base")
+        schema.upgrade(connection)
+    assert "in_the_way" in caught.value.details
+    assert dump(database) == before
+
+
+def test_an_upgrade_does_not_wait_for_ever_for_those_who_use_a_table(
+    database: RealDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_LOCK_TIMEOUT", "300ms")
+    database.rows("DROP TRIGGER keep_mac ON machines")
+    before = dump(database)
+    with (
+        database.owner.begin() as session,
+        database.owner.engine.connect() as connection,
+    ):
+        session.execute(text("SELECT FROM machines FOR UPDATE"))
+        with pytest.raises(ConsoleError, match="try again in a moment"), translated():
+            schema.upgrade(connection)
     assert dump(database) == before
 
 
@@ -174,13 +165,9 @@ def installation(database: RealDatabase) -> Installation:
 
 
 def test_an_older_schema_is_refused_and_says_how_to_mend_it(database: RealDatabase) -> None:
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, "0003")
-    with pytest.raises(SchemaError, match=r"is 0003, this program needs .*ggnet db upgrade"):
+    database.rows("UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(SchemaError, match=r"is 0000, this program needs .*ggnet db upgrade"):
         installation(database).require_schema()
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection)
-    installation(database).require_schema()
 
 
 def test_a_newer_schema_is_refused_and_asks_for_a_newer_program(database: RealDatabase) -> None:
@@ -189,11 +176,31 @@ def test_a_newer_schema_is_refused_and_asks_for_a_newer_program(database: RealDa
         installation(database).require_schema()
 
 
-@pytest.mark.parametrize("revision", ["base", "0001", "0002"])
-def test_a_database_without_a_readable_revision_is_refused(
-    database: RealDatabase, revision: str
+def test_functions_of_another_version_are_refused_and_upgraded(
+    database: RealDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with database.owner.engine.connect() as connection:
-        schema.upgrade(connection, revision)
-    with pytest.raises(SchemaError, match="no GGnet schema yet; run “ggnet db upgrade”"):
+    """Two versions of this program need the same tables, and not the same functions."""
+    newer = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS / "functions", newer / "functions")
+    changed = newer / "functions" / "machines.sql"
+    changed.write_text(changed.read_text().replace("' machines'", "' PCs'"))
+    monkeypatch.setattr(definitions, "MIGRATIONS", newer)
+    with pytest.raises(SchemaError, match=r"not those this program needs; .*ggnet db upgrade"):
         installation(database).require_schema()
+    with database.owner.engine.connect() as connection:
+        done = schema.upgrade(connection)
+    assert [(each.kind, each.name) for each in done.mended] == [("source", "machines.sql")]
+    assert database.value("SELECT some_machines(ARRAY['a', 'b'])") == "2 PCs"
+    installation(database).require_schema()
+
+
+def test_a_database_without_a_schema_is_refused(server: Server) -> None:
+    with server.bare() as database:
+        with pytest.raises(SchemaError, match="no GGnet schema yet; run “ggnet db upgrade”"):
+            installation(database).require_schema()
+        with psycopg.connect(server.dsn(SUPERUSER, database.name), autocommit=True) as connection:
+            bootstrap.prepare_database(connection, database.installation)
+        with database.owner.engine.connect() as connection:
+            schema.upgrade(connection, schema.HEAD)  # the tables alone
+        with pytest.raises(SchemaError, match="no GGnet schema yet; run “ggnet db upgrade”"):
+            installation(database).require_schema()

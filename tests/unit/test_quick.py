@@ -22,7 +22,7 @@ TESTS = {
         ("tests/db/test_audit.py", ["audit"]),
         ("tests/db/steps.py", ["machines"]),
         ("README.md", []),
-        ("migrations/sql/0001_tables.sql", ["audit", "editing", "machines"]),
+        ("migrations/functions/machines.sql", ["audit", "editing", "machines"]),
         ("tests/conftest.py", ["audit", "editing", "machines"]),
     ],
 )

@@ -78,15 +78,26 @@ def test_a_schema_of_another_version_is_said_and_can_be_tried_again(
     open_console: Open, installed: Premises
 ) -> None:
     with Installation(installed.config):
-        installed.set_revision("0003")
+        installed.set_revision("0000")
     console = open_console()
     problem = console.gate(ProblemPage)
     (sentence,) = [text for text in says(problem) if "ggnet db upgrade" in text]
-    assert "0003" in sentence
+    assert "0000" in sentence
     installed.set_revision(HEAD)
     click(problem, "Try again")
     console.gate(SignInPage)
     console.sign_in("viewer", PASSWORD)
+
+
+def test_a_database_changed_by_hand_is_said_to_whoever_signs_in(
+    open_console: Open, installed: Premises
+) -> None:
+    with Installation(installed.config):
+        installed.psql("DROP INDEX uq_jobs_open_image")
+    console = open_console()
+    console.sign_in("operator", PASSWORD)
+    (toast,) = console.shell._toasts
+    assert "changed by hand since its last upgrade: index uq_jobs_open_image" in toast.text
 
 
 @pytest.mark.slow("an agent waits before it tries a taken portal again")

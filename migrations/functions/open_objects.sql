@@ -1,15 +1,4 @@
--- Who has which object open in a form, who changed it last, and one image job of a kind at a time.
-
-CREATE TABLE open_objects (
-    id BIGINT GENERATED ALWAYS AS IDENTITY,
-    role_name TEXT NOT NULL,
-    noun TEXT NOT NULL,
-    object_id BIGINT NOT NULL,
-    since timestamptz DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT pk_open_objects PRIMARY KEY (id),
-    CONSTRAINT uq_open_objects_role_name_noun_object_id UNIQUE (role_name, noun, object_id),
-    CONSTRAINT fk_open_objects_role_name FOREIGN KEY(role_name) REFERENCES sign_ins (role_name) ON DELETE CASCADE
-);
+-- Who has which object open in a form, and who changed it last.
 
 -- A console that crashed or lost its network tells nobody, but its connections are gone.
 CREATE FUNCTION is_present(sign_in sign_ins) RETURNS boolean
@@ -83,31 +72,3 @@ AS $$
 $$;
 COMMENT ON FUNCTION last_changes IS
     'Who changed each field of one machine, image or setting last, and when; verb delete: it is gone.';
-
--- Two people ask for the same work at the same moment: the lock makes the second one wait and see.
-CREATE FUNCTION one_image_job() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$
-DECLARE
-    other jobs;
-BEGIN
-    PERFORM FROM images WHERE id = NEW.image_id FOR UPDATE;
-    SELECT * INTO other FROM jobs
-    WHERE image_id = NEW.image_id AND kind = NEW.kind AND status IN ('QUEUED', 'RUNNING');
-    IF other.id IS NOT NULL THEN
-        PERFORM refuse(format('The image “%s” is being %s already, started by %s; wait for that job or cancel it.',
-            NEW.object_name,
-            CASE NEW.kind WHEN 'image.verify' THEN 'verified' WHEN 'image.convert' THEN 'exported'
-                          WHEN 'image.remove' THEN 'removed' ELSE 'imported' END,
-            other.created_by_name));
-    END IF;
-    RETURN NEW;
-END
-$$;
-CREATE TRIGGER one_image_job BEFORE INSERT ON jobs
-    FOR EACH ROW WHEN (NEW.image_id IS NOT NULL AND NEW.kind::text LIKE 'image.%')
-    EXECUTE FUNCTION one_image_job();
--- The trigger has the sentence; the index also holds where a transaction sees only its snapshot.
-CREATE UNIQUE INDEX uq_jobs_open_image ON jobs (image_id, kind)
-    WHERE status IN ('QUEUED', 'RUNNING')
-        AND kind IN ('image.import', 'image.verify', 'image.convert', 'image.remove');
