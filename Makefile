@@ -31,7 +31,7 @@ bench: install
 	@QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m bench $(ARGS)
 
 screenshots: install
-	@$(BIN)/python -m tests.screenshots docs/screenshots
+	@$(BIN)/python tests/screenshots.py docs/screenshots
 
 rights-page: install
 	@$(BIN)/python -m tests.rights_page docs/rights.md

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures of every page, light and dark: ``python -m tests.screenshots FOLDER``."""
+"""Pictures of every page, light and dark: ``python tests/screenshots.py FOLDER``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from PySide6.QtCore import QSettings
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QWidget
+from qt_time import pass_time
+from ui.demo import Room, Window
+from ui.demo_targets import LOGIN
 
 from ggnet_console.enums import JobKind, MachineStatus, Role
 from ggnet_console.errors import ConsoleError, FieldChange, RemovedError, StaleError
@@ -42,10 +45,6 @@ from ggnet_console.ui.targets import TargetsPage
 from ggnet_console.ui.theme import Theme
 from ggnet_console.ui.tokens import State
 from ggnet_console.ui.users import UsersPage
-
-from .qt_time import pass_time
-from .ui.demo import Room, Window
-from .ui.demo_targets import LOGIN
 
 SIZE = 1366, 768
 _READ_MS = 400
@@ -333,4 +332,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tests/screenshots.py FOLDER")
     main(Path(sys.argv[1]))

@@ -49,7 +49,7 @@ class Difference:
 def told(found: list[Difference], most: int = 3) -> str:
     """What differs as part of a sentence, the first few by name."""
     named = [
-        f"{each.kind} {each.name} "
+        f"{each.kind} {each.name.partition('(')[0].rstrip()} "
         + ("is missing" if each.change is Change.MISSING else f"was {each.change}")
         for each in found[:most]
     ]

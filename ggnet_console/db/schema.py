@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from ..errors import ConsoleError, SchemaError
 from ..paths import MIGRATIONS
@@ -66,6 +69,13 @@ def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
     ConsoleError, and then nothing is changed, when those are in the way of a new revision, or what
     others have made on top of ours, or whoever uses the tables for 30 s.
     """
+    with _explained():
+        done = _upgrade(connection, revision)
+        connection.commit()
+    return done
+
+
+def _upgrade(connection: Connection, revision: str) -> Upgraded:
     from alembic import command  # noqa: PLC0415 - 280 ms that only upgrades should pay
     from alembic.config import Config  # noqa: PLC0415
 
@@ -73,6 +83,9 @@ def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
     installation = connection.exec_driver_sql("SELECT public.installation_id()").scalar_one()
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
     before = current(connection)
+    if before is not None:  # one upgrade at a time; then read what the other one has done
+        connection.exec_driver_sql("LOCK TABLE public.alembic_version IN EXCLUSIVE MODE")
+        before = current(connection)
     first = before is None or not fingerprint.stored_sources(driver)
     found = [] if first else fingerprint.differences(driver)
     of_tables = [each for each in found if each.kind not in fingerprint.MADE_ANEW]
@@ -89,18 +102,34 @@ def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
     connection.exec_driver_sql("RESET ROLE")
     left = found
     if revision == "head":
-        try:
-            definitions.make(driver, installation)
-        except psycopg.errors.DependentObjectsStillExist as error:
-            raise ConsoleError(
-                "The database cannot be upgraded: something that others have made in it uses "
-                "ggnet's functions; drop that, upgrade, and make it again.",
-                error.diag.message_detail or str(error),
-            ) from error
+        definitions.make(driver, installation)
         fingerprint.store(driver, whole=moves, but=of_tables)
         left = fingerprint.differences(driver)
-    connection.commit()
     return Upgraded(moves, [each for each in found if each not in left], left)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """What stands in the way of an upgrade, as a sentence."""
+    try:
+        yield
+    except (psycopg.Error, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        match cause:
+            case psycopg.errors.DependentObjectsStillExist():
+                sentence = (
+                    "The database cannot be upgraded: something that others have made in it uses "
+                    "ggnet's functions; drop that, upgrade, and make it again."
+                )
+            case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
+                sentence = (
+                    "The database cannot be upgraded while others use its tables for so long; "
+                    "nothing was changed. End what they do (pg_stat_activity names them), or try "
+                    "again later."
+                )
+            case _:
+                raise
+        raise ConsoleError(sentence, cause.diag.message_detail or str(cause)) from error
 
 
 def current(connection: Connection) -> str | None:

@@ -39,7 +39,7 @@ class MachineSpec:
 
 @dataclass(frozen=True, slots=True)
 class MachineRow:
-    """A machine as tables show it; session and image are those of its open session, if any."""
+    """A machine as tables show it, with its newest session, open or ended."""
 
     id: int
     name: str
@@ -59,6 +59,7 @@ class MachineRow:
     session_status: SessionStatus | None
     session_error: str | None
     session_since: datetime | None
+    """When it ended, else became active, else was started."""
     image: str | None
     """Image of the newest session, else of the machine's target."""
     drift: Drift | None = None

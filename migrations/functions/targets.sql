@@ -184,7 +184,8 @@ CREATE FUNCTION targets_undo(host bigint, cut text[]) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$ SELECT host_job('undo', host, jsonb_build_object('cut', initiators_of(cut))) $$;
 
--- RFC 3720, 3.2.6.1.
+-- The length alone (RFC 3720, 3.2.6.1), so that nobody fills a job with them; a name that no target
+-- has finds none.
 CREATE FUNCTION check_iqn(iqn text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
