@@ -45,11 +45,16 @@ class Difference:
     change: Change
     definition: str
 
+    @property
+    def short_name(self) -> str:
+        """Without a function's arguments; no two of ours share a name."""
+        return self.name.partition("(")[0] if self.kind.endswith("function") else self.name
+
 
 def told(found: list[Difference], most: int = 3) -> str:
     """What differs as part of a sentence, the first few by name."""
     named = [
-        f"{each.kind} {each.name.partition('(')[0].rstrip()} "
+        f"{each.kind} {each.short_name} "
         + ("is missing" if each.change is Change.MISSING else f"was {each.change}")
         for each in found[:most]
     ]

@@ -31,18 +31,25 @@ SEEN_AS = {
     "target_reports": {"targets"},
 }
 """Tables whose rows are shown with others; the rest are shown as themselves."""
-UNHEARD = {"audit", "audit_links", "audit_chain", "target_secrets"}
-"""Nothing but triggers or definer functions writes them, and no window shows them live."""
+UNHEARD = {"audit", "audit_links", "audit_chain", "schema_objects", "target_secrets"}
+"""Nothing but triggers, definer functions or upgrades writes them, and no window shows them live."""
 UNAUDITED = {
     "audit",
     "audit_links",
     "audit_chain",
     "open_objects",
+    "schema_objects",
     "sign_ins",
     "target_reports",
     "target_secrets",
 }
-"""Written by agents' reports and by sign-ins, which are themselves the record; or secret."""
+"""Written by agents' reports, sign-ins and upgrades, which are themselves the record; or secret."""
+OBSERVED = {
+    "boot_sessions": {"client_address", "connected", "bytes_read", "bytes_written", "last_seen_at"},
+    "machines": {"online", "last_seen_at"},
+    "users": {"last_sign_in_at"},
+}
+"""Columns of versioned tables whose change is nobody's edit."""
 
 
 def triggers(database: RealDatabase) -> dict[str, set[str]]:
@@ -75,6 +82,16 @@ def test_every_table_with_a_version_counts_it(database: RealDatabase) -> None:
     found = triggers(database)
     for table in Base.metadata.tables.values():
         assert ("version" in found.get(table.name, ())) == ("version" in table.columns), table.name
+
+
+def test_every_column_that_people_edit_counts_for_the_version(database: RealDatabase) -> None:
+    counted = database.rows(
+        "SELECT tgrelid::regclass::text, ARRAY(SELECT attname::text FROM pg_attribute "
+        "WHERE attrelid = tgrelid AND attnum = ANY (tgattr)) FROM pg_trigger WHERE tgname = 'version'"
+    )
+    for table, columns in counted:
+        everything = set(Base.metadata.tables[table].columns.keys())
+        assert set(columns) == everything - {"id", "version"} - OBSERVED.get(table, set()), table
 
 
 class Heard:
