@@ -387,11 +387,12 @@ class Desktop(QObject):
     def _on_depending(self, depending: tuple[int, int]) -> None:
         machines, work = depending
         if machines and self.work is not None:
+            may_stop = self.work.workspace.access.has(Role.OPERATOR)
             ask_what_to_do_with_machines(
                 self.console.shell,
                 machines,
                 lambda: self._quit(keep=True),
-                None if self.work.person.role is Role.VIEWER else self._stop_machines,
+                self._stop_machines if may_stop else None,
             )
         else:
             # Nobody is signed in who could stop machines; queued work needs no window.

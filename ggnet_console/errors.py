@@ -84,6 +84,13 @@ class SignInError(ConsoleError):
     """Name or password wrong, the sign-in expired, or nobody is signed in."""
 
 
+class FaultError(ConsoleError):
+    """A bug ended what somebody waits for; it is reported besides, this only ends the waiting."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__("A fault in the program ended this.", repr(fault))
+
+
 class SchemaError(ConsoleError):
     """The database's schema is not the one this program was made for."""
 

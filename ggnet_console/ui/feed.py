@@ -193,20 +193,26 @@ class Feed(QObject, Generic[R]):
             self._read_at = time.monotonic()
         ids = None if self._whole else frozenset(self._ids)
         self._whole, self._ids, self._reading = False, set(), True
+        floor = self._floor
         work, what = self._read_whole() if ids is None else (self._read, ids)
         self._runner.run(
             work,
             what,
-            done=lambda rows: self._on_read(ids, rows),
+            done=lambda rows: self._on_read(ids, rows, floor),
             failed=lambda error: self._on_failed(ids, error),
             parent=self,
         )
 
-    def _on_read(self, ids: frozenset[int] | None, rows: list[R]) -> None:
+    def _on_read(self, ids: frozenset[int] | None, rows: list[R], floor: int | None) -> None:
+        """``floor``: how far back was read when the reading began."""
         self._reading = False
         self.loaded = True
         found = {_id(row): row for row in rows}
         if ids is None:
+            if floor is not None and self._floor is not None and self._floor < floor:
+                # Older rows came meanwhile; they are kept, and all is read again as far as they go.
+                found |= {i: row for i, row in self.rows.items() if self._floor <= i < floor}
+                rows, self._whole = list(found.values()), True
             self.rows = found
             if self._older is not None and self._floor is None:
                 # Open rows may be older than the newest page, but none of it is missing.

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal, Slot
 from shiboken6 import isValid
 
 from ..db.engine import Database
-from ..errors import ConsoleError, UnreachableError
+from ..errors import ConsoleError, FaultError, UnreachableError
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Background(QObject):
         else:
             sys.excepthook(type(error), error, error.__traceback__)
             if call.failed is not None:
-                call.failed(ConsoleError("A fault in the program ended this.", repr(error)))
+                call.failed(FaultError(error))
 
 
 class _Call(QRunnable):

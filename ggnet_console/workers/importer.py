@@ -13,7 +13,7 @@ from shiboken6 import isValid
 
 from ..config import Config
 from ..db.engine import Database
-from ..errors import ConsoleError
+from ..errors import ConsoleError, FaultError
 from ..services.images import ImageSpec
 from .uploads import upload
 
@@ -49,7 +49,8 @@ class Importer(QObject):
         """Begin to copy ``source``.
 
         Exactly one of ``started`` (the image's row exists, copying goes on) and ``failed`` is
-        called, on the main thread; what fails later stands in the image's and the job's row.
+        called, on the main thread; what fails later stands in the image's and the job's row. A bug
+        reaches ``sys.excepthook`` besides. When ``parent`` is gone by then, neither is called.
         """
         stop = threading.Event()
         told = threading.Event()
@@ -76,6 +77,7 @@ class Importer(QObject):
             except BaseException as error:  # noqa: BLE001 - a bug, shown by the crash dialog
                 caught = error
                 self._event.emit(lambda: sys.excepthook(type(caught), caught, caught.__traceback__))
+                tell(failed, FaultError(caught))
 
         thread = _UploadThread(work, stop)
         self._uploads.add(thread)

@@ -173,3 +173,36 @@ def test_reading_everything_again_reads_as_far_back_as_before(grown):
     grown.feed.reread()
     grown.runner.end()
     assert set(grown.feed.rows) == {2, *range(11, 21)} - {12}
+
+
+def test_older_rows_that_come_while_everything_is_read_again_stay(grown):
+    """The reading began before them, so its answer does not have them; it is asked once more."""
+    updates = []
+    grown.feed.updated.connect(updates.append)
+    grown.feed._read_at = 0.0
+    grown.feed.reread()
+    grown.feed.read_older()
+    grown.runner.waiting.reverse()
+    grown.runner.end()
+    grown.runner.end()
+    assert set(grown.feed.rows) == {2, *range(11, 21)}
+    assert {row.id for row in updates[-1].rows} == set(grown.feed.rows)
+    assert updates[-1].whole
+    grown.table[12] = Thing(12, "changed")
+    grown.feed._read_at = 0.0
+    grown.feed._go()
+    [(floor, *_)] = grown.runner.waiting
+    assert floor == 11
+    grown.runner.end()
+    assert grown.feed.rows[12].name == "changed"
+    assert grown.runner.waiting == []
+
+
+def test_older_rows_that_come_after_everything_was_read_again_are_added(grown):
+    grown.feed._read_at = 0.0
+    grown.feed.reread()
+    grown.feed.read_older()
+    grown.runner.end()
+    grown.runner.end()
+    assert set(grown.feed.rows) == {2, *range(11, 21)}
+    assert grown.runner.waiting == []

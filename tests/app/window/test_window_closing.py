@@ -248,6 +248,18 @@ def test_a_viewer_may_keep_machines_running_and_is_not_offered_to_stop_them(
     spin(lambda: not dialogs(Message), "the question is gone")
 
 
+def test_whoever_has_become_a_viewer_is_not_offered_to_stop_machines(
+    window: RealConsole, session: BootSessionRow, installed: Premises
+) -> None:
+    installed.psql("SELECT user_set_role(id, 'VIEWER') FROM users WHERE name = 'operator'")
+    spin(lambda: "operator · Viewer" in says(window.shell.status), "the window knows")
+    window.shell.close()
+    question = window.dialog(Message)
+    assert [text for text in says(question) if text.startswith("Stop ")] == []
+    QTest.keyClick(question, Key.Key_Escape)
+    spin(lambda: not dialogs(Message), "the question is gone")
+
+
 def test_a_console_killed_at_work_leaves_nothing_half_made_to_the_next_one(
     open_console: Open, installed: Premises, disks: Path, tmp_path: Path
 ) -> None:
