@@ -260,6 +260,7 @@ class Desktop(QObject):
 
         dialog = ConnectionDialog(
             self.console.shell,
+            self.console.shell.notify,
             connections.spec_of(settings.database_url),
             embedded=settings.embedded,
             try_out=try_out,

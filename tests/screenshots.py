@@ -184,14 +184,19 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
         FieldChange("notes", row.notes, notes, "Fan is very loud.", "ben", room.ago(2)),
     )
     conflict = ConflictDialog(
-        opened, opened._fields, StaleError("", now, changes), lambda *_args: None
+        opened,
+        window.shell.notify,
+        opened._fields,
+        StaleError("", now, changes),
+        lambda *_args: None,
     )
     conflict.open()
     conflict.choose("room", MINE)
     yield "dialog-conflict", conflict
     conflict.hide()
     removed = RemovedError("", row.name, "ben", room.ago(2))
-    opened._tell_removed(removed, opened._spec(**opened.form.raw()), print, print)
+    opened._wanted = opened._spec(**opened.form.raw())
+    opened._tell_removed(removed)
     yield from dialog(opened, "dialog-removed", Message)
     opened.hide()
     rows = machines.model.rows[12:18]

@@ -20,6 +20,7 @@ from ..services.audit import PAGE, AuditFilter, AuditHead, AuditRow
 from ..services.audit_export import export_audit
 from . import format as fmt
 from .actions import Action
+from .asking import Done, Failed
 from .audit_prune import remove_old_entries
 from .audit_verify import head_text, verify_audit
 from .controls import Button, Choice
@@ -261,11 +262,7 @@ class AuditPage(Page[AuditRow]):
             self._ask()
 
     def _ask_between(self) -> None:
-        def submit(
-            values: dict[str, Any],
-            done: Callable[[object], None],
-            _failed: Callable[[ConsoleError], None],
-        ) -> None:
+        def submit(values: dict[str, Any], done: Done, _failed: Failed) -> None:
             self._between = values["since"], values["until"]
             done(None)
             self._ask()
@@ -294,6 +291,7 @@ class AuditPage(Page[AuditRow]):
                 ),
             ],
             submit=submit,
+            notify=self._desk.notify,
         )
         dialog.open()
 

@@ -13,6 +13,7 @@ from ..errors import ConsoleError, FieldError
 from ..services import audit, settings
 from ..services.audit import OldAudit, Pruned
 from . import format as fmt
+from .asking import Done, Failed
 from .deeds import setting_title
 from .desk import Desk
 from .dialogs import FormDialog
@@ -40,19 +41,14 @@ def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) ->
             )
         return int(digits)
 
-    def submit(
-        values: dict[str, Any],
-        finish: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
-        def done(old: OldAudit) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        def found(old: OldAudit) -> None:
             if old.entries:
-                finish(None)
-                _confirm(page, desk, removed, old)
+                done(old)
             else:
                 failed(FieldError("days", f"No entry is older than {fmt.moment(old.before)}."))
 
-        desk.runner.run(audit.old_audit, values["days"], done=done, failed=failed, parent=dialog)
+        desk.runner.run(audit.old_audit, values["days"], done=found, failed=failed, parent=page)
 
     dialog = FormDialog(
         page.window(),
@@ -70,6 +66,9 @@ def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) ->
             )
         ],
         submit=submit,
+        notify=desk.notify,
+        then=lambda old: _confirm(page, desk, removed, old),
+        freely=True,
     )
     dialog.open()
 

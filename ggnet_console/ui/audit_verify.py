@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtWidgets import QWidget
@@ -13,6 +12,7 @@ from ..errors import ConsoleError
 from ..services import audit
 from ..services.audit import AuditHead, AuditProblem
 from . import format as fmt
+from .asking import Done, Failed
 from .controls import Button
 from .desk import Desk
 from .dialogs import FormDialog
@@ -23,16 +23,12 @@ from .messages import Message, show_error
 def verify_audit(parent: QWidget, desk: Desk) -> None:
     """Ask for a head kept elsewhere, then read the whole trail in the background."""
 
-    def submit(
-        values: dict[str, Any],
-        finish: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], finish: Done, failed: Failed) -> None:
         def done(answer: tuple[list[AuditProblem], AuditHead]) -> None:
             finish(None)
             tell_verdict(parent, *answer)
 
-        desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=dialog)
+        desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=parent)
 
     dialog = FormDialog(
         parent,
@@ -50,6 +46,8 @@ def verify_audit(parent: QWidget, desk: Desk) -> None:
             )
         ],
         submit=submit,
+        notify=desk.notify,
+        freely=True,
     )
     dialog.open()
 

@@ -7,10 +7,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QDialog,
     QGridLayout,
     QHBoxLayout,
     QRadioButton,
@@ -18,8 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ..errors import ConsoleError, FieldChange, StaleError
+from ..errors import ConsoleError, FieldChange, RemovedError, StaleError
 from . import format as fmt
+from .asking import AskingDialog, Done, Failed, Notify
 from .controls import Button, StateLine, clear, hairline, label
 from .form import Field
 from .messages import ErrorBox
@@ -29,9 +29,7 @@ _CHARACTERS = 24
 _LINES = 5
 MINE, THEIRS = 0, 1
 
-Save = Callable[
-    [Any, Mapping[str, Any], Callable[[object], None], Callable[[ConsoleError], None]], None
-]
+Save = Callable[[Any, Mapping[str, Any], Done, Failed], None]
 """``save(read, chosen, done, failed)``: save these fields over the row as it was read."""
 
 
@@ -51,19 +49,29 @@ def people(changes: Sequence[FieldChange]) -> str:
     return fmt.names(list(dict.fromkeys(change.who for change in changes)))
 
 
-class ConflictDialog(QDialog):
+class ConflictDialog(AskingDialog):
     """Asks for each field that both changed whose value stays; what is saved may conflict again."""
+
+    words = ("Saving", "saved")
+    settled = Signal(object)
+    """It is saved; what the saving answered."""
+    refused = Signal(object)
+    """A RemovedError: there is nothing to decide any more."""
 
     def __init__(
         self,
         parent: QWidget,
+        notify: Notify,
         fields: Sequence[Field],
         error: StaleError,
         save: Save,
         name: Callable[[Any], str] = lambda row: row.name,
+        *,
+        typed: str = "",
     ) -> None:
-        """``name``: what people call the row they changed."""
-        super().__init__(parent)
+        """``name``: what people call the row they changed; ``typed``: what stands in the form."""
+        super().__init__(parent, notify)
+        self._typed = typed
         self._name = name
         self._fields = {field.key: field for field in fields}
         self._save = save
@@ -71,8 +79,6 @@ class ConflictDialog(QDialog):
         self._groups: dict[str, QButtonGroup] = {}
         self._wanted: dict[str, StateLine] = {}
         self._left = label("", "secondary")
-        self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._heading = label("", "title")
         self._intro = label("", "secondary", wrap=True)
         self._trouble = ErrorBox()
@@ -201,9 +207,25 @@ class ConflictDialog(QDialog):
         }
         self._table.setEnabled(False)
         self.go.setEnabled(False)
-        self._save(self._error.now, chosen, lambda _value: self.accept(), self._on_failed)
+        now = self._error.now
+        self.ask(
+            lambda done, failed: self._save(now, chosen, done, failed),
+            self._on_done,
+            self._on_failed,
+        )
+
+    def typed(self) -> str:
+        return self._typed
+
+    def _on_done(self, value: object) -> None:
+        self.accept()
+        self.settled.emit(value)
 
     def _on_failed(self, error: ConsoleError) -> None:
+        if isinstance(error, RemovedError):
+            self.reject()
+            self.refused.emit(error)
+            return
         if isinstance(error, StaleError):
             self.show_conflict(error)
             return

@@ -13,6 +13,7 @@ from ..enums import TlsMode
 from ..errors import ConsoleError, FieldError
 from ..services.connections import ServerSpec
 from . import format as fmt
+from .asking import Done, Failed, Notify
 from .controls import Button, label
 from .dialogs import FormDialog
 from .form import Field
@@ -27,7 +28,7 @@ _GIVEN_UP = {
     TlsMode.REQUIRE: "Any computer on the way can pose as the server and read every password.",
 }
 
-Work = Callable[[Any, Callable[[Any], None], Callable[[ConsoleError], None]], None]
+Work = Callable[[Any, Done, Failed], None]
 """``work(spec, done, failed)``: do it elsewhere and call one of the two when it ends."""
 
 
@@ -35,7 +36,14 @@ class ConnectionDialog(FormDialog):
     """A place to choose, the server's fields, and a button that tries them out."""
 
     def __init__(
-        self, parent: QWidget, spec: ServerSpec, *, embedded: bool, try_out: Work, use: Work
+        self,
+        parent: QWidget,
+        notify: Notify,
+        spec: ServerSpec,
+        *,
+        embedded: bool,
+        try_out: Work,
+        use: Work,
     ) -> None:
         """``try_out`` gets a ServerSpec and answers a sentence; ``use`` also None: this computer."""
         super().__init__(
@@ -87,6 +95,7 @@ class ConnectionDialog(FormDialog):
                 ),
             ],
             submit=self._use,
+            notify=notify,
         )
         self._try_out_elsewhere = try_out
         self._use_elsewhere = use
@@ -136,8 +145,9 @@ class ConnectionDialog(FormDialog):
             self.accept()  # as it is
         else:
             self._error.clear()
-            self.busy(True)
-            self._use_elsewhere(None, self._on_done, self._on_failed)
+            self.hand_over(
+                lambda done, failed: self._use_elsewhere(None, done, failed), self._on_done
+            )
 
     def _spec(self, values: dict[str, Any]) -> ServerSpec:
         for key in ("hosts", "database"):
@@ -157,8 +167,8 @@ class ConnectionDialog(FormDialog):
     def _use(
         self,
         values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
+        done: Done,
+        failed: Failed,
     ) -> None:
         self._with_spec(self._use_elsewhere, values, done, failed)
 
@@ -166,8 +176,8 @@ class ConnectionDialog(FormDialog):
         self,
         work: Work,
         values: dict[str, Any],
-        done: Callable[[Any], None],
-        failed: Callable[[ConsoleError], None],
+        done: Done,
+        failed: Failed,
     ) -> None:
         try:
             spec = self._spec(values)
@@ -181,8 +191,11 @@ class ConnectionDialog(FormDialog):
         if values is None:
             return
         self._error.clear()
-        self.busy(True)
-        self._with_spec(self._try_out_elsewhere, values, self._on_tried, self._on_failed)
+        self.hand_over(
+            lambda done, failed: self._with_spec(self._try_out_elsewhere, values, done, failed),
+            self._on_tried,
+            freely=True,
+        )
 
     def _on_tried(self, sentence: str) -> None:
         self.busy(False)

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QWidget
 
 from ..errors import ConsoleError
 from .actions import Access
+from .asking import Notify
 from .feed import Feed, Runner
 from .messages import show_error
-from .tokens import State
 
 if TYPE_CHECKING:
     from ..services.accounts import AccountRow
@@ -89,7 +89,7 @@ class Desk:
     importer: Importer
     access: Access
     settings: QSettings
-    notify: Callable[[str, State], None]
+    notify: Notify
     show_page: Callable[[str], QWidget]
     watched: set[int] = field(default_factory=set)
     """Jobs whose ends are told where they were asked for."""

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QCloseEvent, QShowEvent
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from ..errors import ConsoleError, FieldError
+from .asking import AskingDialog, Done, Failed, Notify, Work
 from .controls import Button, label, scrolling
 from .form import Field, Form
 from .messages import ErrorBox, confirm
 from .tokens import XL, L, S
 
-Submit = Callable[[dict[str, Any], Callable[[object], None], Callable[[ConsoleError], None]], None]
+Submit = Callable[[dict[str, Any], Done, Failed], None]
 """``submit(values, done, failed)``: do the work elsewhere and call one of the two when it ends."""
 
 
-class FormDialog(QDialog):
+class FormDialog(AskingDialog):
     """A form with one verb; ``submit`` is called with the parsed values."""
 
     def __init__(
@@ -35,15 +35,16 @@ class FormDialog(QDialog):
         verb: str,
         fields: Sequence[Field],
         submit: Submit,
+        notify: Notify,
+        then: Done = lambda _value: None,
+        freely: bool = False,
         intro: str = "",
         width: int = 460,
     ) -> None:
-        super().__init__(parent)
-        self._submit = submit
-        self._leaving = False
+        """``then`` is called with the answer when the dialog has closed on it; ``freely``: see ``ask``."""
+        super().__init__(parent, notify)
+        self._submit, self._then, self._may_go = submit, then, freely
         self.setWindowTitle(title)
-        self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.form = Form(fields)
         self.form.folded.connect(self.fit)
         self._error = ErrorBox()
@@ -119,10 +120,13 @@ class FormDialog(QDialog):
         self.form.setEnabled(not working)
         self.go.setEnabled(not working)
 
-    def reject(self) -> None:
-        """Esc, Cancel, the close button: ask when something would be lost."""
-        if not self.form.changed or not self.form.isEnabled():
-            super().reject()
+    def typed(self) -> str:
+        return self.form.typed()
+
+    def leave(self) -> None:
+        """Ask when something that was typed would be lost."""
+        if not self.form.changed:
+            super().leave()
             return
         confirm(
             self,
@@ -133,28 +137,25 @@ class FormDialog(QDialog):
             refuse="Keep editing",
         )
 
-    def done(self, result: int) -> None:
-        """Qt closes a dialog that is done; that is not the person closing it."""
-        self._leaving = True
-        super().done(result)
-
-    def closeEvent(self, event: QCloseEvent) -> None:
-        if self._leaving:
-            super().closeEvent(event)
-        else:
-            event.ignore()
-            self.reject()
-
     def _on_go(self) -> None:
         values = self.form.submit()
         if values is None:
             return
         self._error.clear()
-        self.busy(True)
-        self._submit(values, self._on_done, self._on_failed)
+        self.hand_over(
+            lambda done, failed: self._submit(values, done, failed),
+            self._on_done,
+            freely=self._may_go,
+        )
 
-    def _on_done(self, _value: object) -> None:
+    def hand_over(self, work: Work, done: Done, *, freely: bool = False) -> None:
+        """Have ``work`` done while the form waits; a refusal is shown in it."""
+        self.busy(True)
+        self.ask(work, done, self._on_failed, freely=freely)
+
+    def _on_done(self, value: Any) -> None:
         self.accept()
+        self._then(value)
 
     def _on_failed(self, error: ConsoleError) -> None:
         self.busy(False)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 from ..errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ..services.editing import Noun
 from . import format as fmt
+from .asking import Done, Failed
 from .conflict import ConflictDialog, people, shown
 from .controls import Button
 from .desk import Desk
@@ -21,12 +22,11 @@ from .messages import Message
 from .presence import Presence
 from .tokens import State
 
-Done = Callable[[object], None]
-Failed = Callable[[ConsoleError], None]
-
 
 class EditDialog(FormDialog):
     """A form over one row; saves what was changed in it and settles with whoever was faster."""
+
+    words = ("Saving", "saved")
 
     def __init__(
         self,
@@ -51,7 +51,8 @@ class EditDialog(FormDialog):
             title=f"Edit {name(row)}",
             verb="Save",
             fields=fields,
-            submit=self._ask,
+            submit=self._save,
+            notify=desk.notify,
             intro=intro,
         )
         self._page, self._desk, self._row, self._name = page, desk, row, name
@@ -59,60 +60,58 @@ class EditDialog(FormDialog):
         self._spec, self._update, self._add = spec, update, add
         self.body.insertWidget(0, Presence(self, page, desk, noun, row.id))
 
-    def _ask(self, values: dict[str, Any], done: Done, failed: Failed) -> None:
-        spec = self._spec(**values)
+    def _save(self, values: dict[str, Any], done: Done, failed: Failed) -> None:
+        self._wanted = self._spec(**values)
+        self._run(self._update, self._row, self._wanted, done=done, failed=failed)
 
-        def decide(error: ConsoleError) -> None:
-            if isinstance(error, StaleError):
-                self._decide(error, spec, done)
-            else:
-                failed(error)
+    def _run(self, work: Callable[..., Any], *args: Any, done: Done, failed: Failed) -> None:
+        self._desk.runner.run(work, *args, done=done, failed=failed, parent=self._page)
 
-        self._save(self._row, spec, done, decide)
+    def _on_done(self, value: object) -> None:
+        super()._on_done(value)
+        if isinstance(value, tuple):  # what was kept; a row that was added again has a number
+            self._tell(value)
 
-    def _save(self, read: Any, spec: Any, done: Done, failed: Failed) -> None:
-        def saved(kept: tuple[FieldChange, ...]) -> None:
-            done(kept)
-            self._tell(self._name(read), kept)
+    def _on_failed(self, error: ConsoleError) -> None:
+        if isinstance(error, StaleError):
+            self._decide(error)
+            return
+        super()._on_failed(error)
+        if isinstance(error, RemovedError):
+            self._tell_removed(error)
 
-        def not_saved(error: ConsoleError) -> None:
-            failed(error)
-            if isinstance(error, RemovedError):
-                self._tell_removed(error, spec, done, failed)
-
-        self._desk.runner.run(
-            self._update, read, spec, done=saved, failed=not_saved, parent=self._page
-        )
-
-    def _decide(self, error: StaleError, spec: Any, done: Done) -> None:
+    def _decide(self, error: StaleError) -> None:
         """Ask field by field; the form below waits with everything that was typed."""
 
-        def save(read: Any, chosen: Mapping[str, Any], chosen_done: Done, failed: Failed) -> None:
-            def both(value: object) -> None:
-                chosen_done(value)
-                done(value)
+        def save(read: Any, chosen: Mapping[str, Any], done: Done, failed: Failed) -> None:
+            spec = replace(self._wanted, **chosen)
+            self._run(self._update, read, spec, done=done, failed=failed)
 
-            self._save(read, replace(spec, **chosen), both, failed)
-
-        dialog = ConflictDialog(self, self._fields, error, save, self._name)
+        dialog = ConflictDialog(
+            self, self._desk.notify, self._fields, error, save, self._name, typed=self.typed()
+        )
+        dialog.settled.connect(self._on_done)
+        dialog.refused.connect(self._on_failed)
         dialog.rejected.connect(lambda: self.busy(False))
         dialog.open()
 
-    def _tell(self, name: str, kept: Sequence[FieldChange]) -> None:
+    def _tell(self, kept: Sequence[FieldChange]) -> None:
         """What somebody changed in other fields stays, without a question but not in silence."""
         others = [change for change in kept if change.mine != change.theirs]
         if others:
             labels = {field.key: field.label for field in self._fields}
             what = fmt.names([labels[change.field] for change in others])
             self._desk.notify(
-                f"{name} is saved. {people(others)} had changed {what} meanwhile; that stays.",
+                f"{self._name(self._row)} is saved. {people(others)} had changed {what} meanwhile; "
+                "that stays.",
                 State.RUNNING,
             )
 
-    def _tell_removed(self, error: RemovedError, spec: Any, done: Done, failed: Failed) -> None:
+    def _tell_removed(self, error: RemovedError) -> None:
         when = f" {fmt.ago(error.at)}" if error.at else ""
         typed = "\n".join(
-            f"{field.label}: {shown(field, getattr(spec, field.key))}" for field in self._fields
+            f"{field.label}: {shown(field, getattr(self._wanted, field.key))}"
+            for field in self._fields
         )
         add = self._add
         message = Message(
@@ -128,8 +127,10 @@ class EditDialog(FormDialog):
         if add is not None:
 
             def add_again() -> None:
-                self.busy(True)
-                self._desk.runner.run(add, spec, done=done, failed=failed, parent=self._page)
+                self.hand_over(
+                    lambda done, failed: self._run(add, self._wanted, done=done, failed=failed),
+                    self._on_done,
+                )
 
             message.add_button(Button("Add again"), add_again, safe=False)
         message.add_button(Button("Back to the form"), lambda: None, safe=True)

@@ -123,6 +123,12 @@ class FieldBox(QWidget):
         assert isinstance(self.editor, QLineEdit)  # noqa: S101 - the only kind left
         return self.editor.text()
 
+    def said(self) -> str:
+        """The same as people read it."""
+        if isinstance(self.editor, QComboBox):
+            return self.editor.currentText()
+        return str(self.raw())
+
     def set_raw(self, value: Any) -> None:
         """Put a text or a choice's value into the field."""
         if isinstance(self.editor, QComboBox):
@@ -245,6 +251,12 @@ class Form(QWidget):
     def raw(self) -> dict[str, Any]:
         """Everything as typed."""
         return {key: box.raw() for key, box in self.boxes.items()}
+
+    def typed(self) -> str:
+        """What was typed as people read it, a line for each field that counts; no passwords."""
+        boxes = [box for box in self.boxes.values() if box.counts and box.field.kind != "password"]
+        said = {box.field.label: box.said() for box in boxes}
+        return "\n".join(f"{name}: {text}" for name, text in said.items() if text)
 
     def submit(self) -> dict[str, Any] | None:
         """All parsed values that count, or None when one is wrong; the first wrong one has focus."""

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QScrollArea, QVBoxLayout, QWidget
 
 from ..enums import BackendChoice, Role
-from ..errors import ConsoleError
 from ..services import hosts
 from ..services.hosts import HostRow
 from . import format as fmt
+from .asking import Done, Failed
 from .controls import Button, Sign, clear, copyable, label
 from .deeds import History
 from .desk import Desk
@@ -146,11 +145,7 @@ def show_history(parent: QWidget, desk: Desk, row: HostRow) -> QDialog:
 def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
     """Ask which iSCSI target a host is to run."""
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         desk.runner.run(
             hosts.choose_backend,
             row.id,
@@ -170,6 +165,7 @@ def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
             Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
         ],
         submit=submit,
+        notify=desk.notify,
     )
     served = [each for each in desk.feeds.sessions.rows.values() if each.open]
     number = sum(each.host == row.name for each in served)

@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..enums import ImageFormat, ImageStatus, ImageType
-from ..errors import ConsoleError
 from ..services import images, jobs
 from ..services.images import ImageRow, ImageSpec
 from . import format as fmt
 from .actions import Action
+from .asking import Done, Failed
 from .deeds import History
 from .desk import Desk
 from .detail import DetailPane, Fact
@@ -246,11 +246,7 @@ class ImagesPage(Page[ImageRow]):
     def _on_export(self, rows: list[ImageRow]) -> None:
         row = rows[0]
 
-        def submit(
-            values: dict[str, Any],
-            done: Callable[[object], None],
-            failed: Callable[[ConsoleError], None],
-        ) -> None:
+        def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
             self._desk.runner.run(
                 images.convert_image,
                 row.id,
@@ -276,6 +272,7 @@ class ImagesPage(Page[ImageRow]):
                 )
             ],
             submit=submit,
+            notify=self._desk.notify,
         ).open()
 
     def _on_cancel(self, rows: list[ImageRow]) -> None:

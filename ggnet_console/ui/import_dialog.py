@@ -12,9 +12,10 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from ..enums import ImageType
 from ..errors import ConsoleError
-from ..services.images import ImageSpec, Upload, checked_name
+from ..services.images import ImageSpec, checked_name
 from ..values import parse_digest
 from . import format as fmt
+from .asking import Done, Failed
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
@@ -34,21 +35,13 @@ def import_image(
 ) -> FormDialog:
     """Ask what to import; ``imported`` is told the image's id once its row exists."""
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
-        def started(begun: Upload) -> None:
-            done(begun)
-            imported(begun.image_id)
-
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         desk.importer.start(
             values["source"],
             ImageSpec(values["name"], values["type"]),
             sha256=values["sha256"],
             md5=values["md5"],
-            started=started,
+            started=done,
             failed=failed,
             parent=parent,
         )
@@ -93,6 +86,8 @@ def import_image(
             Field("md5", "Expected MD5", parse=partial(parse_digest, kind="MD5"), more=True),
         ],
         submit=submit,
+        notify=desk.notify,
+        then=lambda begun: imported(begun.image_id),
     )
     file, name = dialog.form.boxes["source"].editor, dialog.form.boxes["name"]
     assert isinstance(file, QLineEdit)  # noqa: S101 - what a file field is made of

@@ -16,6 +16,7 @@ from ..services import machines
 from ..services.machines import Left, MachineChanges, MachineRow, MachineSpec
 from ..values import parse_ip, parse_mac
 from . import format as fmt
+from .asking import Done, Failed
 from .conflict import deed
 from .controls import Button
 from .desk import Desk
@@ -71,22 +72,9 @@ def _fields(row: MachineRow | None) -> list[Field]:
 def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) -> FormDialog:
     """Ask for a new machine; ``added`` is told its id."""
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
-        def finish(machine_id: object) -> None:
-            done(machine_id)
-            added(machine_id)
-
-        desk.runner.run(
-            machines.create_machine,
-            MachineSpec(**values),
-            done=finish,
-            failed=failed,
-            parent=parent,
-        )
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        spec = MachineSpec(**values)
+        desk.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=parent)
 
     dialog = FormDialog(
         parent.window(),
@@ -94,6 +82,8 @@ def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) ->
         verb="Add machine",
         fields=_fields(None),
         submit=submit,
+        notify=desk.notify,
+        then=added,
     )
     dialog.open()
     return dialog
@@ -121,11 +111,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
     """Ask which fields to change in several machines; the rest stays as each has it."""
     verb = f"Change {fmt.count(len(rows), 'machine')}"
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         if not values:
             failed(ConsoleError("Tick what is to change."))
             return
@@ -138,6 +124,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
         intro=f"{fmt.names([row.name for row in rows])}. Only what is ticked changes.",
         fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
         submit=submit,
+        notify=desk.notify,
     )
     dialog.open()
     return dialog

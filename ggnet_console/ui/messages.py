@@ -180,14 +180,14 @@ def confirm(
     refuse: str = "Cancel",
     danger: bool = True,
     names: Sequence[str] = (),
-) -> None:
+) -> Message:
     """Ask before something that cannot be undone; the safe answer is the default.
 
     ``title`` names the deed and its objects, ``text`` what depends on them, ``verb`` the button.
     ``names`` are all objects, listed where the title cannot name them all.
     """
     listed = "\n".join(names) if len(names) > fmt.NAMED + 1 else ""
-    choose(parent, title, text, [(verb, danger, then)], refuse=refuse, details=listed)
+    return choose(parent, title, text, [(verb, danger, then)], refuse=refuse, details=listed)
 
 
 def choose(
@@ -198,10 +198,11 @@ def choose(
     *,
     refuse: str = "Cancel",
     details: str = "",
-) -> None:
+) -> Message:
     """Ask with several answers ``(verb, dangerous, then)``; refusing is the default."""
     dialog = Message(parent, title, text, details=details, unfold=True)
     for verb, danger, then in answers:
         dialog.add_button(Button(verb, kind="danger" if danger else "plain"), then, safe=False)
     dialog.add_button(Button(refuse), lambda: None, safe=True)
     dialog.open()
+    return dialog

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from ..errors import ConsoleError, FieldError
+from ..errors import FieldError
 from ..services import accounts
+from .asking import Done, Failed
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
@@ -20,28 +20,20 @@ from .tokens import State
 def change_password(parent: QWidget, desk: Desk) -> None:
     """Ask for the present password and, twice, for the new one."""
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         try:
             new = chosen_password(values)
         except FieldError as error:
             failed(error)
             return
 
-        def changed(value: object) -> None:
-            done(value)
-            desk.notify("Your password is changed; your other sign-ins have ended.", State.RUNNING)
-
         desk.runner.run(
             accounts.change_password,
             values["present_password"],
             new,
-            done=changed,
+            done=done,
             failed=failed,
-            parent=dialog,
+            parent=parent,
         )
 
     dialog = FormDialog(
@@ -54,5 +46,9 @@ def change_password(parent: QWidget, desk: Desk) -> None:
             *NEW_PASSWORD,
         ],
         submit=submit,
+        notify=desk.notify,
+        then=lambda _value: desk.notify(
+            "Your password is changed; your other sign-ins have ended.", State.RUNNING
+        ),
     )
     dialog.open()

@@ -10,12 +10,12 @@ from typing import Any
 from PySide6.QtWidgets import QWidget
 
 from ..enums import ImageStatus, MachineStatus, SessionType
-from ..errors import ConsoleError
 from ..services import boot_sessions
 from ..services.boot_sessions import StartedAgain
 from ..services.images import ImageRow
 from ..services.machines import MachineRow
 from . import format as fmt
+from .asking import Done, Failed
 from .desk import Desk
 from .dialogs import FormDialog
 from .form import Field
@@ -46,11 +46,7 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
         return None
     session_ids = [row.session_id for row in rows if row.session_id is not None]
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         if values["image"] == _EACH_ITS_LAST:
             work: Callable[..., Any] = boot_sessions.start_boot_sessions_again
             args: tuple[Any, ...] = (session_ids, values["type"])
@@ -93,6 +89,7 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
             ),
         ],
         submit=submit,
+        notify=desk.notify,
     )
     dialog.open()
     return dialog

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
 
 from ..enums import ImageStatus
-from ..errors import ConsoleError
 from ..services import target_plans, targets
 from ..services.jobs import JobRow
 from ..services.targets import ChapMade, TargetRow
+from .asking import Done, Failed
 from .controls import Button, StateLine, Value, label
 from .desk import Desk
 from .dialogs import FormDialog
@@ -38,11 +37,7 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
         )
         return None
 
-    def submit(
-        values: dict[str, Any],
-        done: Callable[[object], None],
-        failed: Callable[[ConsoleError], None],
-    ) -> None:
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         desk.runner.run(
             targets.create_target,
             values["machine"],
@@ -74,6 +69,7 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
             ),
         ],
         submit=submit,
+        notify=desk.notify,
     )
     dialog.open()
     return dialog

@@ -11,11 +11,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from ..enums import Role
-from ..errors import ConsoleError
 from ..services import accounts
 from ..services.accounts import AccountRow, FailedSignIns, SignInRow
 from . import format as fmt
 from .actions import Action
+from .asking import Done, Failed
 from .controls import Button, StateLine, clear, label
 from .deeds import History
 from .desk import Desk
@@ -325,19 +325,21 @@ class UsersPage(Page[AccountRow]):
     ) -> None:
         """A form whose values are handed to ``work`` in the background."""
 
-        def submit(
-            values: dict[str, Any],
-            finish: Callable[[object], None],
-            failed: Callable[[ConsoleError], None],
-        ) -> None:
+        def submit(values: dict[str, Any], finish: Done, failed: Failed) -> None:
             def finished(value: Any) -> None:
                 finish(value)
                 done(value)
 
-            self._desk.runner.run(work, values, done=finished, failed=failed, parent=dialog)
+            self._desk.runner.run(work, values, done=finished, failed=failed, parent=self)
 
         dialog = FormDialog(
-            self.window(), title=title, verb=verb, fields=fields, submit=submit, intro=intro
+            self.window(),
+            title=title,
+            verb=verb,
+            fields=fields,
+            submit=submit,
+            notify=self._desk.notify,
+            intro=intro,
         )
         dialog.open()
 

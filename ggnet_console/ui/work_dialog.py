@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
-    QDialog,
     QHBoxLayout,
     QLayout,
     QProgressBar,
@@ -19,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from ..errors import ConsoleError
 from ..services.jobs import JobRow
+from .asking import AskingDialog
 from .controls import Button, clear, label, scrolling
 from .desk import Desk
 from .messages import ErrorBox
@@ -29,19 +29,17 @@ _REST = 145
 """Height of all but the body."""
 
 
-class WorkDialog(QDialog):
+class WorkDialog(AskingDialog):
     """Heading, a sentence, errors, a body that scrolls, a bar while work runs, and buttons.
 
     Closing it ends nothing: what was asked for goes on, and stands on the Jobs page.
     """
 
     def __init__(self, parent: QWidget, desk: Desk, title: str, width: int = 560) -> None:
-        super().__init__(parent.window())
-        self.desk = desk
+        super().__init__(parent.window(), desk.notify)
+        self.desk, self._page = desk, parent
         self._width = width
         self.setWindowTitle(title)
-        self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.sentence = label("", "secondary", wrap=True)
         self.errors = ErrorBox()
         self.body = QVBoxLayout()
@@ -90,7 +88,7 @@ class WorkDialog(QDialog):
         self.errors.clear()
         self.begin(text)
 
-        def done(jobs: list[JobRow]) -> None:
+        def all_ended(jobs: list[JobRow]) -> None:
             self.end()
             ended(jobs)
 
@@ -100,9 +98,15 @@ class WorkDialog(QDialog):
             self._bar.setValue(round(100 * share))
 
         def asked(job_ids: list[int]) -> None:
-            Waiting(self.desk, job_ids, done, self, progressed)
+            Waiting(self.desk, job_ids, all_ended, self, progressed)
 
-        self.desk.runner.run(ask, *args, done=asked, failed=self.show_error, parent=self)
+        runner, page = self.desk.runner, self._page
+        self.ask(
+            lambda done, failed: runner.run(ask, *args, done=done, failed=failed, parent=page),
+            asked,
+            self.show_error,
+            freely=True,
+        )
 
     def begin(self, text: str) -> None:
         """Something is being done, until ``end``."""

@@ -40,7 +40,9 @@ def opened(qtbot):
 
     def opened(dsn=None, *, embedded=True):
         try_out, use = Calls(), Calls()
-        dialog = ConnectionDialog(window, spec_of(dsn), embedded=embedded, try_out=try_out, use=use)
+        dialog = ConnectionDialog(
+            window, lambda *_: None, spec_of(dsn), embedded=embedded, try_out=try_out, use=use
+        )
         dialog.open()
         return dialog, try_out, use
 
