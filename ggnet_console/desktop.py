@@ -83,7 +83,10 @@ class Desktop(QObject):
                 self.installation.open()
                 self._opened = True
         self.installation.require_schema()
-        self._changed = fingerprint.sentence(self.installation.changed_by_hand())
+        try:
+            self._changed = fingerprint.sentence(self.installation.changed_by_hand())
+        except ConsoleError as error:  # telling keeps nobody out
+            _log.warning("%s (%s)", error, error.details)
         console = self.installation.console(PROGRAM)
         try:
             with console.begin() as session:

@@ -64,7 +64,7 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
             "needed_revision": schema.HEAD,
             "up_to_date": not problem,
             "problem": problem or fingerprint.sentence(changed),
-            "changed_by_hand": fingerprint.details(changed).splitlines(),
+            "changed_by_hand": [str(each) for each in changed],
             "has_admin": has_admin,
         }
     print_one(answer, as_json=as_json)
@@ -98,7 +98,7 @@ def upgrade(
         say(f"The database's schema is {before} already; nothing to do.")
     if done.left:
         raise ConsoleError(
-            f"Its tables were changed by hand, which no upgrade mends: {fingerprint.told(done.left)}.",
+            f"This was changed by hand, and no upgrade mends it: {fingerprint.told(done.left)}.",
             fingerprint.details(done.left),
         )
 

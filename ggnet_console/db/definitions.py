@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from .. import __version__
+from ..errors import ConsoleError
 from ..paths import MIGRATIONS
 from . import grants
 from .bootstrap import GROUPS, group_role
@@ -22,17 +24,22 @@ if TYPE_CHECKING:
     import psycopg
 
 
+VERSION = "version"
+
+
 def sources() -> dict[str, str]:
-    """What this program would define: SHA-256 by name, of each file and of the rights."""
+    """What this program would define: SHA-256 by name, of each file and of the rights; its version."""
     texts = {**_files(), "rights": repr((MATRIX, INNER))}
-    return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    return {**digests, VERSION: __version__}
 
 
 def make(connection: psycopg.Connection, installation: str) -> None:
     """Remove all that is defined and make it anew, in the caller's transaction.
 
     Also what somebody changed, and what an earlier version had. What others have made on top of it
-    stays, and so do their rights. Raises ``DependentObjectsStillExist`` when it is in the way.
+    stays, and so do their rights. Raises ``DependentObjectsStillExist`` when it is in the way, and
+    ConsoleError when a function of somebody else has the name of one of ours.
     """
     role = {group: sql.Identifier(group_role(group, installation)) for group in GROUPS}
     text = "\n".join(_files().values())
@@ -40,8 +47,13 @@ def make(connection: psycopg.Connection, installation: str) -> None:
         "groups": [group_role(group, installation) for group in GROUPS],
         "names": re.findall(r"^CREATE FUNCTION (\w+)\(", text, re.MULTILINE),
     }
-    rights_of_others = grants.of_others(connection, installation)
-    connection.execute("SET LOCAL search_path = public")
+    rights_of_others = grants.of_others(connection)
+    taken = [name for (name,) in connection.execute(_TAKEN, known)]
+    if taken:
+        raise ConsoleError(
+            f"The database cannot be upgraded: {', '.join(taken)} in it belongs to somebody else and "
+            "has the name of a function of ggnet's; drop or rename it first."
+        )
     for _, removal in connection.execute(_REMOVALS, known).fetchall():
         connection.execute(removal)
     connection.execute(sql.SQL("SET LOCAL ROLE {}").format(role["owner"]))
@@ -64,34 +76,43 @@ def _files() -> dict[str, str]:
     return {file.name: file.read_text("utf-8") for file in sorted(folder.glob("*.sql"))}
 
 
-# A trigger or policy that others made with functions or for roles of their own stays.
+# On our tables alone; a trigger or policy that others made with functions or for roles of their own
+# stays. ``installation_id`` was made before, by ``bootstrap``.
 _REMOVALS = """
-    WITH functions AS (
-        SELECT p.oid FROM pg_proc p
-        WHERE pronamespace::regnamespace::text = 'public'
-            AND (proowner = ANY (%(groups)s::regrole[]) OR proname = ANY (%(names)s))
-            AND proname <> 'installation_id'  -- made before, by ``bootstrap``
-            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+    WITH ours AS (
+        SELECT oid FROM pg_class WHERE relowner = ANY (%(groups)s::regrole[])
+    ), functions AS (
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND proowner = ANY (%(groups)s::regrole[])
+            AND proname <> 'installation_id'
     ), views AS (
         SELECT oid FROM pg_class WHERE relkind = 'v' AND relowner = ANY (%(groups)s::regrole[])
     )
     SELECT 1, format('DROP TRIGGER %%I ON %%s', tgname, tgrelid::regclass)
-    FROM pg_trigger JOIN functions f ON f.oid = tgfoid WHERE NOT tgisinternal
+    FROM pg_trigger JOIN functions f ON f.oid = tgfoid JOIN ours o ON o.oid = tgrelid
+    WHERE NOT tgisinternal
     UNION ALL
     SELECT 2, format('DROP POLICY %%I ON %%s', polname, polrelid::regclass)
-    FROM pg_policy WHERE polroles && (ARRAY[0::oid] || %(groups)s::regrole[]::oid[])
+    FROM pg_policy JOIN ours o ON o.oid = polrelid
+    WHERE polroles && (ARRAY[0::oid] || %(groups)s::regrole[]::oid[])
     UNION ALL
     SELECT 3, format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', adrelid::regclass, attname)
     FROM pg_attrdef a JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
-    JOIN pg_class c ON c.oid = adrelid AND relowner = ANY (%(groups)s::regrole[])
+    JOIN ours o ON o.oid = adrelid
     JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
     JOIN functions f ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
+    WHERE attgenerated = ''
     UNION ALL
     SELECT 4, 'DROP VIEW ' || string_agg(oid::regclass::text, ', ') FROM views HAVING count(*) > 0
     UNION ALL
-    SELECT 5, 'DROP FUNCTION ' || string_agg(oid::regprocedure::text, ', ')
+    SELECT 5, 'DROP ROUTINE ' || string_agg(oid::regprocedure::text, ', ')
     FROM functions HAVING count(*) > 0
     ORDER BY 1
+"""
+_TAKEN = """
+    SELECT oid::regprocedure::text FROM pg_proc p
+    WHERE pronamespace = 'public'::regnamespace AND proname = ANY (%(names)s)
+        AND proowner <> ALL (%(groups)s::regrole[])
 """
 _CHECK = """
     SELECT CASE lanname WHEN 'plpgsql' THEN plpgsql_validator(p.oid) ELSE fmgr_sql_validator(p.oid) END

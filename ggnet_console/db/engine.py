@@ -44,7 +44,9 @@ _PINNED = {
     "local_preload_libraries": "",
     "lock_timeout": "0",
     "log_parameter_max_length_on_error": "0",
+    "quote_all_identifiers": "off",
     "search_path": "public",
+    "standard_conforming_strings": "on",
     "statement_timeout": "0",
 }
 

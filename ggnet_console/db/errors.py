@@ -181,7 +181,7 @@ def translate(error: psycopg.Error) -> ConsoleError | None:
         return SignInError(_SIGN_IN_ENDED, message)
     if state.startswith("08") or state in {"57P01", "57P02", "57P03"}:
         return UnreachableError("The connection to the database was lost.", message)
-    if isinstance(error, pg.LockNotAvailable):
+    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
         return ConsoleError(
             "Somebody else has been changing the same for too long; try again in a moment.", message
         )

@@ -2,7 +2,8 @@
 """The fingerprint of a database: all that was defined when it was upgraded, to tell what differs.
 
 Two things can differ: what this program would define (``source``; then it must not work with the
-database), and what somebody has changed by hand since.
+database), and what somebody has changed by hand since. Looked at is what belongs to ggnet's roles,
+what others have put on its tables, and what those roles may do; nothing else in the database.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from . import definitions, grants
+from .rights import INNER
 
 if TYPE_CHECKING:
     import psycopg
 
 MADE_ANEW = ("function", "grant", "policy", "source", "trigger", "view")
-"""Kinds that every upgrade makes anew; the others are tables and what belongs to them or to others."""
+"""Kinds that every upgrade makes anew, and no others; the rest is not ours to change unasked."""
+IN_THE_WAY = ("column", "table", "type")
+"""Kinds without which functions cannot be made."""
 
 
 class Change(StrEnum):
@@ -35,115 +39,152 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """An object that is not as it was; ``definition`` is what it was, or now is when it was added.
-
-    Kinds begin with “foreign” for what belongs to others or concerns roles of others alone.
-    """
+    """An object that is not as it was; ``definition`` is what it was, ``now`` what it is."""
 
     kind: str
     name: str
     change: Change
     definition: str
+    now: str
 
     @property
     def short_name(self) -> str:
         """Without a function's arguments; no two of ours share a name."""
         return self.name.partition("(")[0] if self.kind.endswith("function") else self.name
 
+    def __str__(self) -> str:
+        told = self.now if self.change is Change.ADDED else self.definition
+        return f"{self.change} {self.kind} {self.name}: {told}"
+
 
 def told(found: list[Difference], most: int = 3) -> str:
     """What differs as part of a sentence, the first few by name."""
+    shown = found[: most if len(found) > most + 1 else None]
     named = [
         f"{each.kind} {each.short_name} "
         + ("is missing" if each.change is Change.MISSING else f"was {each.change}")
-        for each in found[:most]
+        for each in shown
     ]
     rest = len(found) - len(named)
-    return ", ".join(named) + (f" and {rest} more differences" if rest > 1 else "")
+    return ", ".join(named) + (f" and {rest} more differences" if rest else "")
 
 
 def sentence(found: list[Difference]) -> str:
     """What a person reads who works with such a database, "" when nothing differs."""
     if not found:
         return ""
-    return (
-        f"The database was changed by hand since its last upgrade: {told(found)}; "
+    mended = any(each.kind in MADE_ANEW for each in found)
+    what = (
         "run “ggnet db upgrade” as its owner."
+        if mended
+        else "“ggnet db status” shows what it was, for its administrator to make it so again."
     )
+    return f"The database was changed by hand since its last upgrade: {told(found)}; {what}"
 
 
 def details(found: list[Difference]) -> str:
     """Every difference on a line, with what the object was."""
-    return "\n".join(
-        f"{each.change} {each.kind} {each.name}: {each.definition}".rstrip(": ") for each in found
-    )
+    return "\n".join(map(str, found))
 
 
 # Functions by their digest, the rest as text that tells a person what it was; without the id that
 # roles carry. Counters of a pool count as one; not-null constraints are those of their columns.
 _DEFINED = grants.CELLS + sql.SQL("""
     , class AS (
-        SELECT c.oid, relkind, relowner::regrole::text AS owner, relrowsecurity,
-            ours.prefix || relname AS name,
-            CASE WHEN relowner IN (SELECT role FROM owning) THEN '' ELSE 'foreign ' END AS whose
+        SELECT c.oid, relkind, relowner::regrole::text AS owner, relrowsecurity, prefix || relname AS name
         FROM pg_class c JOIN ours ON ours.oid = relnamespace
+        WHERE relowner IN (SELECT role FROM owning) OR EXISTS (
+            SELECT FROM public.schema_objects s
+            WHERE s.kind IN ('table', 'sequence', 'view') AND s.name = prefix || relname)
+    ), tables AS (
+        SELECT * FROM class WHERE relkind IN ('r', 'p')
+    ), role AS (
+        SELECT * FROM pg_roles WHERE rolname = 'ggnet_console' OR rolname ~ (
+            '^ggnet_(owner|broker|signaller|newcomer|viewer|operator|admin|agents)_' || %(installation)s)
     ), seen AS (
-        SELECT whose || 'table' AS kind, name,
-            format('owner %%s%%s', owner, CASE WHEN relrowsecurity THEN ', row level security' END)
+        SELECT 'table' AS kind, name,
+            'owner ' || owner || CASE WHEN relrowsecurity THEN ', row level security' ELSE '' END
                 AS definition
-        FROM class WHERE relkind IN ('r', 'p')
+        FROM tables
         UNION ALL
-        SELECT whose || 'view', name, format('owner %%s, %%s', owner, pg_get_viewdef(oid))
+        SELECT CASE relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, name,
+            'owner ' || owner || ', ' || pg_get_viewdef(oid)
         FROM class WHERE relkind IN ('v', 'm')
         UNION ALL
-        SELECT 'sequence', regexp_replace(name, '^(attempts\\..*_)\\d+$', '\\1N'),
-            format('%%s, from %%s to %%s by %%s', count(*), min(seqmin), max(seqmax), min(seqincrement))
+        SELECT 'sequence', regexp_replace(name, '^(attempts[.].*_)[0-9]+$', '\\1N'),
+            count(*) || ', ' || array_agg(DISTINCT
+                (owner, seqmin, seqmax, seqincrement, seqcycle, seqcache)::text)::text
         FROM class JOIN pg_sequence ON seqrelid = oid GROUP BY 2
         UNION ALL
-        SELECT 'column', format('%%s.%%s', name, attname), concat_ws(' ',
+        SELECT 'column', name || '.' || attname, concat_ws(' ',
             format_type(atttypid, atttypmod), CASE WHEN attnotnull THEN 'NOT NULL' END,
-            'DEFAULT ' || pg_get_expr(adbin, adrelid), 'IDENTITY ' || nullif(attidentity::text, ''))
-        FROM class JOIN pg_attribute ON attrelid = oid AND attnum > 0 AND NOT attisdropped
+            CASE attgenerated WHEN '' THEN 'DEFAULT ' ELSE 'GENERATED ' END || pg_get_expr(adbin, adrelid),
+            'IDENTITY ' || nullif(attidentity::text, ''))
+        FROM tables JOIN pg_attribute ON attrelid = oid AND attnum > 0 AND NOT attisdropped
         LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-        WHERE relkind IN ('r', 'p')
         UNION ALL
-        SELECT 'index', name, pg_get_indexdef(oid) || CASE WHEN indisvalid THEN '' ELSE ', invalid' END
-        FROM class JOIN pg_index ON indexrelid = oid
-        WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = class.oid AND contype IN ('p', 'u', 'x'))
+        SELECT 'index', prefix || relname,
+            pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ', invalid' END
+        FROM tables JOIN pg_index ON indrelid = tables.oid JOIN pg_class i ON i.oid = indexrelid
+        JOIN ours ON ours.oid = relnamespace
+        WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x'))
         UNION ALL
-        SELECT 'constraint', format('%%s.%%s', name, conname), pg_get_constraintdef(k.oid)
-        FROM pg_constraint k JOIN class ON class.oid = conrelid WHERE contype IN ('c', 'f', 'p', 'u', 'x')
+        SELECT 'constraint', name || '.' || conname, pg_get_constraintdef(k.oid) || CASE WHEN EXISTS (
+            SELECT FROM pg_trigger WHERE tgconstraint = k.oid AND tgisinternal AND tgenabled <> 'O')
+            THEN ', not enforced' ELSE '' END
+        FROM pg_constraint k JOIN tables ON tables.oid = conrelid WHERE contype IN ('c', 'f', 'p', 'u', 'x')
         UNION ALL
-        SELECT CASE WHEN proowner IN (SELECT role FROM owning) THEN '' ELSE 'foreign ' END || 'trigger',
-            format('%%s.%%s', name, tgname),
-            format('%%s %%s', tgenabled, pg_get_triggerdef(t.oid))
-        FROM pg_trigger t JOIN class ON class.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+        SELECT CASE WHEN proowner NOT IN (SELECT role FROM owning) THEN 'foreign '
+                    WHEN nspname <> 'public' THEN 'queue ' ELSE '' END || 'trigger',
+            name || '.' || tgname, tgenabled::text || ' ' || pg_get_triggerdef(t.oid)
+        FROM pg_trigger t JOIN tables ON tables.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+        JOIN pg_namespace n ON n.oid = pronamespace
         WHERE NOT tgisinternal
         UNION ALL
-        SELECT CASE WHEN polroles && ARRAY(SELECT oid FROM pg_roles WHERE rolname ~ '^ggnet_' UNION SELECT 0)
-                    THEN '' ELSE 'foreign ' END || 'policy',
-            format('%%s.%%s', name, polname), format('%%s %%s TO %%s USING (%%s) CHECK (%%s)',
-            polpermissive, polcmd, (SELECT string_agg(r::regrole::text, ', ' ORDER BY r::regrole::text)
-                                    FROM unnest(polroles) AS r),
-            pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))
-        FROM pg_policy p JOIN class ON class.oid = polrelid
+        SELECT CASE WHEN polroles && ARRAY(SELECT oid FROM role UNION SELECT 0) THEN '' ELSE 'foreign ' END
+                || 'policy',
+            name || '.' || polname, concat_ws(' ', polpermissive, polcmd, 'TO',
+                (SELECT string_agg(r::regrole::text, ', ' ORDER BY r::regrole::text) FROM unnest(polroles) AS r),
+                'USING ' || pg_get_expr(polqual, polrelid), 'CHECK ' || pg_get_expr(polwithcheck, polrelid))
+        FROM pg_policy p JOIN tables ON tables.oid = polrelid
         UNION ALL
-        SELECT CASE WHEN proowner IN (SELECT role FROM owning) THEN '' ELSE 'foreign ' END || 'function',
-            prefix || format('%%s(%%s)', proname, pg_get_function_identity_arguments(p.oid)),
-            md5(replace(concat_ws(' ', proowner::regrole, l.lanname, prosecdef, provolatile, proisstrict,
-                proretset, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), proconfig,
-                coalesce(pg_get_function_sqlbody(p.oid), prosrc)), %(installation)s, ''))
-        FROM pg_proc p JOIN ours ON ours.oid = pronamespace JOIN pg_language l ON l.oid = prolang
-        WHERE NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+        SELECT 'rule', name || '.' || rulename, ev_enabled::text || ' ' || pg_get_ruledef(r.oid)
+        FROM pg_rewrite r JOIN class ON class.oid = ev_class WHERE rulename <> '_RETURN'
         UNION ALL
-        SELECT 'type', prefix || typname,
+        SELECT CASE nspname WHEN 'public' THEN '' ELSE nspname || ' ' END || 'function',
+            prefix || proname || '(' || pg_get_function_identity_arguments(p.oid) || ')',
+            md5(replace(concat_ws(' ', proowner::regrole,
+                CASE prokind WHEN 'a' THEN prosrc ELSE pg_get_functiondef(p.oid) END), %(installation)s, ''))
+        FROM pg_proc p JOIN ours ON ours.oid = pronamespace
+        WHERE proowner IN (SELECT role FROM owning)
+        UNION ALL
+        SELECT 'type', prefix || typname, 'owner ' || typowner::regrole || ', ' ||
             (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
              FROM pg_enum WHERE enumtypid = t.oid)
-        FROM pg_type t JOIN ours ON ours.oid = typnamespace WHERE typtype = 'e'
+        FROM pg_type t JOIN ours ON ours.oid = typnamespace
+        WHERE typtype = 'e' AND typowner IN (SELECT role FROM owning)
         UNION ALL
-        SELECT CASE kind WHEN 'FOREIGN EXTENSION FUNCTION' THEN 'foreign ' ELSE '' END || 'grant',
-            concat_ws(' ', verb, 'ON', name, '(' || nullif("column", '') || ')', 'TO', role), count(*)::text
-        FROM cell WHERE kind !~ '^FOREIGN (?!EXTENSION)' AND role = ANY (%(roles)s) GROUP BY 1, 2
+        SELECT CASE kind WHEN 'DEFAULT' THEN 'default ' WHEN 'FOREIGN EXTENSION ROUTINE' THEN 'foreign '
+                         WHEN 'FOREIGN DATABASE' THEN 'foreign ' ELSE '' END || 'grant',
+            concat_ws(' ', verb, 'ON', name, '(' || nullif("column", '') || ')', 'TO', role),
+            count(*) || CASE WHEN bool_or(option) THEN ', with grant option' ELSE '' END
+        FROM cell WHERE role ~ '^(PUBLIC$|ggnet_)' AND (kind !~ '^FOREIGN (?!DATABASE)'
+            OR kind = 'FOREIGN EXTENSION ROUTINE' AND name = ANY (%(called)s))
+        GROUP BY 1, 2
+        UNION ALL
+        SELECT 'role', rolname, concat_ws(' ',
+            CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
+            CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+            CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolcanlogin THEN 'LOGIN' END,
+            'IN ' || (SELECT string_agg(roleid::regrole::text, ', ' ORDER BY roleid::regrole::text)
+                      FROM pg_auth_members WHERE member = role.oid))
+        FROM role
+        UNION ALL
+        SELECT 'database setting', split_part(setting, '=', 1), split_part(setting, '=', 2)
+        FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS setting
+        WHERE datname = current_database() AND setrole = 0 AND split_part(setting, '=', 1) IN (
+            'check_function_bodies', 'log_parameter_max_length', 'log_parameter_max_length_on_error',
+            'row_security', 'search_path', 'session_replication_role')
         UNION ALL
         SELECT 'source', key, value FROM jsonb_each_text(%(sources)s)
     ), defined AS (
@@ -156,15 +197,20 @@ _DIFFERENCES = _DEFINED + sql.SQL("""
     SELECT kind, name,
         CASE WHEN d.kind IS NULL THEN 'missing' WHEN s.kind IS NULL THEN 'added' ELSE 'changed' END
             AS change,
-        coalesce(s.definition, d.definition) AS definition
+        coalesce(s.definition, '') AS definition, coalesce(d.definition, '') AS now
     FROM defined d FULL JOIN public.schema_objects s USING (kind, name)
     WHERE d.definition IS DISTINCT FROM s.definition ORDER BY kind, name
 """)
 _STORE = _DEFINED + sql.SQL("""
+    , kept AS (
+        SELECT * FROM jsonb_to_recordset(%(but)s) AS b (kind text, name text)
+    ), gone AS (
+        DELETE FROM public.schema_objects s WHERE (s.kind, s.name) NOT IN (SELECT * FROM kept)
+            AND NOT EXISTS (SELECT FROM defined d WHERE (d.kind, d.name) = (s.kind, s.name))
+    )
     INSERT INTO public.schema_objects
-    SELECT kind, name, definition FROM defined
-    WHERE (%(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s)) AND (kind, name) NOT IN
-        (SELECT * FROM jsonb_to_recordset(%(but)s) AS b (kind text, name text))
+    SELECT * FROM defined WHERE (kind, name) NOT IN (SELECT * FROM kept)
+    ON CONFLICT (kind, name) DO UPDATE SET definition = excluded.definition
 """)
 
 
@@ -175,8 +221,8 @@ def differences(connection: psycopg.Connection) -> list[Difference]:
     """
     with _looking(connection) as known:
         return [
-            Difference(kind, name, Change(change), definition)
-            for kind, name, change, definition in connection.execute(_DIFFERENCES, known)
+            Difference(kind, name, Change(change), *definitions)
+            for kind, name, change, *definitions in connection.execute(_DIFFERENCES, known)
         ]
 
 
@@ -189,34 +235,30 @@ def stored_sources(connection: psycopg.Connection) -> dict[str, str]:
     )
 
 
-def store(
-    connection: psycopg.Connection, *, whole: bool = True, but: Iterable[Difference] = ()
-) -> None:
-    """Take what is defined now as what has to be there, or only the kinds that are made anew.
-
-    ``but`` was there without belonging there, and still does not.
-    """
-    kinds = None if whole else list(MADE_ANEW)
-    connection.execute(
-        "DELETE FROM public.schema_objects WHERE %(kinds)s::text[] IS NULL OR kind = ANY (%(kinds)s)",
-        {"kinds": kinds},
-    )
-    others = json.dumps([{"kind": each.kind, "name": each.name} for each in but])
+def store(connection: psycopg.Connection, *, but: Iterable[Difference] = ()) -> None:
+    """Take what is defined now as what has to be there; ``but`` stay the differences they are."""
+    kept = json.dumps([{"kind": each.kind, "name": each.name} for each in but])
     with _looking(connection) as known:
-        connection.execute(_STORE, {**known, "kinds": kinds, "but": others})
+        connection.execute(_STORE, {**known, "but": kept})
+
+
+def settle(connection: psycopg.Connection) -> None:
+    """Until the transaction ends, names are read and written the same, whatever a role has set."""
+    connection.execute(
+        "SET LOCAL search_path = public; SET LOCAL quote_all_identifiers = off; "
+        "SET LOCAL standard_conforming_strings = on"
+    )
 
 
 @contextlib.contextmanager
 def _looking(connection: psycopg.Connection) -> Iterator[dict[str, object]]:
-    """What the query has to know; names in definitions are written the same, whoever asks."""
-    row = connection.execute(
-        "SELECT public.installation_id(), current_setting('search_path')"
-    ).fetchone()
-    installation, path = row or ("", "")
-    connection.execute("SET LOCAL search_path = pg_catalog")
+    """What the query has to know; nobody who holds a table is waited for long."""
+    row = connection.execute("SELECT public.installation_id()").fetchone()
+    settle(connection)
+    connection.execute("SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'")
     yield {
-        "installation": installation,
-        "roles": list(grants.roles(installation)),
+        "installation": row[0] if row else "",
         "sources": json.dumps(definitions.sources()),
+        "called": [name for right in INNER if right.verb == "EXECUTE" for name in right.objects],
     }
-    connection.execute("SELECT set_config('search_path', %s, true)", [path])
+    settle(connection)

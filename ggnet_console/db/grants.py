@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 
-from .bootstrap import GROUPS, group_role
-from .cluster import CONSOLE_ROLE
 from .rights import INNER, MATRIX, NOBODY
 
 if TYPE_CHECKING:
@@ -26,6 +24,8 @@ class Grant:
     column: str
     verb: str
     role: str
+    option: bool = False
+    """Whether the role may hand it on; the matrix lets nobody do so."""
 
     @property
     def known_as(self) -> str:
@@ -36,7 +36,7 @@ class Grant:
 Targets = frozenset[tuple[LiteralString, LiteralString]]
 """Kinds and names in statements of what the matrix knows by one name."""
 _NONE: Targets = frozenset()
-_GRANTED = {"TABLE", "SEQUENCE", "FUNCTION", "SCHEMA"}
+_GRANTED = {"TABLE", "SEQUENCE", "ROUTINE", "SCHEMA", "DATABASE"}
 """Kinds of what the owner owns and grants; the rest is granted when the database is made."""
 
 
@@ -71,7 +71,7 @@ _OBJECTS = sql.SQL("""
         UNION ALL
         SELECT p.oid, proowner, coalesce(proacl, acldefault('f', proowner)), prefix || proname,
             CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
-                 THEN 'EXTENSION FUNCTION' ELSE 'FUNCTION' END,
+                 THEN 'EXTENSION ROUTINE' ELSE 'ROUTINE' END,
             p.oid::regprocedure::text
         FROM pg_proc p JOIN ours ON ours.oid = pronamespace
         UNION ALL
@@ -92,7 +92,8 @@ CELLS = _OBJECTS + sql.SQL("""
         FROM object JOIN pg_attribute ON attrelid = object.oid AND NOT attisdropped
         WHERE kind = 'TABLE'
     ), cell AS (
-        SELECT name, "column", privilege_type AS verb, coalesce(rolname::text, 'PUBLIC') AS role,
+        SELECT name, "column", privilege_type AS verb,
+            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE rolname::text END AS role, is_grantable AS option,
             CASE WHEN owner IN (SELECT role FROM owning) THEN kind ELSE 'FOREIGN ' || kind END AS kind,
             target
         FROM acl LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner
@@ -101,8 +102,8 @@ CELLS = _OBJECTS + sql.SQL("""
 """The beginning of a query: ``cell`` is what is granted to whomever but an object's owner."""
 _GRANTS = CELLS + sql.SQL("SELECT * FROM cell")
 _NAMES = _OBJECTS + sql.SQL("""
-    SELECT name || CASE kind WHEN 'FUNCTION' THEN '()' ELSE '' END, kind, target
-    FROM object WHERE kind IN ('TABLE', 'SEQUENCE', 'FUNCTION', 'SCHEMA')
+    SELECT name || CASE kind WHEN 'ROUTINE' THEN '()' ELSE '' END, kind, target
+    FROM object WHERE kind IN ('TABLE', 'SEQUENCE', 'ROUTINE', 'SCHEMA', 'DATABASE')
 """)
 _NUMBERING = _OBJECTS + sql.SQL("""
     SELECT name FROM object JOIN pg_depend d ON d.objid = object.oid
@@ -140,22 +141,22 @@ def undeclared(connection: psycopg.Connection) -> set[str]:
     return objects(connection).keys() - known - {name for (name,) in numbering}
 
 
-def roles(installation: str) -> set[str]:
-    """Whose grants are those of the matrix and no others."""
-    return {*(group_role(group, installation) for group in GROUPS), CONSOLE_ROLE, "PUBLIC"}
+def _is_ours(role: str) -> bool:
+    """Whose grants are those of the matrix and no others: roles that ggnet makes, and everybody."""
+    return role == "PUBLIC" or role.startswith("ggnet_")
 
 
 def apply(connection: psycopg.Connection, installation: str) -> None:
-    """Make the grants of our roles those of the matrix, as the owner.
+    """Make the grants of our roles those of the matrix, as the owner; what they handed on goes.
 
     What a database's administrator has granted to roles of their own stays.
     """
-    known, ours = objects(connection), roles(installation)
+    known = objects(connection)
     wanted = {grant: known.get(grant.known_as, _NONE) for grant in declared(installation)}
     present = {
         grant: frozenset(target for target in targets if target[0] in _GRANTED)
         for grant, targets in found(connection).items()
-        if grant.role in ours
+        if _is_ours(grant.role)
     }
     for grant, targets in present.items():
         _change(connection, "REVOKE", grant, targets - wanted.get(grant, _NONE))
@@ -163,13 +164,12 @@ def apply(connection: psycopg.Connection, installation: str) -> None:
         _change(connection, "GRANT", grant, targets - present.get(grant, _NONE))
 
 
-def of_others(connection: psycopg.Connection, installation: str) -> dict[Grant, Targets]:
+def of_others(connection: psycopg.Connection) -> dict[Grant, Targets]:
     """What roles that are not ours may do with functions of ours."""
-    ours = roles(installation)
     return {
-        grant: frozenset(target for target in targets if target[0] == "FUNCTION")
+        grant: frozenset(target for target in targets if target[0] == "ROUTINE")
         for grant, targets in found(connection).items()
-        if grant.role not in ours
+        if not _is_ours(grant.role)
     }
 
 
@@ -186,7 +186,7 @@ def _change(
     column = sql.SQL("({})").format(sql.Identifier(grant.column)) if grant.column else sql.SQL("")
     for kind in {kind for kind, _ in targets}:
         connection.execute(
-            sql.SQL("{} {} {} ON {} {} {} {}").format(
+            sql.SQL("{} {} {} ON {} {} {} {} {}").format(
                 sql.SQL(action),
                 sql.SQL(grant.verb),
                 column,
@@ -194,5 +194,8 @@ def _change(
                 sql.SQL(", ").join(sql.SQL(target) for of, target in targets if of == kind),
                 sql.SQL("TO" if action == "GRANT" else "FROM"),
                 sql.SQL("PUBLIC") if grant.role == "PUBLIC" else sql.Identifier(grant.role),
+                sql.SQL(
+                    "CASCADE" if action == "REVOKE" else "WITH GRANT OPTION" if grant.option else ""
+                ),
             )
         )

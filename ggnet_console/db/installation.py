@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import insert
 
 from ..config import Config
-from ..errors import ConsoleError, UnreachableError
+from ..errors import ConsoleError, SchemaError, UnreachableError
 from ..models import Host
 from . import bootstrap, fingerprint, schema
 from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
@@ -146,13 +146,31 @@ class Installation:
     def changed_by_hand(self, dsn: str | None = None) -> list[Difference]:
         """What is not as the last upgrade left it, of a database that has the right schema."""
         with self._asking(dsn) as connection:
-            return fingerprint.differences(connection)
+            try:
+                return fingerprint.differences(connection)
+            except psycopg.errors.InternalError_ as error:  # what was looked at is made anew
+                raise ConsoleError(
+                    "The database is being upgraded; what was changed in it by hand is told at "
+                    "the next start.",
+                    str(error),
+                ) from error
 
     @contextlib.contextmanager
     def _asking(self, dsn: str | None) -> Iterator[psycopg.Connection]:
         at = dsn or pinned(self._dsn(CONSOLE_ROLE))
         with translated(), psycopg.connect(at) as connection:
-            yield connection
+            try:
+                yield connection
+            except (
+                psycopg.errors.InsufficientPrivilege,
+                psycopg.errors.UndefinedFunction,
+                psycopg.errors.UndefinedTable,
+            ) as error:
+                raise SchemaError(
+                    "The database lacks what every program has to find in it; run “ggnet db "
+                    "upgrade” as its owner.",
+                    str(error),
+                ) from error
 
     def _dsn(self, role: str, secret: str | None = None) -> str:
         if self.cluster is not None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from .. import __version__
 from ..errors import ConsoleError, SchemaError
 from ..paths import MIGRATIONS
 from . import definitions, fingerprint
@@ -22,13 +25,15 @@ if TYPE_CHECKING:
 
 HEAD = "0001"
 """The newest revision in ``migrations/versions``; a constant, since loading alembic takes 280 ms."""
-_LOCK_TIMEOUT = "30s"
+_LOCK_TIMEOUT_S = 30.0
 
 
 def require(connection: psycopg.Connection) -> None:
     """Raise SchemaError unless the database has the tables and functions this program needs."""
     require_head(read_revision(connection))
-    if fingerprint.stored_sources(connection) != definitions.sources():
+    stored = fingerprint.stored_sources(connection)
+    _require_no_newer(stored)
+    if stored != definitions.sources():
         raise SchemaError(
             "The database's functions or rights are not those this program needs; "
             "run “ggnet db upgrade” as its owner."
@@ -52,6 +57,19 @@ def require_head(found: str | None) -> None:
     )
 
 
+def _require_no_newer(stored: dict[str, str]) -> None:
+    made_by = stored.get(definitions.VERSION, "0")
+    if _order(made_by) > _order(__version__):
+        raise SchemaError(
+            f"The database was upgraded by GGnet Console {made_by}, this is {__version__}; "
+            "install the newer one."
+        )
+
+
+def _order(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 @dataclass(frozen=True)
 class Upgraded:
     """What an upgrade has done: a new revision, changes by hand ``mended``, and those ``left``."""
@@ -69,48 +87,90 @@ def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
     ConsoleError, and then nothing is changed, when those are in the way of a new revision, or what
     others have made on top of ours, or whoever uses the tables for 30 s.
     """
-    with _explained():
-        done = _upgrade(connection, revision)
+    differs: list[Difference] = []
+    with _explained(differs):
+        done = _upgrade(connection, revision, differs)
         connection.commit()
     return done
 
 
-def _upgrade(connection: Connection, revision: str) -> Upgraded:
+def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> Upgraded:
     from alembic import command  # noqa: PLC0415 - 280 ms that only upgrades should pay
     from alembic.config import Config  # noqa: PLC0415
 
     driver: psycopg.Connection = connection.connection.driver_connection  # type: ignore[assignment]
+    fingerprint.settle(driver)
     installation = connection.exec_driver_sql("SELECT public.installation_id()").scalar_one()
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'")
+    _take_turns(driver)
     before = current(connection)
-    if before is not None:  # one upgrade at a time; then read what the other one has done
-        connection.exec_driver_sql("LOCK TABLE public.alembic_version IN EXCLUSIVE MODE")
-        before = current(connection)
-    first = before is None or not fingerprint.stored_sources(driver)
-    found = [] if first else fingerprint.differences(driver)
-    of_tables = [each for each in found if each.kind not in fingerprint.MADE_ANEW]
-    moves = first or before != HEAD
-    if not moves and not found:
+    stored = {} if before is None else fingerprint.stored_sources(driver)
+    _require_no_newer(stored)
+    found += fingerprint.differences(driver) if stored else []
+    if before == HEAD and stored and not found:
         return Upgraded(moved=False, mended=[], left=[])
-    if moves:
-        _require_nothing_lost(of_tables)
+    _lock_tables(driver)
+    moves = not stored or before != HEAD
+    blocking = None if moves else fingerprint.IN_THE_WAY
+    _require_nothing_lost(
+        [
+            each
+            for each in found
+            if each.kind not in fingerprint.MADE_ANEW
+            and each.change is not Change.ADDED
+            and (blocking is None or (each.kind in blocking and each.change is Change.MISSING))
+        ]
+    )
     connection.exec_driver_sql(f'SET LOCAL ROLE "{group_role("owner", installation)}"')
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
     connection.exec_driver_sql("RESET ROLE")
-    left = found
-    if revision == "head":
-        definitions.make(driver, installation)
-        fingerprint.store(driver, whole=moves, but=of_tables)
-        left = fingerprint.differences(driver)
+    if revision != "head":
+        return Upgraded(moves, [], found)
+    definitions.make(driver, installation)
+    if moves or stored != definitions.sources():
+        fingerprint.store(
+            driver, but=[each for each in found if each.kind not in fingerprint.MADE_ANEW]
+        )
+    left = fingerprint.differences(driver)
     return Upgraded(moves, [each for each in found if each not in left], left)
 
 
+_OURS = """
+    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) FROM pg_class c
+    WHERE relkind IN ('r', 'p') AND relowner::regrole::text ~ '^ggnet_owner_'
+"""
+_ALONE = 0x67676E66
+
+
+def _take_turns(connection: psycopg.Connection) -> None:
+    """One upgrade at a time; the second then sees what the first has done."""
+    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S:g}s'")
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE])
+
+
+def _lock_tables(connection: psycopg.Connection) -> None:
+    """All tables or none, in short attempts: so nobody waits for us who keeps us waiting."""
+    row = connection.execute(_OURS).fetchone()
+    if row is None or row[0] is None:
+        return
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '200ms'")  # deadlock_timeout is 1 s
+                connection.execute(f"LOCK TABLE {row[0]} IN ACCESS EXCLUSIVE MODE")
+                return
+        except psycopg.errors.LockNotAvailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """What stands in the way of an upgrade, as a sentence."""
+def _explained(differs: list[Difference]) -> Iterator[None]:
+    """What stands in the way of an upgrade, as a sentence; a bug where nothing ``differs``."""
     try:
         yield
     except (psycopg.Error, DBAPIError) as error:
@@ -123,13 +183,24 @@ def _explained() -> Iterator[None]:
                 )
             case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
                 sentence = (
-                    "The database cannot be upgraded while others use its tables for so long; "
-                    "nothing was changed. End what they do (pg_stat_activity names them), or try "
-                    "again later."
+                    "The database cannot be upgraded while others use its tables for so long (a "
+                    "backup, an open transaction; pg_stat_activity names them). Nothing was "
+                    "changed; try again when they have ended."
+                )
+            case psycopg.errors.InsufficientPrivilege():
+                sentence = (
+                    "The database cannot be upgraded by this role: that takes a superuser, or a "
+                    "member of the owner's role to whom all of ggnet's tables belong."
+                )
+            case psycopg.errors.ProgrammingError() if differs:
+                sentence = (
+                    "The database cannot be upgraded: something in it was changed by hand that "
+                    "ggnet needs as it was. Nothing was changed; the server's answer says what."
                 )
             case _:
                 raise
-        raise ConsoleError(sentence, cause.diag.message_detail or str(cause)) from error
+        details = "\n".join(filter(None, (str(cause), cause.diag.message_detail)))
+        raise ConsoleError(sentence, details) from error
 
 
 def current(connection: Connection) -> str | None:
@@ -152,8 +223,7 @@ def read_revision(connection: psycopg.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def _require_nothing_lost(changed: list[Difference]) -> None:
-    lost = [each for each in changed if each.change is not Change.ADDED]
+def _require_nothing_lost(lost: list[Difference]) -> None:
     if lost:
         raise ConsoleError(
             f"The database was changed by hand and cannot be upgraded like this: "

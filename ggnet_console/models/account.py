@@ -31,7 +31,9 @@ class User(Base):
     unlocked_at: Mapped[Moment | None]
 
     __table_args__ = (
-        CheckConstraint("char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'", "name"),
+        CheckConstraint(
+            "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
+        ),
         Index("uq_users_name", func.lower(text("name")), unique=True),
     )
 

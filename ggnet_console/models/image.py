@@ -40,7 +40,9 @@ class Image(Base):
 
     __table_args__ = (
         Index("uq_images_name", func.lower(text("name")), unique=True),
-        CheckConstraint("char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'", "name"),
+        CheckConstraint(
+            "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
+        ),
         CheckConstraint("char_length(notes) <= 4000", "notes"),
         CheckConstraint("char_length(source_sha256) <= 64", "source_sha256"),
     )

@@ -39,7 +39,9 @@ class Machine(Base):
         Index("uq_machines_name", func.lower(text("name")), unique=True),
         UniqueConstraint("mac"),
         UniqueConstraint("ip"),
-        CheckConstraint("char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'", "name"),
+        CheckConstraint(
+            "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
+        ),
         # What is written here stays in the audit trail, where nobody can remove it.
         CheckConstraint("char_length(location) <= 200", "location"),
         CheckConstraint("char_length(room) <= 200", "room"),

@@ -159,8 +159,7 @@ class AgentThread(QThread):
         with database.begin() as session:
             former = hosts.running_backend(session, self._config.host)
         self._runs = going_on(self._selection(database), former)
-        if changed := self._installation.changed_by_hand(database.dsn):
-            _log.warning("%s (%s)", fingerprint.sentence(changed), fingerprint.details(changed))
+        self._tell_changes(database)
         backend = make(self._runs.backend, self._config)
         host_id = self._report(database, portal, "")
         remove_leftovers(database, tree, host_id)
@@ -179,6 +178,16 @@ class AgentThread(QThread):
             runner.wait()
             if self._stopping.is_set():
                 self._leave(keeper)
+
+    def _tell_changes(self, database: Database) -> None:
+        """Telling keeps nobody from serving."""
+        try:
+            changed = self._installation.changed_by_hand(database.dsn)
+        except ConsoleError as error:
+            _log.warning("%s (%s)", error, error.details)
+            return
+        if changed:
+            _log.warning("%s (%s)", fingerprint.sentence(changed), fingerprint.details(changed))
 
     def _report(self, database: Database, portal: str, problem: str) -> int:
         runs = self._runs

@@ -101,7 +101,7 @@ CREATE TABLE machines (
     CONSTRAINT pk_machines PRIMARY KEY (id),
     CONSTRAINT uq_machines_mac UNIQUE (mac),
     CONSTRAINT uq_machines_ip UNIQUE (ip),
-    CONSTRAINT ck_machines_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
+    CONSTRAINT ck_machines_name CHECK (char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'),
     CONSTRAINT ck_machines_location CHECK (char_length(location) <= 200),
     CONSTRAINT ck_machines_room CHECK (char_length(room) <= 200),
     CONSTRAINT ck_machines_asset_tag CHECK (char_length(asset_tag) <= 200),
@@ -143,7 +143,7 @@ CREATE TABLE users (
     unlocked_at timestamptz,
     version INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY (id),
-    CONSTRAINT ck_users_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]')
+    CONSTRAINT ck_users_name CHECK (char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]')
 );
 CREATE UNIQUE INDEX uq_users_name ON users (lower(name));
 
@@ -165,7 +165,7 @@ CREATE TABLE images (
     version INTEGER DEFAULT '1' NOT NULL,
     CONSTRAINT pk_images PRIMARY KEY (id),
     CONSTRAINT uq_images_upload_id UNIQUE (upload_id),
-    CONSTRAINT ck_images_name CHECK (char_length(name) BETWEEN 1 AND 64 AND name !~ '[[:cntrl:]]'),
+    CONSTRAINT ck_images_name CHECK (char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'),
     CONSTRAINT ck_images_notes CHECK (char_length(notes) <= 4000),
     CONSTRAINT ck_images_source_sha256 CHECK (char_length(source_sha256) <= 64),
     CONSTRAINT fk_images_host_id FOREIGN KEY(host_id) REFERENCES hosts (id),

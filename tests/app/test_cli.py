@@ -363,7 +363,7 @@ def test_tables_changed_by_hand_are_told_and_no_upgrade_says_they_are_right(
     assert lost.startswith("missing index uq_jobs_open_image: CREATE UNIQUE INDEX")
     assert status["up_to_date"] is True
     assert spoilt.json("machine", "list") == []
-    assert "which no upgrade mends: index uq_jobs_open_image" in spoilt.refused("db", "upgrade")
+    assert "no upgrade mends it: index uq_jobs_open_image" in spoilt.refused("db", "upgrade")
     as_owner(spoilt, lost.partition(": ")[2])
     assert spoilt.works("db", "upgrade").endswith("nothing to do.\n")
 

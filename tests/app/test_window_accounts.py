@@ -295,7 +295,7 @@ def test_old_entries_are_removed_and_that_is_an_entry(qtbot, database, window_of
     press(asked(), verb)
     qtbot.waitUntil(lambda: len(toasts(window)) == 1)
     number = int(verb.split()[1])
-    assert toasts(window) == [f"{number} entries removed from the audit trail."]
+    assert toasts(window) == [f"{number} entry removed from the audit trail."]
     assert database.value("SELECT count(*) FROM audit") == before - number + 1
     qtbot.waitUntil(lambda: page.model.row(0).verb == "prune")
     assert page.model.row(0).user_name == "admin"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,7 @@ from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, agent_role
 from ggnet_console.db.fingerprint import Change, Difference
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Role
-from ggnet_console.errors import ConsoleError
+from ggnet_console.errors import ConsoleError, SchemaError
 
 MENDED = [
     (
@@ -65,6 +66,23 @@ MENDED = [
         "REVOKE UPDATE ON SEQUENCE attempts.name_7 FROM {broker}",
         "changed grant UPDATE ON attempts.name_N TO ggnet_broker_",
     ),
+    (
+        "ALTER FUNCTION login(text, text, text, text) LEAKPROOF",
+        "changed function login(user_name text, password text, program text, workstation text)",
+    ),
+    ("GRANT TEMP ON DATABASE {database} TO PUBLIC", "added grant TEMPORARY ON DATABASE TO PUBLIC"),
+    (
+        "REVOKE CONNECT ON DATABASE {database} FROM {viewer}",
+        "missing grant CONNECT ON DATABASE TO ggnet_viewer_",
+    ),
+    (
+        "GRANT SELECT ON audit TO ggnet_agent_testhost",
+        "added grant SELECT ON audit TO ggnet_agent_testhost",
+    ),
+    (
+        "GRANT SELECT ON machines TO {viewer} WITH GRANT OPTION",
+        "changed grant SELECT ON machines TO ggnet_viewer_",
+    ),
     ("ALTER TABLE audit ALTER COLUMN link DROP DEFAULT", "changed column audit.link"),
 ]
 LEFT = [
@@ -93,13 +111,39 @@ LEFT = [
     ),
     ("ALTER TYPE drift ADD VALUE 'ODD'", "changed type drift"),
     ("DROP SEQUENCE attempts.name_9", "changed sequence attempts.name_N"),
+    ("ALTER SEQUENCE attempts.name_9 INCREMENT 3", "changed sequence attempts.name_N"),
+    (
+        "CREATE RULE gone AS ON INSERT TO audit DO INSTEAD NOTHING",
+        "added rule audit.gone",
+    ),
+    (
+        "ALTER TABLE jobs DISABLE TRIGGER ALL",
+        "changed constraint jobs.fk_jobs_host_id",
+    ),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO PUBLIC",
+        "added default grant SELECT ON DEFAULT r TO PUBLIC",
+    ),
+    (
+        "ALTER FUNCTION procrastinate.procrastinate_unregister_worker_v1 SECURITY DEFINER",
+        "changed procrastinate function "
+        "procrastinate.procrastinate_unregister_worker_v1(worker_id bigint)",
+    ),
+    (
+        "ALTER TABLE procrastinate.procrastinate_jobs DISABLE TRIGGER procrastinate_jobs_notify_queue_job_inserted_v1",
+        "changed queue trigger procrastinate.procrastinate_jobs.procrastinate_jobs_notify_queue_job_inserted_v1",
+    ),
+    (
+        "ALTER DATABASE {database} SET session_replication_role = replica",
+        "added database setting session_replication_role",
+    ),
 ]
 
 
 def change(database: RealDatabase, statement: str) -> None:
     """Run it as superuser; ``{viewer}`` is the group's role."""
     roles = {name: sql.Identifier(database.group(name)) for name in bootstrap.GROUPS}
-    database.rows(sql.SQL(statement).format(**roles))
+    database.rows(sql.SQL(statement).format(database=sql.Identifier(database.name), **roles))
 
 
 def lines(found: list[Difference]) -> list[str]:
@@ -202,7 +246,6 @@ def test_what_administrators_made_for_roles_of_their_own_is_theirs(database: Rea
     with database.owner.engine.connect() as connection:
         done = schema.upgrade(connection)
     assert lines(done.left) == [
-        "added foreign function reports.seen()",
         "added foreign policy machines.reports",
         "added foreign trigger machines.reports",
     ]
@@ -211,7 +254,7 @@ def test_what_administrators_made_for_roles_of_their_own_is_theirs(database: Rea
     )
 
 
-def test_a_function_of_ours_that_somebody_else_made_anew_is_ours_again(
+def test_a_function_of_somebody_else_with_a_name_of_ours_is_named_and_nothing_is_done(
     database: RealDatabase,
 ) -> None:
     """Dropped and made by the server's administrator, it would run with that one's rights."""
@@ -221,11 +264,11 @@ def test_a_function_of_ours_that_somebody_else_made_anew_is_ours_again(
         "CREATE FUNCTION has_users(whatever int DEFAULT 1) RETURNS int LANGUAGE sql "
         "SECURITY DEFINER AS 'SELECT 1'",
     )
-    with database.owner.engine.connect() as connection:
-        assert schema.upgrade(connection).left == []
-    assert database.rows(
-        "SELECT proowner::regrole::text, pronargs FROM pg_proc WHERE proname = 'has_users'"
-    ) == [(database.group("owner"), 0)]
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(ConsoleError, match=r"has_users\(integer\) in it belongs to somebody else"),
+    ):
+        schema.upgrade(connection)
 
 
 def test_the_sentence_names_the_first_three_and_counts_the_rest(database: RealDatabase) -> None:
@@ -239,5 +282,110 @@ def test_the_sentence_names_the_first_three_and_counts_the_rest(database: RealDa
         "The database was changed by hand since its last upgrade: column machines.extra was added, "
         "constraint machines.ck_machines_location is missing, constraint "
         "machines.ck_machines_notes is missing and 2 more differences; "
-        "run “ggnet db upgrade” as its owner."
+        "“ggnet db status” shows what it was, for its administrator to make it so again."
     )
+
+
+def test_a_group_that_was_given_more_is_told(database: RealDatabase) -> None:
+    try:
+        change(database, "GRANT pg_read_all_data TO {viewer}")
+        [found] = asked(database.server.dsn(CONSOLE_ROLE, database.name))
+        assert (found.kind, found.change, found.now) == ("role", "changed", "IN pg_read_all_data")
+    finally:
+        change(database, "REVOKE pg_read_all_data FROM {viewer}")
+
+
+def test_what_was_handed_on_goes_with_the_right_to_do_so(database: RealDatabase) -> None:
+    change(database, "GRANT SELECT ON machines TO {viewer} WITH GRANT OPTION")
+    with psycopg.connect(database.dsn(database.log_in("viewer"))) as viewer:
+        viewer.execute(f'SET ROLE "{database.group("viewer")}"')
+        viewer.execute("GRANT SELECT ON machines TO PUBLIC")
+    with database.owner.engine.connect() as connection:
+        assert schema.upgrade(connection).left == []
+    assert not database.value("SELECT has_table_privilege('pg_monitor', 'machines', 'SELECT')")
+
+
+def test_what_others_have_in_schemas_of_their_own_is_neither_told_nor_touched(
+    database: RealDatabase,
+) -> None:
+    for statement in (
+        "CREATE EXTENSION hstore",
+        "CREATE SCHEMA reports",
+        "CREATE TABLE reports.mine (a text)",
+        "ALTER TABLE reports.mine ENABLE ROW LEVEL SECURITY",
+        "CREATE POLICY mine ON reports.mine AS RESTRICTIVE USING (a = current_user)",
+        "CREATE VIEW reports.seen AS SELECT name FROM machines",
+        "CREATE PROCEDURE reports.nightly() LANGUAGE sql AS 'SELECT 1'",
+        "CREATE TABLE theirs (a text UNIQUE)",
+    ):
+        change(database, statement)
+    assert asked(database.server.dsn(CONSOLE_ROLE, database.name)) == []
+    change(database, "DROP TRIGGER keep_mac ON machines")
+    with database.owner.engine.connect() as connection:
+        assert schema.upgrade(connection).left == []
+    assert database.value("SELECT count(*) FROM pg_policy WHERE polname = 'mine'") == 1
+
+
+def test_a_restored_database_is_as_it_was(database: RealDatabase) -> None:
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[4]))
+    dump = subprocess.run(
+        [programs / "pg_dump", f"--dbname={database.server.dsn(SUPERUSER, database.name)}"],
+        check=True,
+        capture_output=True,
+    )
+    copy = RealDatabase(database.server, f"{database.name}_copy", database.installation)
+    server = database.server
+    server.execute(
+        "CREATE DATABASE {} OWNER {} TEMPLATE template0", copy.name, database.group("owner")
+    )
+    try:
+        with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            bootstrap.open_database(connection, copy.name, database.installation)
+        subprocess.run(
+            [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", server.dsn(SUPERUSER, copy.name)],
+            input=dump.stdout,
+            check=True,
+            capture_output=True,
+        )
+        assert lines(asked(server.dsn(CONSOLE_ROLE, copy.name))) == []
+    finally:
+        copy.close()
+        server.execute("DROP DATABASE {} WITH (FORCE)", copy.name)
+
+
+@pytest.mark.parametrize(
+    "setting", ["quote_all_identifiers = on", "standard_conforming_strings = off"]
+)
+def test_what_a_role_has_set_for_itself_changes_nothing(
+    database: RealDatabase, setting: str
+) -> None:
+    change(database, f"ALTER DATABASE {{database}} SET {setting}")
+    for role in (SUPERUSER, CONSOLE_ROLE, agent_role(HOST)):
+        assert asked(database.server.dsn(role, database.name)) == []
+    change(database, "DROP TRIGGER keep_mac ON machines")
+    with psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as other:
+        other.execute("SELECT")  # so that the next connection is a new one, with the setting
+    with database.owner.engine.connect() as connection:
+        assert schema.upgrade(connection).left == []
+    assert database.log_in("viewer")
+
+
+def test_a_lost_column_is_named_before_anything_is_made_anew(database: RealDatabase) -> None:
+    database.rows("ALTER TABLE machines DROP COLUMN room CASCADE")
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(ConsoleError, match=r"column machines\.room is missing") as caught,
+    ):
+        schema.upgrade(connection)
+    assert "missing column machines.room: text NOT NULL" in caught.value.details
+
+
+def test_whoever_may_not_look_is_told_what_to_do(database: RealDatabase) -> None:
+    change(database, "REVOKE SELECT ON schema_objects FROM ggnet_console")
+    dsn = database.server.dsn(CONSOLE_ROLE, database.name)
+    installation = Installation(Config(home=Path("/nowhere"), database_url=dsn))
+    with pytest.raises(SchemaError, match="run “ggnet db upgrade”"):
+        installation.require_schema()
+    with database.owner.engine.connect() as connection:
+        schema.upgrade(connection)
+    installation.require_schema()

@@ -259,6 +259,8 @@ def test_nobody_else_is_a_member_of_the_groups(database: RealDatabase) -> None:
         ("GRANT SELECT ON target_secrets TO {broker}", ("target_secrets", "", "SELECT")),
         ("GRANT UPDATE ON audit TO {signaller}", ("audit", "", "UPDATE")),
         ("GRANT CREATE ON SCHEMA public TO {viewer}", ("SCHEMA public", "", "CREATE")),
+        ("GRANT REFERENCES ON users TO ggnet_agent_testhost", ("users", "", "REFERENCES")),
+        ("GRANT TEMP ON DATABASE {database} TO {viewer}", ("DATABASE", "", "TEMPORARY")),
     ],
 )
 def test_a_right_that_nobody_declared_is_found_and_taken_away(
@@ -272,9 +274,7 @@ def test_a_right_that_nobody_declared_is_found_and_taken_away(
     [
         ("CREATE TABLE theirs (); GRANT DELETE ON theirs TO PUBLIC", ("theirs", "", "DELETE")),
         ("GRANT SELECT (name) ON machines TO pg_monitor", ("machines", "name", "SELECT")),
-        ("GRANT REFERENCES ON users TO ggnet_agent_testhost", ("users", "", "REFERENCES")),
         ("GRANT EXECUTE ON FUNCTION crypt(text, text) TO PUBLIC", ("crypt", "", "EXECUTE")),
-        ("GRANT TEMP ON DATABASE {database} TO {viewer}", ("DATABASE", "", "TEMPORARY")),
         (
             "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} GRANT SELECT ON TABLES TO {viewer}",
             ("DEFAULT r", "", "SELECT"),

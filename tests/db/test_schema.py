@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,7 @@ from ggnet_console.db import bootstrap, definitions, schema
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.installation import Installation
 from ggnet_console.db.schema import Upgraded
+from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, SchemaError
 from ggnet_console.models import Base
 from ggnet_console.paths import MIGRATIONS
@@ -137,7 +139,7 @@ def test_what_others_made_of_our_functions_stops_an_upgrade_and_nothing_is_chang
 def test_an_upgrade_does_not_wait_for_ever_for_those_who_use_a_table(
     database: RealDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(schema, "_LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr(schema, "_LOCK_TIMEOUT_S", 0.5)
     database.rows("DROP TRIGGER keep_mac ON machines")
     before = dump(database)
     with (
@@ -148,6 +150,60 @@ def test_an_upgrade_does_not_wait_for_ever_for_those_who_use_a_table(
         with pytest.raises(ConsoleError, match="while others use its tables"):
             schema.upgrade(connection)
     assert dump(database) == before
+
+
+def test_an_upgrade_and_whoever_works_meanwhile_wait_for_each_other_and_end_well(
+    database: RealDatabase,
+) -> None:
+    """One holds a table that the other wants, and wants one that the other holds."""
+    database.rows("DROP TRIGGER keep_mac ON machines")
+    outcome: list[object] = []
+
+    def upgrade() -> None:
+        with database.owner.engine.connect() as connection:
+            outcome.append(schema.upgrade(connection))
+
+    upgrading = threading.Thread(target=upgrade)
+    with database.sign_in(Role.ADMIN).begin() as session:
+        session.execute(text("SELECT name FROM users"))
+        upgrading.start()
+        database.wait_for_lock()
+        session.execute(text("SELECT name FROM hosts"))
+        session.execute(text("UPDATE machines SET notes = ''"))
+    upgrading.join()
+    [done] = outcome
+    assert isinstance(done, Upgraded)
+    assert done.left == []
+
+
+def test_two_upgrades_take_turns(database: RealDatabase) -> None:
+    database.rows("DROP TRIGGER keep_mac ON machines")
+    outcomes: list[Upgraded] = []
+
+    def upgrade() -> None:
+        with database.owner.engine.connect() as connection:
+            outcomes.append(schema.upgrade(connection))
+
+    threads = [threading.Thread(target=upgrade) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(each.mended) for each in outcomes) == [0, 0, 1]
+
+
+def test_an_older_program_neither_works_with_a_database_nor_puts_it_back(
+    database: RealDatabase,
+) -> None:
+    database.rows("UPDATE schema_objects SET definition = '99.1.2' WHERE name = 'version'")
+    sentence = r"upgraded by GGnet Console 99\.1\.2, this is .*; install the newer one"
+    with pytest.raises(SchemaError, match=sentence):
+        installation(database).require_schema()
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(SchemaError, match=sentence),
+    ):
+        schema.upgrade(connection)
 
 
 def test_the_console_reads_the_revision_before_anybody_signs_in(database: RealDatabase) -> None:

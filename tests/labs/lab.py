@@ -44,8 +44,11 @@ class LabError(Exception):
 class Process:
     """A process in the guest that runs Python; its names live as long as it does."""
 
-    def __init__(self, connection: Connection, modules: Sequence[str] = ()) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: Connection, modules: Sequence[str], console: Callable[[], str]
+    ) -> None:
+        """``console``: what the guest has printed, told when it does not answer any more."""
+        self._connection, self._console = connection, console
         connection.send(list(modules))
 
     def python(self, source: str, *, timeout_s: float = PATIENCE_S, **variables: object) -> Any:
@@ -56,7 +59,11 @@ class Process:
         self._connection.send((source, variables))
         if not self._connection.poll(timeout_s):
             raise LabError(f"No answer from the guest within {timeout_s:g} s to:\n{source}")
-        error, result = self._connection.recv()
+        try:
+            error, result = self._connection.recv()
+        except (EOFError, ConnectionResetError) as ended:
+            ended.add_note(f"the guest has printed:\n{self._console()[-4000:]}")
+            raise
         if error is None:
             return result
         kind, arguments, attributes = error
@@ -152,7 +159,8 @@ class Lab:
 
     def process(self, *modules: str) -> Process:
         """A new process in the guest; it has these modules, which are imported once per boot."""
-        return Process(self._in_network(lambda: Client((ADDRESS, PORT))), modules)
+        client = self._in_network(lambda: Client((ADDRESS, PORT)))
+        return Process(client, modules, lambda: self.console)
 
     def run(
         self,

@@ -138,7 +138,8 @@ def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
     assert empty
     with bench.logged_in(wanted) as session:
         assert session.stdin is not None
-        session.stdin.write("aio_read 0 4M\n" * 2000)
+        # The guest keeps 64 answers that nobody has fetched yet; of 4 MiB each they fill its memory.
+        session.stdin.write("aio_read 0 1M\n" * 2000)
         session.stdin.flush()
         before = _read_so_far(bench)
         with pytest.raises(SessionsCutError):
@@ -146,7 +147,7 @@ def test_a_target_under_load_goes_only_with_the_word(bench: Bench) -> None:
         between = _read_so_far(bench)
         assert between > before
         bench.lio.remove(wanted.iqn, cut={initiator(1)})
-        assert between < 2000 * 4 * MIB  # it was cut in the middle
+        assert between < 2000 * MIB  # it was cut in the middle
         assert bench.lio.running() == bench.lio.connections() == ()
     assert bench.dump("core/") == {}
 
