@@ -23,8 +23,8 @@ from .rights import INNER, MATRIX
 if TYPE_CHECKING:
     import psycopg
 
-
 VERSION = "version"
+"""The source that is not a digest, but this program's version."""
 
 
 def sources() -> dict[str, str]:

@@ -220,7 +220,7 @@ def read_revision(connection: psycopg.Connection) -> str | None:
     except psycopg.errors.UndefinedFunction:
         connection.rollback()
         return None
-    return str(row[0]) if row else None
+    return str(row[0]) if row and row[0] else None
 
 
 def _require_nothing_lost(lost: list[Difference]) -> None:
