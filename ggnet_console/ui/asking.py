@@ -47,9 +47,9 @@ class AskingDialog(QDialog):
     """What is said of the work while it runs, and of what it may still come to."""
 
     def __init__(self, parent: QWidget, notify: Notify) -> None:
-        """``parent`` is, or lies in, the main window, which outlives the dialog."""
-        super().__init__(parent)
-        self._window, self._notify = parent.window(), notify
+        """``parent`` is the page that opens it, or the main window, which outlives both."""
+        super().__init__(parent.window())
+        self._page, self._window, self._notify = parent, parent.window(), notify
         self._asking = self._freely = self._gone = False
         self._question: Message | None = None
         self.setWindowModality(Qt.WindowModality.WindowModal)

@@ -269,7 +269,7 @@ class AuditPage(Page[AuditRow]):
 
         since, until = self._between
         dialog = FormDialog(
-            self.window(),
+            self,
             title="Entries between two times",
             verb="Show",
             fields=[

@@ -48,10 +48,12 @@ def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) ->
             else:
                 failed(FieldError("days", f"No entry is older than {fmt.moment(old.before)}."))
 
-        desk.runner.run(audit.old_audit, values["days"], done=found, failed=failed, parent=page)
+        desk.runner.run(
+            audit.old_audit, values["days"], done=found, failed=failed, parent=page.window()
+        )
 
     dialog = FormDialog(
-        page.window(),
+        page,
         title="Remove old entries",
         verb="Continue",
         intro="What goes is shown before anything is removed.",

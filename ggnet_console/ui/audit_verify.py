@@ -22,13 +22,14 @@ from .messages import Message, show_error
 
 def verify_audit(parent: QWidget, desk: Desk) -> None:
     """Ask for a head kept elsewhere, then read the whole trail in the background."""
+    window = parent.window()
 
     def submit(values: dict[str, Any], finish: Done, failed: Failed) -> None:
         def done(answer: tuple[list[AuditProblem], AuditHead]) -> None:
             finish(None)
-            tell_verdict(parent, *answer)
+            tell_verdict(window, *answer)
 
-        desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=parent)
+        desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=window)
 
     dialog = FormDialog(
         parent,

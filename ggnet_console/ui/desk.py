@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PySide6.QtCore import QObject, QSettings
 from PySide6.QtWidgets import QWidget
+from shiboken6 import isValid
 
 from ..errors import ConsoleError
 from .actions import Access
@@ -101,11 +102,17 @@ class Desk:
         *args: Any,
         done: Callable[[Any], None] = lambda _value: None,
     ) -> None:
-        """Run a short write in the background; an error is shown over ``parent``."""
+        """Run a short write in the background; an error is shown, whether ``parent`` is there or not."""
+        window = parent.window()
+
+        def answered(value: Any) -> None:
+            if isValid(parent):
+                done(value)
+
         self.runner.run(
             work,
             *args,
-            done=done,
-            failed=lambda error: show_error(parent.window(), error),
-            parent=parent,
+            done=answered,
+            failed=lambda error: show_error(window, error),
+            parent=window,
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from ..errors import ConsoleError, FieldError
 from .asking import AskingDialog, Done, Failed, Notify, Work
@@ -41,7 +42,10 @@ class FormDialog(AskingDialog):
         intro: str = "",
         width: int = 460,
     ) -> None:
-        """``then`` is called with the answer when the dialog has closed on it; ``freely``: see ``ask``."""
+        """``then`` is called with the answer when the dialog has closed on it, if ``parent`` is there.
+
+        ``freely``: see ``ask``.
+        """
         super().__init__(parent, notify)
         self._submit, self._then, self._may_go = submit, then, freely
         self.setWindowTitle(title)
@@ -155,7 +159,8 @@ class FormDialog(AskingDialog):
 
     def _on_done(self, value: Any) -> None:
         self.accept()
-        self._then(value)
+        if isValid(self._page):
+            self._then(value)
 
     def _on_failed(self, error: ConsoleError) -> None:
         self.busy(False)

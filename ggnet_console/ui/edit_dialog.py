@@ -47,7 +47,7 @@ class EditDialog(FormDialog):
         ``name``: what people call a row.
         """
         super().__init__(
-            page.window(),
+            page,
             title=f"Edit {name(row)}",
             verb="Save",
             fields=fields,
@@ -55,7 +55,7 @@ class EditDialog(FormDialog):
             notify=desk.notify,
             intro=intro,
         )
-        self._page, self._desk, self._row, self._name = page, desk, row, name
+        self._desk, self._row, self._name = desk, row, name
         self._noun, self._fields = noun, fields
         self._spec, self._update, self._add = spec, update, add
         self.body.insertWidget(0, Presence(self, page, desk, noun, row.id))
@@ -65,7 +65,7 @@ class EditDialog(FormDialog):
         self._run(self._update, self._row, self._wanted, done=done, failed=failed)
 
     def _run(self, work: Callable[..., Any], *args: Any, done: Done, failed: Failed) -> None:
-        self._desk.runner.run(work, *args, done=done, failed=failed, parent=self._page)
+        self._desk.runner.run(work, *args, done=done, failed=failed, parent=self._window)
 
     def _on_done(self, value: object) -> None:
         super()._on_done(value)

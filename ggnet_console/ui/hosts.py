@@ -152,11 +152,11 @@ def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
             BackendChoice(values["backend"]),
             done=done,
             failed=failed,
-            parent=parent,
+            parent=parent.window(),
         )
 
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title=f"What serves the targets of {row.name}",
         verb="Change over",
         intro=f"Now: {backend_of(row)}. The agent changes over within seconds. "

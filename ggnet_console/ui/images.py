@@ -253,11 +253,11 @@ class ImagesPage(Page[ImageRow]):
                 values["format"],
                 done=done,
                 failed=failed,
-                parent=self,
+                parent=self.window(),
             )
 
         FormDialog(
-            self.window(),
+            self,
             title=f"Export {row.name}",
             verb="Export image",
             intro=f"The result is put into the exports folder of the storage host {row.host}; "

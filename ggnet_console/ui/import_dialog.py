@@ -43,11 +43,11 @@ def import_image(
             md5=values["md5"],
             started=done,
             failed=failed,
-            parent=parent,
+            parent=parent.window(),
         )
 
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title="Import image",
         verb="Import image",
         fields=[

@@ -74,10 +74,11 @@ def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) ->
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         spec = MachineSpec(**values)
-        desk.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=parent)
+        window = parent.window()
+        desk.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=window)
 
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title="Add machine",
         verb="Add machine",
         fields=_fields(None),
@@ -118,7 +119,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
         apply_changes(parent, desk, rows, MachineChanges(**values), done=done, failed=failed)
 
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title=verb,
         verb=verb,
         intro=f"{fmt.names([row.name for row in rows])}. Only what is ticked changes.",
@@ -143,19 +144,20 @@ def apply_changes(
 
     An error is shown over ``parent`` unless ``failed`` takes it.
     """
+    window = parent.window()
 
     def finish(left: list[Left]) -> None:
         done(left)
         if left:
-            _tell_left(parent, desk, len(rows), left, changes)
+            _tell_left(window, desk, len(rows), left, changes)
 
     desk.runner.run(
         machines.change_machines,
         rows,
         changes,
         done=finish,
-        failed=failed or (lambda error: show_error(parent.window(), error)),
-        parent=parent,
+        failed=failed or (lambda error: show_error(window, error)),
+        parent=window,
     )
 
 

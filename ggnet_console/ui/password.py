@@ -33,7 +33,7 @@ def change_password(parent: QWidget, desk: Desk) -> None:
             new,
             done=done,
             failed=failed,
-            parent=parent,
+            parent=parent.window(),
         )
 
     dialog = FormDialog(

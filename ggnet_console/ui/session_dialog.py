@@ -59,13 +59,13 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
             if isinstance(value, StartedAgain) and value.left:
                 desk.notify(" ".join(value.left), State.ATTENTION)
 
-        desk.runner.run(work, *args, done=started, failed=failed, parent=parent)
+        desk.runner.run(work, *args, done=started, failed=failed, parent=parent.window())
 
     count = fmt.count(len(rows), "session")
     verb = f"Start {count}" if len(rows) > 1 else "Start session"
     proposed, choices, had = _images(rows, ready)
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title=verb,
         verb=verb,
         intro=f"For {fmt.names([row.name for row in rows], 8)}. "

@@ -44,11 +44,11 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
             values["image"],
             done=done,
             failed=failed,
-            parent=parent,
+            parent=parent.window(),
         )
 
     dialog = FormDialog(
-        parent.window(),
+        parent,
         title="Prepare target",
         verb="Prepare target",
         intro="The target stays closed until a session opens it for its machine.",

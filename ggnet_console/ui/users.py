@@ -281,7 +281,7 @@ class UsersPage(Page[AccountRow]):
                 chosen_password(values),
                 must_change=values["must_change"],
             ),
-            done=self.select_when_there,
+            then=self.select_when_there,
         )
 
     def _on_role(self, rows: list[AccountRow]) -> None:
@@ -292,7 +292,7 @@ class UsersPage(Page[AccountRow]):
             [Field("role", "Role", "choice", _ROLE_HELP, row.role, choices=_ROLES)],
             lambda session, values: accounts.set_role(session, row.id, values["role"]),
             intro="Holds at once, also in windows that are open.",
-            done=self._sweep,
+            ends_sign_ins=True,
         )
 
     def _on_reset(self, rows: list[AccountRow]) -> None:
@@ -306,7 +306,7 @@ class UsersPage(Page[AccountRow]):
             ),
             intro=f"{row.name} is signed out everywhere and has to change this password at the "
             "next sign-in.",
-            done=self._sweep,
+            ends_sign_ins=True,
         )
 
     def _sweep(self, _value: object) -> None:
@@ -320,25 +320,29 @@ class UsersPage(Page[AccountRow]):
         fields: list[Field],
         work: Callable[[Any, dict[str, Any]], Any],
         *,
-        done: Callable[[Any], None],
+        then: Done = lambda _value: None,
+        ends_sign_ins: bool = False,
         intro: str = "",
     ) -> None:
         """A form whose values are handed to ``work`` in the background."""
+        desk, window = self._desk, self.window()
 
-        def submit(values: dict[str, Any], finish: Done, failed: Failed) -> None:
+        def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
             def finished(value: Any) -> None:
-                finish(value)
                 done(value)
+                if ends_sign_ins:
+                    desk.do(window, accounts.end_stale_connections)
 
-            self._desk.runner.run(work, values, done=finished, failed=failed, parent=self)
+            desk.runner.run(work, values, done=finished, failed=failed, parent=window)
 
         dialog = FormDialog(
-            self.window(),
+            self,
             title=title,
             verb=verb,
             fields=fields,
             submit=submit,
-            notify=self._desk.notify,
+            notify=desk.notify,
+            then=then,
             intro=intro,
         )
         dialog.open()

@@ -36,8 +36,8 @@ class WorkDialog(AskingDialog):
     """
 
     def __init__(self, parent: QWidget, desk: Desk, title: str, width: int = 560) -> None:
-        super().__init__(parent.window(), desk.notify)
-        self.desk, self._page = desk, parent
+        super().__init__(parent, desk.notify)
+        self.desk = desk
         self._width = width
         self.setWindowTitle(title)
         self.sentence = label("", "secondary", wrap=True)
@@ -100,9 +100,9 @@ class WorkDialog(AskingDialog):
         def asked(job_ids: list[int]) -> None:
             Waiting(self.desk, job_ids, all_ended, self, progressed)
 
-        runner, page = self.desk.runner, self._page
+        runner, window = self.desk.runner, self._window
         self.ask(
-            lambda done, failed: runner.run(ask, *args, done=done, failed=failed, parent=page),
+            lambda done, failed: runner.run(ask, *args, done=done, failed=failed, parent=window),
             asked,
             self.show_error,
             freely=True,

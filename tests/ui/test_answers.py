@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QEvent, QObject
 from PySide6.QtWidgets import QApplication, QLabel, QPlainTextEdit, QPushButton, QWidget
 from shiboken6 import isValid
 
@@ -489,3 +489,20 @@ def test_no_dialog_is_missing_here() -> None:
         and any(isinstance(base, ast.Name) and base.id == "QDialog" for base in node.bases)
     ]
     assert sorted(plain) == ["asking.AskingDialog", "messages.Message"]
+
+
+@every_dialog
+@pytest.mark.parametrize("well", [True, False], ids=["well", "refusal"])
+def test_an_answer_comes_though_the_page_has_gone(
+    admin: Window, opened, case: Case, well: bool
+) -> None:
+    """As when the role that sees the page is taken away while its dialog waits."""
+    dialog, held = opened
+    admin.shell.show_person("anna · Viewer", {"dashboard"})
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert set(admin.shell._pages) == {"dashboard"}
+    held.answer(case.well if well else ConsoleError("The storage host says no."))
+    if well:
+        assert is_open(dialog) is case.stays
+    else:
+        assert "The storage host says no." in texts(dialog)
