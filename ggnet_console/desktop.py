@@ -221,7 +221,7 @@ class Desktop(QObject):
                 lambda: connections.try_out(settings, spec.dsn, spec.password, folder),
                 done=done,
                 failed=failed,
-                parent=dialog,
+                parent=self,
             )
 
         def use(spec: ServerSpec | None, done: Done, failed: Failed) -> None:
@@ -250,8 +250,8 @@ class Desktop(QObject):
 
                 def left(_value: None) -> None:
                     self._forget()
-                    done(None)
                     self._move(elsewhere, notes)
+                    done(None)  # a notice would have gone with the page before
 
                 def stuck(error: ConsoleError) -> None:
                     self._forget()

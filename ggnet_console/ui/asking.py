@@ -47,9 +47,12 @@ class AskingDialog(QDialog):
     """What is said of the work while it runs, and of what it may still come to."""
 
     def __init__(self, parent: QWidget, notify: Notify) -> None:
-        """``parent`` is the page that opens it, or the main window, which outlives both."""
+        """``parent`` is the page or dialog that opens it, or the main window, which outlives all."""
         super().__init__(parent.window())
-        self._page, self._window, self._notify = parent, parent.window(), notify
+        self._page, self._notify = parent, notify
+        self._window = parent.window()
+        while (over := self._window.parentWidget()) is not None:
+            self._window = over.window()
         self._asking = self._freely = self._gone = False
         self._question: Message | None = None
         self.setWindowModality(Qt.WindowModality.WindowModal)
@@ -71,23 +74,37 @@ class AskingDialog(QDialog):
         followed elsewhere.
         """
         self._asking, self._freely = True, freely
-        title, typed = self.windowTitle(), self.typed()
+        subject, typed = self.subject(), self.typed()
 
         def on_done(value: Any) -> None:
             if self._is_here():
                 self._stop_asking()
                 done(value)
             elif not freely:
-                self._notify(f"{title}: {self.words[1]} after all.", State.RUNNING)
+                self.done_late(subject, value)
 
         def on_failed(error: ConsoleError) -> None:
             if self._is_here():
                 self._stop_asking()
                 failed(error)
             else:
-                self._tell_late(title, typed, error)
+                self._tell_late(subject, typed, error)
 
-        work(on_done, on_failed)
+        try:
+            work(on_done, on_failed)
+        except ConsoleError as error:
+            on_failed(error)
+        except BaseException:
+            self._stop_asking()  # nobody will answer
+            raise
+
+    def subject(self) -> str:
+        """What a notice calls this dialog."""
+        return self.windowTitle()
+
+    def done_late(self, subject: str, _value: Any) -> None:
+        """It was done after the dialog was closed; of this object only Python's part is left."""
+        self._notify(f"{subject}: {self.words[1]} after all.", State.RUNNING)
 
     def _is_here(self) -> bool:
         return not self._gone and isValid(self)
@@ -98,17 +115,18 @@ class AskingDialog(QDialog):
             self._question.close()
         self._question = None
 
-    def _tell_late(self, title: str, typed: str, error: ConsoleError) -> None:
+    def _tell_late(self, subject: str, typed: str, error: ConsoleError) -> None:
         window = self._window
+        details = "\n\n".join(filter(None, (typed, error.details)))
 
         def show() -> None:
-            message = Message(window, title, error.summary, "circle-x", typed, unfold=True)
+            message = Message(window, subject, error.summary, "circle-x", details, unfold=True)
             message.add_button(Button("Close"), lambda: None, safe=True)
             message.open()
 
-        text = fmt.sentence(f"{title}: {error.summary}")
-        if typed:
-            self._notify(text, State.FAILED, "What you typed", show)
+        text = fmt.sentence(f"{subject}: {error.summary}")
+        if details:
+            self._notify(text, State.FAILED, "What you typed" if typed else "Details", show)
         else:
             self._notify(text, State.FAILED)
 
@@ -116,8 +134,10 @@ class AskingDialog(QDialog):
 
     def reject(self) -> None:
         """Esc, Cancel, the close button: ask first while an answer is waited for."""
-        if not self._asking or self._freely:
+        if not self._asking:
             self.leave()
+        elif self._freely:
+            self.done(QDialog.DialogCode.Rejected)
         elif self._question is None or not isValid(self._question):
             doing, done = self.words
             self._question = confirm(

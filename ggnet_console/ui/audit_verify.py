@@ -24,11 +24,7 @@ def verify_audit(parent: QWidget, desk: Desk) -> None:
     """Ask for a head kept elsewhere, then read the whole trail in the background."""
     window = parent.window()
 
-    def submit(values: dict[str, Any], finish: Done, failed: Failed) -> None:
-        def done(answer: tuple[list[AuditProblem], AuditHead]) -> None:
-            finish(None)
-            tell_verdict(window, *answer)
-
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=window)
 
     dialog = FormDialog(
@@ -48,6 +44,7 @@ def verify_audit(parent: QWidget, desk: Desk) -> None:
         ],
         submit=submit,
         notify=desk.notify,
+        then=lambda answer: tell_verdict(window, *answer),
         freely=True,
     )
     dialog.open()

@@ -182,7 +182,9 @@ class ConflictDialog(AskingDialog):
         self._groups[field].button(side).setChecked(True)
 
     def choose_all(self, side: int) -> None:
-        """Choose one side for every field."""
+        """Choose one side for every field, unless it is being saved."""
+        if self.asking:
+            return
         for field in self._groups:
             self.choose(field, side)
 
@@ -193,7 +195,7 @@ class ConflictDialog(AskingDialog):
 
     def _refresh(self) -> None:
         undecided = self._undecided()
-        self.go.setEnabled(not undecided)
+        self.go.setEnabled(not undecided and not self.asking)
         self.go.setToolTip(f"Choose what stays: {', '.join(undecided)}" if undecided else "")
         self._left.setText(f"{fmt.count(len(undecided), 'field')} to decide" if undecided else "")
         for key, wanted in self._wanted.items():
@@ -216,6 +218,9 @@ class ConflictDialog(AskingDialog):
 
     def typed(self) -> str:
         return self._typed
+
+    def subject(self) -> str:
+        return f"Edit {self._name(self._error.now)}"
 
     def _on_done(self, value: object) -> None:
         self.accept()

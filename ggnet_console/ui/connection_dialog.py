@@ -124,6 +124,9 @@ class ConnectionDialog(FormDialog):
         """What the chosen TLS mode leaves unguarded; empty for the strictest."""
         return self._given_up.text()
 
+    def typed(self) -> str:
+        return "" if self._here else super().typed()
+
     @property
     def failure(self) -> ErrorBox:
         """Where a refusal is shown."""

@@ -39,6 +39,7 @@ class FormDialog(AskingDialog):
         notify: Notify,
         then: Done = lambda _value: None,
         freely: bool = False,
+        words: tuple[str, str] = AskingDialog.words,
         intro: str = "",
         width: int = 460,
     ) -> None:
@@ -47,7 +48,8 @@ class FormDialog(AskingDialog):
         ``freely``: see ``ask``.
         """
         super().__init__(parent, notify)
-        self._submit, self._then, self._may_go = submit, then, freely
+        self._submit, self._then, self._may_go, self.words = submit, then, freely, words
+        self._focused: QWidget | None = None
         self.setWindowTitle(title)
         self.form = Form(fields)
         self.form.folded.connect(self.fit)
@@ -121,7 +123,11 @@ class FormDialog(AskingDialog):
 
     def busy(self, working: bool) -> None:
         """While the work runs the fields stay readable and cannot be changed."""
+        if working:
+            self._focused = self.focusWidget()
         self.form.setEnabled(not working)
+        if not working and self._focused is not None and isValid(self._focused):
+            self._focused.setFocus()  # Qt takes it from what is disabled
         self.go.setEnabled(not working)
 
     def typed(self) -> str:

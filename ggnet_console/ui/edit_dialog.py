@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QDialog, QWidget
 
 from ..errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ..services.editing import Noun
@@ -25,8 +25,6 @@ from .tokens import State
 
 class EditDialog(FormDialog):
     """A form over one row; saves what was changed in it and settles with whoever was faster."""
-
-    words = ("Saving", "saved")
 
     def __init__(
         self,
@@ -53,6 +51,7 @@ class EditDialog(FormDialog):
             fields=fields,
             submit=self._save,
             notify=desk.notify,
+            words=("Saving", "saved"),
             intro=intro,
         )
         self._desk, self._row, self._name = desk, row, name
@@ -72,6 +71,11 @@ class EditDialog(FormDialog):
         if isinstance(value, tuple):  # what was kept; a row that was added again has a number
             self._tell(value)
 
+    def done_late(self, subject: str, value: Any) -> None:
+        super().done_late(subject, value)
+        if isinstance(value, tuple):
+            self._tell(value)
+
     def _on_failed(self, error: ConsoleError) -> None:
         if isinstance(error, StaleError):
             self._decide(error)
@@ -84,15 +88,22 @@ class EditDialog(FormDialog):
         """Ask field by field; the form below waits with everything that was typed."""
 
         def save(read: Any, chosen: Mapping[str, Any], done: Done, failed: Failed) -> None:
-            spec = replace(self._wanted, **chosen)
-            self._run(self._update, read, spec, done=done, failed=failed)
+            # What was decided stays so, also when a third one comes in between.
+            self._wanted = replace(self._wanted, **chosen)
+            self._run(self._update, read, self._wanted, done=done, failed=failed)
+
+        def left() -> None:
+            if dialog.asking:  # what the form shows may just be saved: its notice says so
+                self.done(QDialog.DialogCode.Rejected)
+            else:
+                self.busy(False)
 
         dialog = ConflictDialog(
             self, self._desk.notify, self._fields, error, save, self._name, typed=self.typed()
         )
         dialog.settled.connect(self._on_done)
         dialog.refused.connect(self._on_failed)
-        dialog.rejected.connect(lambda: self.busy(False))
+        dialog.rejected.connect(left)
         dialog.open()
 
     def _tell(self, kept: Sequence[FieldChange]) -> None:

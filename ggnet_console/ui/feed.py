@@ -104,6 +104,8 @@ class Feed(QObject, Generic[R]):
         self.more = False
         """Whether there are older rows than those that were read."""
         self._reading_older = False
+        self._readings = 0
+        """How often rows were read anew."""
         self._ids: set[int] = set()
         self._whole = False
         self._reading = False
@@ -157,6 +159,7 @@ class Feed(QObject, Generic[R]):
             return
         self._reading_older = True
         page = self._older.page
+        begun, reading = self._readings, self._reading
 
         def done(rows: list[R]) -> None:
             self._reading_older = False
@@ -164,6 +167,9 @@ class Feed(QObject, Generic[R]):
             self._floor = min((_id(row) for row in rows), default=self._floor)
             self.rows |= {_id(row): row for row in rows}
             self.updated.emit(Update(rows, older=True))
+            if reading or begun != self._readings:
+                # Something changed meanwhile, and this page may be from before.
+                self.reread({_id(row) for row in rows})
 
         def failed(error: ConsoleError) -> None:
             self._reading_older = False
@@ -193,6 +199,7 @@ class Feed(QObject, Generic[R]):
             self._read_at = time.monotonic()
         ids = None if self._whole else frozenset(self._ids)
         self._whole, self._ids, self._reading = False, set(), True
+        self._readings += 1
         floor = self._floor
         work, what = self._read_whole() if ids is None else (self._read, ids)
         self._runner.run(

@@ -273,6 +273,7 @@ class ImagesPage(Page[ImageRow]):
             ],
             submit=submit,
             notify=self._desk.notify,
+            words=("Asking", "asked for"),
         ).open()
 
     def _on_cancel(self, rows: list[ImageRow]) -> None:

@@ -88,6 +88,7 @@ def import_image(
         submit=submit,
         notify=desk.notify,
         then=lambda begun: imported(begun.image_id),
+        words=("Beginning", "begun"),
     )
     file, name = dialog.form.boxes["source"].editor, dialog.form.boxes["name"]
     assert isinstance(file, QLineEdit)  # noqa: S101 - what a file field is made of

@@ -84,6 +84,7 @@ def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) ->
         fields=_fields(None),
         submit=submit,
         notify=desk.notify,
+        words=("Saving", "saved"),
         then=added,
     )
     dialog.open()
@@ -126,6 +127,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
         fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
         submit=submit,
         notify=desk.notify,
+        words=("Saving", "saved"),
     )
     dialog.open()
     return dialog

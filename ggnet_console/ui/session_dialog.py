@@ -90,6 +90,7 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
         ],
         submit=submit,
         notify=desk.notify,
+        words=("Starting", "started"),
     )
     dialog.open()
     return dialog

@@ -70,6 +70,7 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
         ],
         submit=submit,
         notify=desk.notify,
+        words=("Asking", "asked for"),
     )
     dialog.open()
     return dialog

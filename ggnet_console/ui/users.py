@@ -342,6 +342,7 @@ class UsersPage(Page[AccountRow]):
             fields=fields,
             submit=submit,
             notify=desk.notify,
+            words=("Saving", "saved"),
             then=then,
             intro=intro,
         )

@@ -25,7 +25,7 @@ from ggnet_console.services.connections import ServerSpec
 from ggnet_console.services.images import Upload
 from ggnet_console.ui import audit_prune, audit_verify, hosts, machine_dialog, password
 from ggnet_console.ui.asking import AskingDialog
-from ggnet_console.ui.conflict import MINE, ConflictDialog
+from ggnet_console.ui.conflict import MINE, THEIRS, ConflictDialog
 from ggnet_console.ui.connection_dialog import ConnectionDialog
 from ggnet_console.ui.desk import Desk
 from ggnet_console.ui.dialogs import FormDialog
@@ -278,8 +278,13 @@ CASES = [
     Case(
         "verify the trail",
         "audit_verify",
-        by_function("audit", lambda p, w: audit_verify.verify_audit(p, desk(w))),
+        by_function(
+            "audit",
+            lambda p, w: audit_verify.verify_audit(p, desk(w)),
+            head=audit_verify.head_text(HEAD),
+        ),
         ([], HEAD),
+        "Chain head",
         freely=True,
     ),
     Case(
@@ -388,7 +393,7 @@ def test_a_refusal_is_said_in_it_and_what_was_typed_stays(
 @every_dialog
 def test_closed_meanwhile_and_answered_well(admin: Window, opened, case: Case) -> None:
     dialog, held = opened
-    title, words = dialog.windowTitle(), dialog.words
+    title, words = dialog.subject(), dialog.words
     close_meanwhile(dialog, freely=case.freely)
     held.answer(case.well)
     assert toasts(admin)[:1] == ([] if case.freely else [f"{title}: {words[1]} after all."])
@@ -400,12 +405,12 @@ def test_closed_meanwhile_and_refused_is_a_notice_with_what_was_typed(
     admin: Window, opened, case: Case, refusal: ConsoleError
 ) -> None:
     dialog, held = opened
-    title, typed = dialog.windowTitle(), dialog.typed()
+    title, typed = dialog.subject(), dialog.typed()
     close_meanwhile(dialog, freely=case.freely)
     held.answer(refusal)
     assert toasts(admin) == [f"{title}: {refusal.summary}"]
     [toast] = admin.shell._toasts
-    assert (bool(typed), bool(case.typed)) == (bool(case.typed),) * 2
+    assert bool(typed) is bool(case.typed)
     if typed:
         press(toast, "What you typed")
         message = only(Message)
@@ -467,6 +472,69 @@ def test_what_was_removed_while_a_conflict_is_settled_can_be_added_again(admin: 
     assert form.asking
     held.answer(8)
     assert not is_open(form)
+
+
+def test_what_was_decided_in_a_conflict_stays_so_when_another_one_comes(admin: Window) -> None:
+    held = Held(admin)
+    row = machine(admin)
+    specs: list[Any] = []
+    answer = held.keep
+
+    def keep(done: Callable, failed: Callable, parent: QObject) -> None:
+        answer(done, failed, parent)
+
+    held.keep = keep
+    page = admin.shell.show_page("machines")
+    form = submit(
+        machine_dialog.edit_machine(page, desk(admin), row), held, room="Lab 9", notes="mine"
+    )
+    now = replace(row, room="Lab 3")
+    change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
+    held.answer(StaleError("Changed.", now, (change,)))
+    dialog = only(ConflictDialog)
+    dialog.choose("room", THEIRS)
+    held.arm()
+    dialog.go.click()
+    specs.append(form._wanted)
+    again = FieldChange("notes", row.notes, "bens", "mine", "ben", admin.room.now)
+    held.answer(StaleError("Changed.", replace(now, notes="bens"), (again,)))
+    dialog.choose("notes", MINE)
+    held.arm()
+    dialog.go.click()
+    assert (form._wanted.room, form._wanted.notes) == ("Lab 3", "mine")
+    assert specs[0].room == "Lab 3"
+    held.answer(RemovedError("Removed.", "PC-01", "ben", None))
+    assert any(
+        "Room: Lab 3" in each.toPlainText() for each in only(Message).findChildren(QPlainTextEdit)
+    )
+
+
+def test_closing_a_conflict_that_is_saved_closes_its_form(admin: Window) -> None:
+    held = Held(admin)
+    dialog = conflict(admin, held)
+    form = only(machine_dialog.EditDialog)
+    close_meanwhile(dialog)
+    assert not is_open(form)
+    held.answer(())
+    assert toasts(admin) == [f"Edit {machine(admin).name}: saved after all."]
+
+
+def test_a_conflict_is_saved_once(admin: Window) -> None:
+    held = Held(admin)
+    dialog = conflict(admin, held)
+    dialog.choose_all(THEIRS)
+    assert not dialog.go.isEnabled()
+
+
+def test_the_focus_comes_back_with_a_refusal(admin: Window, qtbot) -> None:
+    held = Held(admin)
+    page = admin.shell.show_page("machines")
+    form = machine_dialog.edit_machine(page, desk(admin), machine(admin))
+    notes = form.form.boxes["room"].editor
+    notes.setFocus()
+    submit(form, held, room="Lab 9")
+    held.answer(ConsoleError("The storage host says no."))
+    assert form.focusWidget() is notes
 
 
 def test_no_dialog_is_missing_here() -> None:

@@ -198,11 +198,21 @@ def test_older_rows_that_come_while_everything_is_read_again_stay(grown):
     assert grown.runner.waiting == []
 
 
-def test_older_rows_that_come_after_everything_was_read_again_are_added(grown):
-    grown.feed._read_at = 0.0
-    grown.feed.reread()
+def test_older_rows_that_were_asked_for_before_a_change_are_read_again(grown):
+    """Threads answer in any order: what is newer may be here first."""
+    rows = grown.newest(lambda n: 11 <= n <= 15)
     grown.feed.read_older()
+    ((_floor, _answer, _failed),) = grown.runner.waiting
+    del grown.table[12]
+    grown.table[13] = Thing(13, "changed")
+    grown.feed.on_changed({"things": {12, 13}})
+    grown.runner.waiting.reverse()
     grown.runner.end()
+    grown.table |= {row.id: row for row in rows}  # as they were when they were asked for
     grown.runner.end()
-    assert set(grown.feed.rows) == {2, *range(11, 21)}
+    del grown.table[12]
+    grown.table[13] = Thing(13, "changed")
+    grown.runner.end()
+    assert set(grown.feed.rows) == {2, *range(11, 21)} - {12}
+    assert grown.feed.rows[13].name == "changed"
     assert grown.runner.waiting == []
