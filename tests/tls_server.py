@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from patience import wait_for
+from patience import PATIENCE_S, wait_for
 from places import short_folder
 from psycopg.conninfo import make_conninfo
 
@@ -137,7 +137,7 @@ class TlsServer:
     def end(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(30)
+            self._process.wait(PATIENCE_S)
 
     def _run(self, program: str, *arguments: object) -> None:
         argv = [str(_BINARIES / program), *map(str, arguments)]
@@ -195,7 +195,7 @@ class TlsServer:
         """A hot standby for a while: it waits for what a primary would send it."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
-        self._process.wait(30)
+        self._process.wait(PATIENCE_S)
         sign = self.data / "standby.signal"
         sign.touch()
         os.chown(sign, *_server_user())

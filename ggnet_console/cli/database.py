@@ -84,9 +84,6 @@ def upgrade(
         translated(),
         owner.engine.connect() as connection,
     ):
-        before = schema.current(connection)
-        if before is not None and before > schema.HEAD:
-            schema.require_head(before)
         done = schema.upgrade(connection)
     if done.moved:
         say(f"The database's schema is {schema.HEAD} now.")
@@ -94,8 +91,8 @@ def upgrade(
         say(
             f"Functions and rights of the database are as they have to be again: {len(done.mended)} differed."
         )
-    else:
-        say(f"The database's schema is {before} already; nothing to do.")
+    elif not done.left:
+        say(f"The database's schema is {schema.HEAD} already; nothing to do.")
     if done.left:
         raise ConsoleError(
             f"This was changed by hand, and no upgrade mends it: {fingerprint.told(done.left)}.",

@@ -46,6 +46,9 @@ def make(connection: psycopg.Connection, installation: str) -> None:
     known = {
         "groups": [group_role(group, installation) for group in GROUPS],
         "names": re.findall(r"^CREATE FUNCTION (\w+)\(", text, re.MULTILINE),
+        "defaults": re.findall(
+            r"^ALTER TABLE (\w+ ALTER COLUMN \w+) SET DEFAULT", text, re.MULTILINE
+        ),
     }
     rights_of_others = grants.of_others(connection)
     taken = [name for (name,) in connection.execute(_TAKEN, known)]
@@ -87,6 +90,7 @@ _REMOVALS = """
             AND proname <> 'installation_id'
     ), views AS (
         SELECT oid FROM pg_class WHERE relkind = 'v' AND relowner = ANY (%(groups)s::regrole[])
+            AND relnamespace = 'public'::regnamespace
     )
     SELECT 1, format('DROP TRIGGER %%I ON %%s', tgname, tgrelid::regclass)
     FROM pg_trigger JOIN functions f ON f.oid = tgfoid JOIN ours o ON o.oid = tgrelid
@@ -96,12 +100,8 @@ _REMOVALS = """
     FROM pg_policy JOIN ours o ON o.oid = polrelid
     WHERE polroles && (ARRAY[0::oid] || %(groups)s::regrole[]::oid[])
     UNION ALL
-    SELECT 3, format('ALTER TABLE %%s ALTER COLUMN %%I DROP DEFAULT', adrelid::regclass, attname)
-    FROM pg_attrdef a JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
-    JOIN ours o ON o.oid = adrelid
-    JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid
-    JOIN functions f ON d.refclassid = 'pg_proc'::regclass AND d.refobjid = f.oid
-    WHERE attgenerated = ''
+    SELECT 3, 'ALTER TABLE ' || name || ' DROP DEFAULT' FROM unnest(%(defaults)s::text[]) AS name
+    JOIN ours ON to_regclass(split_part(name, ' ', 1)) = oid
     UNION ALL
     SELECT 4, 'DROP VIEW ' || string_agg(oid::regclass::text, ', ') FROM views HAVING count(*) > 0
     UNION ALL

@@ -23,7 +23,8 @@ from .rights import INNER
 if TYPE_CHECKING:
     import psycopg
 
-MADE_ANEW = ("function", "grant", "policy", "source", "trigger", "view")
+_SURE = ("function", "source", "trigger", "view")
+MADE_ANEW = (*_SURE, "grant", "policy")
 """Kinds that every upgrade makes anew, and no others; the rest is not ours to change unasked."""
 IN_THE_WAY = ("column", "table", "type")
 """Kinds without which functions cannot be made."""
@@ -91,21 +92,39 @@ def details(found: list[Difference]) -> str:
 # roles carry. Counters of a pool count as one; not-null constraints are those of their columns.
 _DEFINED = grants.CELLS + sql.SQL("""
     , class AS (
-        SELECT c.oid, relkind, relowner::regrole::text AS owner, relrowsecurity, prefix || relname AS name
+        SELECT c.oid, relkind, relowner::regrole::text AS owner, relrowsecurity,
+            relforcerowsecurity, prefix || relname AS name
         FROM pg_class c JOIN ours ON ours.oid = relnamespace
         WHERE relowner IN (SELECT role FROM owning) OR EXISTS (
             SELECT FROM public.schema_objects s
             WHERE s.kind IN ('table', 'sequence', 'view') AND s.name = prefix || relname)
     ), tables AS (
         SELECT * FROM class WHERE relkind IN ('r', 'p')
+    ), account AS (
+        SELECT oid, rolname, concat_ws(' ',
+            CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
+            CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+            CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolcanlogin THEN 'LOGIN' END,
+            CASE WHEN NOT rolinherit THEN 'NOINHERIT' END,
+            -- From PostgreSQL 16 on a role that makes others is one of their members.
+            'IN ' || (SELECT string_agg(roleid::regrole::text, ', ' ORDER BY roleid::regrole::text)
+                      FROM pg_auth_members
+                      WHERE member = r.oid AND roleid::regrole::text !~ '^ggnet_(s|agents)_')) AS holds
+        FROM pg_roles r
     ), role AS (
-        SELECT * FROM pg_roles WHERE rolname = 'ggnet_console' OR rolname ~ (
+        SELECT * FROM account WHERE rolname = 'ggnet_console' OR rolname ~ (
             '^ggnet_(owner|broker|signaller|newcomer|viewer|operator|admin|agents)_' || %(installation)s)
     ), seen AS (
         SELECT 'table' AS kind, name,
-            'owner ' || owner || CASE WHEN relrowsecurity THEN ', row level security' ELSE '' END
-                AS definition
+            concat_ws(', ', 'owner ' || owner, CASE WHEN relrowsecurity THEN 'row level security' END,
+                CASE WHEN relforcerowsecurity THEN 'forced' END) AS definition
         FROM tables
+        UNION ALL
+        SELECT 'child table', name || '.' || inhrelid::regclass, 'owner ' || relowner::regrole
+        FROM pg_inherits JOIN tables ON tables.oid = inhparent JOIN pg_class c ON c.oid = inhrelid
+        UNION ALL
+        SELECT 'database', 'owner', datdba::regrole::text FROM pg_database
+        WHERE datname = current_database()
         UNION ALL
         SELECT CASE relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END, name,
             'owner ' || owner || ', ' || pg_get_viewdef(oid)
@@ -159,26 +178,25 @@ _DEFINED = grants.CELLS + sql.SQL("""
         WHERE proowner IN (SELECT role FROM owning)
         UNION ALL
         SELECT 'type', prefix || typname, 'owner ' || typowner::regrole || ', ' ||
-            (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
-             FROM pg_enum WHERE enumtypid = t.oid)
+            coalesce((SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder)
+                      FROM pg_enum WHERE enumtypid = t.oid), '')
         FROM pg_type t JOIN ours ON ours.oid = typnamespace
         WHERE typtype = 'e' AND typowner IN (SELECT role FROM owning)
         UNION ALL
         SELECT CASE kind WHEN 'DEFAULT' THEN 'default ' WHEN 'FOREIGN EXTENSION ROUTINE' THEN 'foreign '
-                         WHEN 'FOREIGN DATABASE' THEN 'foreign ' ELSE '' END || 'grant',
+                         WHEN 'FOREIGN DATABASE' THEN 'foreign '
+                         ELSE CASE WHEN kind ~ '^HANDED ON' THEN 'handed-on ' ELSE '' END END || 'grant',
             concat_ws(' ', verb, 'ON', name, '(' || nullif("column", '') || ')', 'TO', role),
             count(*) || CASE WHEN bool_or(option) THEN ', with grant option' ELSE '' END
-        FROM cell WHERE role ~ '^(PUBLIC$|ggnet_)' AND (kind !~ '^FOREIGN (?!DATABASE)'
+        FROM cell WHERE role ~ %(ours)s AND (kind !~ '^FOREIGN (?!DATABASE)'
             OR kind = 'FOREIGN EXTENSION ROUTINE' AND name = ANY (%(called)s))
         GROUP BY 1, 2
         UNION ALL
-        SELECT 'role', rolname, concat_ws(' ',
-            CASE WHEN rolsuper THEN 'SUPERUSER' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END,
-            CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
-            CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolcanlogin THEN 'LOGIN' END,
-            'IN ' || (SELECT string_agg(roleid::regrole::text, ', ' ORDER BY roleid::regrole::text)
-                      FROM pg_auth_members WHERE member = role.oid))
-        FROM role
+        SELECT 'role', rolname, holds FROM role
+        UNION ALL
+        SELECT 'role', 'of each agent', string_agg(DISTINCT holds, '; ')
+        FROM account JOIN pg_auth_members ON member = oid
+        WHERE roleid::regrole::text = 'ggnet_agents_' || %(installation)s HAVING count(*) > 0
         UNION ALL
         SELECT 'database setting', split_part(setting, '=', 1), split_part(setting, '=', 2)
         FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase, unnest(setconfig) AS setting
@@ -203,7 +221,7 @@ _DIFFERENCES = _DEFINED + sql.SQL("""
 """)
 _STORE = _DEFINED + sql.SQL("""
     , kept AS (
-        SELECT * FROM jsonb_to_recordset(%(but)s) AS b (kind text, name text)
+        SELECT * FROM jsonb_to_recordset(%(kept)s) AS b (kind text, name text)
     ), gone AS (
         DELETE FROM public.schema_objects s WHERE (s.kind, s.name) NOT IN (SELECT * FROM kept)
             AND NOT EXISTS (SELECT FROM defined d WHERE (d.kind, d.name) = (s.kind, s.name))
@@ -235,18 +253,23 @@ def stored_sources(connection: psycopg.Connection) -> dict[str, str]:
     )
 
 
-def store(connection: psycopg.Connection, *, but: Iterable[Difference] = ()) -> None:
-    """Take what is defined now as what has to be there; ``but`` stay the differences they are."""
-    kept = json.dumps([{"kind": each.kind, "name": each.name} for each in but])
+def store(connection: psycopg.Connection, found: Iterable[Difference] = ()) -> None:
+    """Take what is defined now as what has to be there.
+
+    What was ``found`` to differ before stays told, but for what was surely made anew since.
+    """
+    kept = json.dumps(
+        [{"kind": each.kind, "name": each.name} for each in found if each.kind not in _SURE]
+    )
     with _looking(connection) as known:
-        connection.execute(_STORE, {**known, "but": kept})
+        connection.execute(_STORE, {**known, "kept": kept})
 
 
 def settle(connection: psycopg.Connection) -> None:
     """Until the transaction ends, names are read and written the same, whatever a role has set."""
     connection.execute(
         "SET LOCAL search_path = public; SET LOCAL quote_all_identifiers = off; "
-        "SET LOCAL standard_conforming_strings = on"
+        "SET LOCAL standard_conforming_strings = on; SET LOCAL statement_timeout = 0"
     )
 
 
@@ -255,10 +278,14 @@ def _looking(connection: psycopg.Connection) -> Iterator[dict[str, object]]:
     """What the query has to know; nobody who holds a table is waited for long."""
     row = connection.execute("SELECT public.installation_id()").fetchone()
     settle(connection)
-    connection.execute("SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'")
+    # Compiling the query would take ten times as long as running it.
+    connection.execute(
+        "SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off"
+    )
     yield {
         "installation": row[0] if row else "",
         "sources": json.dumps(definitions.sources()),
+        "ours": f"^({grants.OURS})$",
         "called": [name for right in INNER if right.verb == "EXECUTE" for name in right.objects],
     }
     settle(connection)

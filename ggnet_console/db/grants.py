@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class Grant:
 Targets = frozenset[tuple[LiteralString, LiteralString]]
 """Kinds and names in statements of what the matrix knows by one name."""
 _NONE: Targets = frozenset()
+OURS = (
+    "PUBLIC|ggnet_(console|agent_.*|s_[0-9a-f]{32}|"
+    "(owner|broker|signaller|newcomer|viewer|operator|admin|agents)_[0-9a-f]{8})"
+)
+"""Whose grants are those of the matrix and no others: roles that ggnet makes, and everybody."""
 _GRANTED = {"TABLE", "SEQUENCE", "ROUTINE", "SCHEMA", "DATABASE"}
 """Kinds of what the owner owns and grants; the rest is granted when the database is made."""
 
@@ -58,8 +64,8 @@ _OBJECTS = sql.SQL("""
         SELECT oid, nspname, CASE nspname WHEN 'public' THEN '' ELSE nspname || '.' END AS prefix
         FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
     ), owning AS (
-        SELECT oid AS role FROM pg_roles
-        WHERE rolname ~ '^(ggnet_(owner|broker|signaller)_|pg_database_owner$)'
+        SELECT oid AS role FROM pg_roles WHERE rolname = 'pg_database_owner'
+            OR rolname ~ ('^ggnet_(owner|broker|signaller)_' || public.installation_id() || '$')
     ), object AS (
         SELECT c.oid, relowner AS owner, relacl AS acl,
             prefix || regexp_replace(relname, CASE nspname WHEN 'attempts' THEN '_\\d+$' ELSE '^$' END, '_N')
@@ -94,7 +100,8 @@ CELLS = _OBJECTS + sql.SQL("""
     ), cell AS (
         SELECT name, "column", privilege_type AS verb,
             CASE grantee WHEN 0 THEN 'PUBLIC' ELSE rolname::text END AS role, is_grantable AS option,
-            CASE WHEN owner IN (SELECT role FROM owning) THEN kind ELSE 'FOREIGN ' || kind END AS kind,
+            CASE WHEN owner NOT IN (SELECT role FROM owning) THEN 'FOREIGN '
+                 WHEN grantor <> owner THEN 'HANDED ON ' ELSE '' END || kind AS kind,
             target
         FROM acl LEFT JOIN pg_roles r ON r.oid = grantee WHERE grantee <> owner
     )
@@ -142,8 +149,7 @@ def undeclared(connection: psycopg.Connection) -> set[str]:
 
 
 def _is_ours(role: str) -> bool:
-    """Whose grants are those of the matrix and no others: roles that ggnet makes, and everybody."""
-    return role == "PUBLIC" or role.startswith("ggnet_")
+    return re.fullmatch(OURS, role) is not None
 
 
 def apply(connection: psycopg.Connection, installation: str) -> None:

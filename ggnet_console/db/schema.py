@@ -67,7 +67,8 @@ def _require_no_newer(stored: dict[str, str]) -> None:
 
 
 def _order(version: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", version)]
+    release = re.match(r"[\d.]*", version)
+    return [int(number) for number in re.findall(r"\d+", release[0] if release else "")]
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,15 @@ def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> 
     installation = connection.exec_driver_sql("SELECT public.installation_id()").scalar_one()
     _take_turns(driver)
     before = current(connection)
+    if before is not None and before > HEAD:
+        require_head(before)
+    _require_whole(driver, installation, before)
     stored = {} if before is None else fingerprint.stored_sources(driver)
     _require_no_newer(stored)
     found += fingerprint.differences(driver) if stored else []
     if before == HEAD and stored and not found:
         return Upgraded(moved=False, mended=[], left=[])
-    _lock_tables(driver)
+    _lock_tables(driver, group_role("owner", installation))
     moves = not stored or before != HEAD
     blocking = None if moves else fingerprint.IN_THE_WAY
     _require_nothing_lost(
@@ -129,17 +133,19 @@ def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> 
     if revision != "head":
         return Upgraded(moves, [], found)
     definitions.make(driver, installation)
-    if moves or stored != definitions.sources():
-        fingerprint.store(
-            driver, but=[each for each in found if each.kind not in fingerprint.MADE_ANEW]
-        )
+    fingerprint.store(driver, found)
     left = fingerprint.differences(driver)
-    return Upgraded(moves, [each for each in found if each not in left], left)
+    still = {(each.kind, each.name) for each in left}
+    return Upgraded(moves, [each for each in found if (each.kind, each.name) not in still], left)
 
 
 _OURS = """
-    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) FROM pg_class c
-    WHERE relkind IN ('r', 'p') AND relowner::regrole::text ~ '^ggnet_owner_'
+    SELECT string_agg(oid::regclass::text, ', ' ORDER BY oid), array_agg(oid) FROM pg_class
+    WHERE relkind IN ('r', 'p') AND relowner::regrole::text = %s
+"""
+_VACUUMS = """
+    SELECT pg_cancel_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
+    WHERE backend_type = 'autovacuum worker' AND relation = ANY (%s)
 """
 _ALONE = 0x67676E66
 
@@ -150,9 +156,31 @@ def _take_turns(connection: psycopg.Connection) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_ALONE])
 
 
-def _lock_tables(connection: psycopg.Connection) -> None:
+def _require_whole(connection: psycopg.Connection, installation: str, before: str | None) -> None:
+    """Raise ConsoleError for what is missing from a database that was restored in part."""
+    owner = group_role("owner", installation)
+    row = connection.execute(
+        "SELECT datname, datdba::regrole::text, to_regclass('public.schema_objects') IS NULL "
+        "FROM pg_database WHERE datname = current_database()"
+    ).fetchone()
+    if row is None:
+        return
+    database, belongs_to, lacks = row
+    if belongs_to != owner:
+        raise ConsoleError(
+            f"The database {database} belongs to {belongs_to}, so it cannot be upgraded; as a "
+            f"superuser: ALTER DATABASE {database} OWNER TO {owner}."
+        )
+    if before == HEAD and lacks:
+        raise ConsoleError(
+            "The database lacks the table schema_objects, which no upgrade makes anew; restore "
+            "it from a backup."
+        )
+
+
+def _lock_tables(connection: psycopg.Connection, owner: str) -> None:
     """All tables or none, in short attempts: so nobody waits for us who keeps us waiting."""
-    row = connection.execute(_OURS).fetchone()
+    row = connection.execute(_OURS, [owner]).fetchone()
     if row is None or row[0] is None:
         return
     deadline = time.monotonic() + _LOCK_TIMEOUT_S
@@ -161,11 +189,18 @@ def _lock_tables(connection: psycopg.Connection) -> None:
             with connection.transaction():
                 connection.execute("SET LOCAL lock_timeout = '200ms'")  # deadlock_timeout is 1 s
                 connection.execute(f"LOCK TABLE {row[0]} IN ACCESS EXCLUSIVE MODE")
-                return
+            break
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
                 raise
+            # It gives way by itself only to those who wait for a second.
+            with (
+                contextlib.suppress(psycopg.errors.InsufficientPrivilege),
+                connection.transaction(),
+            ):
+                connection.execute(_VACUUMS, [row[1]])
             time.sleep(0.05)
+    connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S:g}s'")
 
 
 @contextlib.contextmanager
@@ -192,7 +227,9 @@ def _explained(differs: list[Difference]) -> Iterator[None]:
                     "The database cannot be upgraded by this role: that takes a superuser, or a "
                     "member of the owner's role to whom all of ggnet's tables belong."
                 )
-            case psycopg.errors.ProgrammingError() if differs:
+            case psycopg.errors.ProgrammingError() if any(
+                each.kind != "source" for each in differs
+            ):
                 sentence = (
                     "The database cannot be upgraded: something in it was changed by hand that "
                     "ggnet needs as it was. Nothing was changed; the server's answer says what."

@@ -160,7 +160,7 @@ class RealHost(QemuGate):
         """End the agent as systemd would."""
         assert self.agent is not None
         self.agent.terminate()
-        assert self.agent.wait(30) == 0, (self.folder / "agent.out").read_text()
+        assert self.agent.wait(PATIENCE_S) == 0, (self.folder / "agent.out").read_text()
         self.agent = None
 
     def tgtd(self) -> Daemon | None:

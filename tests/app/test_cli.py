@@ -406,7 +406,7 @@ def test_a_reader_that_ends_early_gets_no_traceback(ggnet: CommandLine) -> None:
     process.stdout.close()
     with process.stderr as errors:
         assert errors.read() == ""
-    assert process.wait(30) == 1
+    assert process.wait(PATIENCE_S) == 1
 
 
 # Images, as far as they go without an agent

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from command_line import INITIATOR, PROGRAMS, CommandLine, clean_environment, reads
+from patience import PATIENCE_S
 from real_host import free_port, is_running, short_folder, wait_for
 
 from ggnet_console import config
@@ -125,5 +126,5 @@ def test_from_an_empty_folder_to_a_machine_that_read_its_disk_and_was_stopped(
         (config.load(anna.environment).tree.cluster / "postmaster.pid").read_text().split()[0]
     )
     agent.terminate()
-    assert agent.wait(30) == 0
+    assert agent.wait(PATIENCE_S) == 0
     wait_for(lambda: not is_running(server), "the private server ends with who used it last")

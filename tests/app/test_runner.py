@@ -29,4 +29,4 @@ def test_a_runner_that_is_stopped_while_it_connects_ends() -> None:
         connection, _ = silent.accept()
         with connection:
             runner.stop()
-            assert runner.wait(30_000)
+            assert runner.wait(int(PATIENCE_S * 1000))

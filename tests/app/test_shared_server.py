@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 import pytest
 from command_line import CommandLine, clean_environment
+from patience import PATIENCE_S
 from real_host import LoggedIn, free_port, is_running, read_disk, short_folder, wait_for
 from tls_server import PASSWORD, TlsServer, tls_server
 
@@ -96,7 +97,7 @@ class Site:
     def end(self) -> None:
         if self.agent is not None:
             self.agent.terminate()
-            assert self.agent.wait(30) == 0, (self.folder / "agent.out").read_text()
+            assert self.agent.wait(PATIENCE_S) == 0, (self.folder / "agent.out").read_text()
         address, port = self.portal.split(":")
         daemon = Tgtd(self.tree.tgt_socket, [(address, int(port))], Path(os.devnull)).find()
         if daemon is not None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from real_database import HOST, RealDatabase
+from steps import add_machines
 
 from ggnet_console.config import Config
 from ggnet_console.db import bootstrap, fingerprint, schema
@@ -112,6 +113,16 @@ LEFT = [
     ("ALTER TYPE drift ADD VALUE 'ODD'", "changed type drift"),
     ("DROP SEQUENCE attempts.name_9", "changed sequence attempts.name_N"),
     ("ALTER SEQUENCE attempts.name_9 INCREMENT 3", "changed sequence attempts.name_N"),
+    ("ALTER TABLE machines FORCE ROW LEVEL SECURITY", "changed table machines"),
+    (
+        "CREATE SCHEMA others; CREATE TABLE others.leak () INHERITS (users)",
+        "added child table users.others.leak",
+    ),
+    (
+        "GRANT SELECT ON audit TO pg_monitor WITH GRANT OPTION; SET ROLE pg_monitor; "
+        "GRANT SELECT ON audit TO {viewer}",
+        "added handed-on grant SELECT ON audit TO ggnet_viewer_",
+    ),
     (
         "CREATE RULE gone AS ON INSERT TO audit DO INSTEAD NOTHING",
         "added rule audit.gone",
@@ -389,3 +400,37 @@ def test_whoever_may_not_look_is_told_what_to_do(database: RealDatabase) -> None
     with database.owner.engine.connect() as connection:
         schema.upgrade(connection)
     installation.require_schema()
+
+
+def test_what_sign_ins_and_work_leave_behind_is_no_change(database: RealDatabase) -> None:
+    admin = database.sign_in(Role.ADMIN)
+    add_machines(admin, "pc-1")
+    database.log_in("viewer")
+    database.rows("ANALYZE; REINDEX TABLE machines")
+    assert asked(database.server.dsn(CONSOLE_ROLE, database.name)) == []
+
+
+def test_a_column_added_by_hand_is_told_alone_and_keeps_its_default(database: RealDatabase) -> None:
+    database.rows("ALTER TABLE machines ADD COLUMN extra bigint DEFAULT epoch_ms(now())")
+    database.rows("DROP TRIGGER keep_mac ON machines")
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(ConsoleError, match="others have made"),
+    ):
+        schema.upgrade(connection)
+    database.rows("ALTER TABLE machines ALTER COLUMN extra SET DEFAULT 7")
+    with database.owner.engine.connect() as connection:
+        done = schema.upgrade(connection)
+    assert lines(done.mended) == ["missing trigger machines.keep_mac"]
+    assert lines(done.left) == ["added column machines.extra"]
+    assert done.left[0].now == "bigint DEFAULT 7"
+
+
+def test_a_database_of_another_owner_is_named(database: RealDatabase) -> None:
+    change(database, "DROP TRIGGER keep_mac ON machines")
+    change(database, "ALTER DATABASE {database} OWNER TO {broker}")
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(ConsoleError, match=r"ALTER DATABASE .* OWNER TO ggnet_owner_"),
+    ):
+        schema.upgrade(connection)

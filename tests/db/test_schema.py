@@ -192,6 +192,20 @@ def test_two_upgrades_take_turns(database: RealDatabase) -> None:
     assert sorted(len(each.mended) for each in outcomes) == [0, 0, 1]
 
 
+def test_a_fault_in_what_a_release_defines_is_not_called_a_change_by_hand(
+    database: RealDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    newer = tmp_path / "migrations"
+    shutil.copytree(MIGRATIONS / "functions", newer / "functions")
+    (newer / "functions" / "zz.sql").write_text("SELECT nope FROM machines;")
+    monkeypatch.setattr(definitions, "MIGRATIONS", newer)
+    with (
+        database.owner.engine.connect() as connection,
+        pytest.raises(psycopg.errors.UndefinedColumn),
+    ):
+        schema.upgrade(connection)
+
+
 def test_an_older_program_neither_works_with_a_database_nor_puts_it_back(
     database: RealDatabase,
 ) -> None:

@@ -287,7 +287,7 @@ if ROOT:
 
     @pytest.mark.parametrize("story", [_needs_more_than_is_free, _fills_up_while_converting])
     def test_a_full_disk_is_a_sentence_and_leaves_nothing(
-        story: Callable[[Bench, Qemu], None], small_disk: Bench, qemu: Qemu
+        story: Callable[[Bench, Qemu], None], small_disk: Bench, qemu: Qemu, slow_convert: None
     ) -> None:
         story(small_disk, qemu)
 
