@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from typing import cast
 
+from patience import PATIENCE_S
+
 from ggnet_console.config import Config
 from ggnet_console.db.engine import Database
 from ggnet_console.workers.keeper import TargetKeeper
