@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 from real_database import RealDatabase
 from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
@@ -132,3 +132,4 @@ def window_of(
         assert background.wait()
         shell.deleteLater()
         theme.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

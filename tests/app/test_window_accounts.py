@@ -29,6 +29,14 @@ def press(parent: QWidget, text: str) -> None:
     next(b for b in parent.findChildren(QPushButton) if b.text() == text).click()
 
 
+def opened(qtbot, kind: type[QWidget]) -> QWidget:
+    """The dialog of this kind, once it is there."""
+    qtbot.waitUntil(
+        lambda: any(isinstance(w, kind) and w.isVisible() for w in QApplication.topLevelWidgets())
+    )
+    return dialog(kind)
+
+
 def no_dialog() -> bool:
     return not any(w.isModal() and w.isVisible() for w in QApplication.topLevelWidgets())
 
@@ -99,8 +107,7 @@ def test_the_last_admin_stays_even_when_the_window_does_not_know_yet(qtbot, data
     page.select([window.signed_in.user_id])
     page.action("Disable").trigger()
     press(dialog(Message), "Disable 1 account")
-    qtbot.waitUntil(lambda: not no_dialog())
-    assert dialog(Message).text.text() == (
+    assert opened(qtbot, Message).text.text() == (
         "admin is the last admin who can sign in; make another one first."
     )
     dialog(Message).close()
@@ -209,8 +216,7 @@ def test_an_export_that_cannot_be_written_leaves_nothing_and_says_so(qtbot, wind
     window = window_of(Role.ADMIN)
     page = window.shell.show_page("audit")
     page.export(tmp_path / "no such folder" / "trail.csv")
-    qtbot.waitUntil(lambda: not no_dialog())
-    assert "could not be written to" in dialog(Message).text.text()
+    assert "could not be written to" in opened(qtbot, Message).text.text()
     dialog(Message).close()
     assert list(tmp_path.glob("*.part")) == []
 
@@ -282,8 +288,7 @@ def test_old_entries_are_removed_and_that_is_an_entry(qtbot, database, window_of
     window = window_of(Role.ADMIN)
     page = window.shell.show_page("audit")
     page.action("Remove old entries").trigger()
-    qtbot.waitUntil(lambda: not no_dialog())
-    dialog(FormDialog).go.click()
+    opened(qtbot, FormDialog).go.click()
 
     def asked() -> Message | None:
         found = (w for w in QApplication.topLevelWidgets() if isinstance(w, Message))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QSettings
+from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 
 from ggnet_console.enums import Role
@@ -56,3 +56,5 @@ def _opened(qapp, qtbot, settings, room) -> Iterator[Window]:
     window.shell.close()
     window.shell.deleteLater()
     window.theme.deleteLater()
+    # Now, with the dialogs that are open over it: the next test looks for dialogs of its own.
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
