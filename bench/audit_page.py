@@ -23,10 +23,10 @@ def next_page_on_screen(database: Database, entries: int) -> Figure:
     from PySide6.QtCore import QEventLoop, QSettings
     from PySide6.QtWidgets import QApplication
 
-    from ggnet_console.ui.audit import AuditPage
-    from ggnet_console.ui.shell import Shell
-    from ggnet_console.ui.theme import Theme
-    from ggnet_console.ui.workspace import Workspace, make_feeds
+    from ggnet_console.ui.audit.page import AuditPage
+    from ggnet_console.ui.kit.theme import Theme
+    from ggnet_console.ui.window.main_window import Shell
+    from ggnet_console.ui.window.workspace import Workspace, make_feeds
     from ggnet_console.workers.background import Background
 
     app = QApplication.instance() or QApplication([])

@@ -66,7 +66,7 @@ def live(user: str, password: str, seconds: str) -> None:
     import json
     import resource
 
-    from ggnet_console.ui.signin import Credentials
+    from ggnet_console.ui.window.sign_in_pages import Credentials
 
     console = _console()
     console.shell.resize(1366, 768)

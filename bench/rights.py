@@ -15,7 +15,7 @@ import psycopg
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import Role, Severity
-from ggnet_console.services import accounts, audit
+from ggnet_console.services import audit, users
 from ggnet_console.services.audit import AuditFilter
 
 from .audit_page import next_page_on_screen
@@ -77,7 +77,7 @@ def _sign_in(clone) -> Figure:
     def sign_in() -> None:
         database = Database(clone.dsn(clone.log_in("viewer")), program="bench", pool_size=1)
         with database.begin() as session:
-            accounts.who_am_i(session)
+            users.who_am_i(session)
         database.close()
 
     return Figure(

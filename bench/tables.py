@@ -15,10 +15,10 @@ from PySide6.QtWidgets import QApplication, QTableView
 
 from ggnet_console.enums import BootMode, MachineStatus
 from ggnet_console.services.machines import MachineRow
-from ggnet_console.ui.machines import COLUMNS
-from ggnet_console.ui.table import RowTableModel
-from ggnet_console.ui.theme import Theme
-from ggnet_console.ui.view import TableView
+from ggnet_console.ui.kit.table_model import RowTableModel
+from ggnet_console.ui.kit.table_view import TableView
+from ggnet_console.ui.kit.theme import Theme
+from ggnet_console.ui.machines.page import COLUMNS
 
 from .figures import Figure
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ggnet_console.enums import Drift
 from ggnet_console.services import boot_sessions, target_plans
 from ggnet_console.services import targets as target_rows
-from ggnet_console.tools.targets import WantedTarget
+from ggnet_console.tools.target_backend import WantedTarget
 from tests.labs.bench import CHAP, MIB, Bench
 from tests.labs.lab import Lab
 

@@ -21,7 +21,7 @@ from ggnet_console import config
 from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 from .figures import Figure, percentile
 
@@ -41,7 +41,7 @@ def run() -> list[Figure]:
         with Installation(settings) as installation:
             owner = installation.owner("bench")
             with owner.begin() as session:
-                accounts.create_user(session, USER, Role.OPERATOR, PASSWORD)
+                users.create_user(session, USER, Role.OPERATOR, PASSWORD)
             owner.close()
             dsn = installation.cluster.dsn(SUPERUSER)
             with psycopg.connect(dsn) as connection:

@@ -16,7 +16,7 @@ from PySide6.QtCore import QCoreApplication, QSocketNotifier
 from . import __version__, config, log
 from .db.installation import Installation
 from .errors import ConsoleError
-from .workers.agent import AgentThread
+from .workers.agent.thread import AgentThread
 
 _log = logging.getLogger(__name__)
 

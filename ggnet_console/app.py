@@ -23,8 +23,10 @@ from PySide6.QtWidgets import QApplication
 from . import __version__, config, log, paths
 from .config import Config
 from .errors import ConsoleError
-from .ui.shell import Shell
-from .ui.signin import (
+from .ui.kit.theme import Theme
+from .ui.kit.tokens import State
+from .ui.window.main_window import Shell
+from .ui.window.sign_in_pages import (
     Credentials,
     FirstRun,
     FirstRunPage,
@@ -33,13 +35,11 @@ from .ui.signin import (
     ProblemPage,
     SignInPage,
 )
-from .ui.theme import Theme
-from .ui.tokens import State
 from .workers.garbage import GarbageCollector
 from .workers.preload import Preload
 
 if TYPE_CHECKING:
-    from .desktop import Desktop
+    from .lifecycle import Desktop
 
 _log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ class Console(QObject):
     # What stands behind it
 
     def _preload(self) -> None:
-        self._preloading = Preload("ggnet_console.desktop")
+        self._preloading = Preload("ggnet_console.lifecycle")
         self._preloading.finished.connect(self._begin)
         self._preloading.start()
 
@@ -220,7 +220,7 @@ class Console(QObject):
                 )
             )
             return
-        from .desktop import Desktop  # noqa: PLC0415
+        from .lifecycle import Desktop  # noqa: PLC0415
 
         try:
             log.start(paths.user_logs(), "ggnet-console", self.config.log_level)

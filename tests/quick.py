@@ -62,7 +62,7 @@ def chosen(paths: set[str], tests: dict[str, str]) -> list[str]:
         for path in paths
         if path.endswith(".py")
     }
-    nouns = {module.rsplit(".", 1)[-1].removeprefix("test_") for module in modules}
+    nouns = {part.removeprefix("test_") for module in modules for part in module.split(".")[-2:]}
     return sorted(
         test
         for test, source in tests.items()

@@ -22,7 +22,7 @@ from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_rol
 from ggnet_console.db.engine import Database
 from ggnet_console.db.installation import make_schema
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 HOST = "testhost"
 PASSWORD = "correct horse"
@@ -117,7 +117,7 @@ class Template:
     server: Server
     name: str
     installation: str
-    signed_in: Mapping[Role, accounts.SignedIn] = field(default_factory=dict)
+    signed_in: Mapping[Role, users.SignedIn] = field(default_factory=dict)
     """People who have signed in already, in every clone with the same role and secret."""
     images: Mapping[str, int] = field(default_factory=dict)
     """READY images by name."""
@@ -216,7 +216,7 @@ class RealDatabase:
     server: Server
     name: str
     installation: str
-    signed_in: dict[Role, accounts.SignedIn] = field(default_factory=dict)
+    signed_in: dict[Role, users.SignedIn] = field(default_factory=dict)
     """Sign-ins that the template has made and no test has used yet."""
     images: dict[str, int] = field(default_factory=dict)
     """READY images likewise."""
@@ -255,14 +255,14 @@ class RealDatabase:
         """A group role of this installation."""
         return bootstrap.group_role(name, self.installation)
 
-    def log_in(self, name: str, password: str = PASSWORD) -> accounts.SignedIn:
+    def log_in(self, name: str, password: str = PASSWORD) -> users.SignedIn:
         """Sign in by name; the role is dropped when the test ends."""
         with self.console.begin() as session:
-            signed_in = accounts.sign_in(session, name, password, "tests")
+            signed_in = users.sign_in(session, name, password, "tests")
         self.sign_in_roles.append(signed_in.role_name)
         return signed_in
 
-    def dsn(self, signed_in: accounts.SignedIn) -> str:
+    def dsn(self, signed_in: users.SignedIn) -> str:
         """The connection string of a sign-in."""
         return make_conninfo(
             self.server.dsn(signed_in.role_name, self.name), password=signed_in.secret

@@ -23,28 +23,33 @@ from ui.demo_targets import LOGIN
 from ggnet_console.enums import JobKind, MachineStatus, Role
 from ggnet_console.errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ggnet_console.services.audit import AuditHead, OldAudit
-from ggnet_console.services.editing import OpenRow
+from ggnet_console.services.concurrent_edits import OpenRow
 from ggnet_console.services.machines import Left, MachineChanges
 from ggnet_console.services.targets import ChapMade
-from ggnet_console.ui import machine_dialog
-from ggnet_console.ui.audit import AuditPage
-from ggnet_console.ui.audit_verify import tell_verdict
-from ggnet_console.ui.conflict import MINE, ConflictDialog
-from ggnet_console.ui.dialogs import FormDialog
+from ggnet_console.ui.audit.page import AuditPage
+from ggnet_console.ui.audit.verify_dialog import tell_verdict
 from ggnet_console.ui.edit_dialog import EditDialog
-from ggnet_console.ui.images import ImagesPage
-from ggnet_console.ui.machines import MachinesPage
-from ggnet_console.ui.messages import Message, show_error
-from ggnet_console.ui.page import Page
-from ggnet_console.ui.shell import Shell, ask_what_to_do_with_machines
-from ggnet_console.ui.signin import FirstRunPage, NewPasswordPage, ProblemPage, SignInPage
-from ggnet_console.ui.target_dialog import SecretDialog, test_login
-from ggnet_console.ui.target_plan import show_plan
-from ggnet_console.ui.target_words import is_out_of_step
-from ggnet_console.ui.targets import TargetsPage
-from ggnet_console.ui.theme import Theme
-from ggnet_console.ui.tokens import State
-from ggnet_console.ui.users import UsersPage
+from ggnet_console.ui.images.page import ImagesPage
+from ggnet_console.ui.kit.conflict_dialog import MINE, ConflictDialog
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message, show_error
+from ggnet_console.ui.kit.page import Page
+from ggnet_console.ui.kit.theme import Theme
+from ggnet_console.ui.kit.tokens import State
+from ggnet_console.ui.machines import dialogs
+from ggnet_console.ui.machines.page import MachinesPage
+from ggnet_console.ui.targets.dialogs import SecretDialog, test_login
+from ggnet_console.ui.targets.page import TargetsPage
+from ggnet_console.ui.targets.plan_dialog import show_plan
+from ggnet_console.ui.targets.words import is_out_of_step
+from ggnet_console.ui.users.page import UsersPage
+from ggnet_console.ui.window.main_window import Shell, ask_what_to_do_with_machines
+from ggnet_console.ui.window.sign_in_pages import (
+    FirstRunPage,
+    NewPasswordPage,
+    ProblemPage,
+    SignInPage,
+)
 
 SIZE = 1366, 768
 _READ_MS = 400
@@ -207,7 +212,7 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
     many.form.boxes["status"].tick()
     yield from dialog(many, "dialog-change")
     left = [Left(now.name, now, changes, None), Left("PC-19", None, (), removed)]
-    machine_dialog._tell_left(machines, window.workspace.desk, 6, left, MachineChanges())
+    dialogs._tell_left(machines, window.workspace.desk, 6, left, MachineChanges())
     yield from dialog(many, "dialog-left")
 
 

@@ -17,17 +17,17 @@ import typer
 from .. import __version__
 from ..errors import ConsoleError
 from . import (
-    accounts,
     audit,
+    boot_sessions,
     context,
     database,
     hosts,
     images,
     jobs,
     machines,
-    sessions,
     settings,
     targets,
+    users,
 )
 from .output import complain, complain_lines
 
@@ -40,19 +40,19 @@ app = typer.Typer(
     epilog="Exit status: 0 done; 1 not done, with one sentence on standard error; 2 wrong usage; "
     "130 interrupted. Scripts sign in with GGNET_USER and GGNET_PASSWORD_FILE.",
 )
-app.command(epilog="Example: ggnet init --admin anna")(accounts.init)
-app.command(epilog="Example: ggnet login anna")(accounts.login)
-app.command()(accounts.logout)
-app.command()(accounts.whoami)
+app.command(epilog="Example: ggnet init --admin anna")(users.init)
+app.command(epilog="Example: ggnet login anna")(users.login)
+app.command()(users.logout)
+app.command()(users.whoami)
 for _name, _noun in (
     ("machine", machines),
     ("image", images),
-    ("session", sessions),
+    ("session", boot_sessions),
     ("target", targets),
     ("job", jobs),
     ("host", hosts),
     ("setting", settings),
-    ("user", accounts),
+    ("user", users),
     ("audit", audit),
     ("db", database),
 ):

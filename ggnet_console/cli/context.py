@@ -18,7 +18,7 @@ from ..errors import SignInError
 if TYPE_CHECKING:
     from ..db.engine import Database
     from ..db.installation import Installation
-    from ..services.accounts import SignedIn
+    from ..services.users import SignedIn
     from ..tools.secret_store import SecretStore
 
 PROGRAM = "ggnet"
@@ -94,7 +94,7 @@ class Call:
 
         Raises SchemaError, and SignInError when nobody is signed in.
         """
-        from ..services import accounts
+        from ..services import users
 
         with self.opened() as installation:
             installation.require_schema()
@@ -109,13 +109,13 @@ class Call:
             database = installation.signed_in(kept.role_name, kept.secret, PROGRAM)
             with contextlib.closing(database):
                 with database.begin() as session:
-                    accounts.renew_if_half_over(session)
+                    users.renew_if_half_over(session)
                 yield database
 
     @contextlib.contextmanager
     def _signed_in_for_this_call(self, installation: Installation) -> Iterator[Database]:
         from ..db.installation import read_password
-        from ..services import accounts
+        from ..services import users
 
         signed = sign_in(installation, str(self.config.user), read_password(self.config))
         log.set_process(user=signed.name)
@@ -125,7 +125,7 @@ class Call:
                 yield database
             finally:
                 with database.begin() as session:
-                    accounts.sign_out(session)
+                    users.sign_out(session)
 
     def secrets(self, installation: Installation) -> SecretStore:
         """Where the sign-in of ``ggnet login`` is kept for this installation."""
@@ -136,13 +136,13 @@ class Call:
 
 def sign_in(installation: Installation, name: str, password: str) -> SignedIn:
     """Sign in with name and password; SignInError says what is wrong."""
-    from ..services import accounts
+    from ..services import users
 
     with (
         contextlib.closing(installation.console(PROGRAM)) as console,
         console.begin() as session,
     ):
-        return accounts.sign_in(session, name, password, PROGRAM)
+        return users.sign_in(session, name, password, PROGRAM)
 
 
 def of(context: typer.Context) -> Call:

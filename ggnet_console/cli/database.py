@@ -40,7 +40,7 @@ app = typer.Typer(no_args_is_help=True, help="The database and its schema.")
 def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
     """Say where the database is and whether its schema fits; needs no sign-in."""
     from ..db import fingerprint, schema
-    from ..services import accounts
+    from ..services import users
 
     with (
         context.of(ctx).opened() as installation,
@@ -52,7 +52,7 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
             installation.require_schema()
             changed = installation.changed_by_hand()
             with console.begin() as session:
-                has_admin = accounts.has_users(session)
+                has_admin = users.has_users(session)
         except SchemaError as error:
             problem = error.summary
         embedded = installation.config.embedded
@@ -114,7 +114,7 @@ def connect(
     """Use a shared server from now on; the console role's password is asked for and kept."""
     from ..db.engine import refuse_password
     from ..services import connections
-    from .accounts import read_password
+    from .users import read_password
 
     call = context.of(ctx)
     refuse_password(dsn)

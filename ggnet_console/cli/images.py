@@ -12,7 +12,7 @@ import typer
 
 from ..enums import ImageFormat, ImageType
 from ..errors import ConsoleError
-from . import context, waiting
+from . import context, job_waiter
 from .options import AsJson, Wait, one_of
 from .output import complain, print_list, print_one, say
 
@@ -114,7 +114,7 @@ def _upload(
     """Copy the file in; ``begun`` gets the image and job as soon as they exist."""
     from ..workers.uploads import upload
 
-    with waiting.progress_line() as show:
+    with job_waiter.progress_line() as show:
         upload(
             database,
             config,
@@ -131,12 +131,12 @@ def _finish_or_cancel(database: Database, job_id: int) -> None:
     from ..services import jobs
 
     try:
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
     except KeyboardInterrupt:
         complain("Cancelling …")
         with database.begin() as session:
             jobs.cancel_job(session, job_id)
-        waiting.ended_job(database, job_id)
+        job_waiter.ended_job(database, job_id)
         raise
 
 
@@ -202,11 +202,11 @@ def verify(ctx: typer.Context, name: _Name, wait: Wait = False, *, as_json: AsJs
             row = images.get_image(session, name)
             job = jobs.get_job(session, images.verify_image(session, row.id))
         if wait:
-            job = waiting.ended_job(database, job.id)
+            job = job_waiter.ended_job(database, job.id)
     if as_json:
         print_one(job, as_json=True)
     if wait:
-        waiting.require_success(job)
+        job_waiter.require_success(job)
     if not as_json:
         say(f"{row.name} is as it was sealed." if wait else _queued(job))
 
@@ -239,14 +239,14 @@ def convert(
             row = images.get_image(session, name)
             job = jobs.get_job(session, images.convert_image(session, row.id, image_format))
         if wait or output is not None:
-            job = waiting.ended_job(database, job.id)
+            job = job_waiter.ended_job(database, job.id)
     if as_json:
         print_one(job, as_json=True)
     if job.open:
         if not as_json:
             say(_queued(job))
         return
-    waiting.require_success(job)
+    job_waiter.require_success(job)
     result = call.config.tree.exports / str(job.result["file"])
     if output is not None:
         _fetch(result, output, job.host)
@@ -296,5 +296,5 @@ def remove(ctx: typer.Context, name: _Name) -> None:
         with database.begin() as session:
             row = images.get_image(session, name)
             job_id = images.remove_image(session, row.id)
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
     say(f"Removed {row.name}.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from . import context, waiting
+from . import context, job_waiter
 from .options import AsJson, Wait
 from .output import print_list, print_one, say
 
@@ -69,13 +69,13 @@ def retry(ctx: typer.Context, job_id: _Id, wait: Wait = False, *, as_json: AsJso
             new_id = jobs.retry_job(session, job_id)
             job = jobs.get_job(session, new_id)
         if wait:
-            job = waiting.ended_job(database, new_id)
+            job = job_waiter.ended_job(database, new_id)
     if as_json:
         print_one(job, as_json=True)
     else:
         say(f"Job {new_id} is {job.status}.")
     if wait:
-        waiting.require_success(job)
+        job_waiter.require_success(job)
 
 
 @app.command(name="wait")
@@ -91,9 +91,9 @@ def wait_(
 ) -> None:
     """Wait until a job has ended; exits 1 with its sentence when it failed or was cancelled."""
     with context.of(ctx).signed_in() as database:
-        job = waiting.ended_job(database, job_id, timeout)
+        job = job_waiter.ended_job(database, job_id, timeout)
     if as_json:
         print_one(job, as_json=True)
-    waiting.require_success(job)
+    job_waiter.require_success(job)
     if not as_json:
         say(f"Job {job_id} has {job.status.lower()}.")

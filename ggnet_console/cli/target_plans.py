@@ -10,7 +10,7 @@ import typer
 from ..enums import JobStatus, PlanAction
 from ..errors import ConsoleError
 from ..values import count
-from . import context, waiting
+from . import context, job_waiter
 from .options import AsJson
 from .output import complain, print_json, print_one, say
 
@@ -60,7 +60,7 @@ def plan(ctx: typer.Context, host: _Host = None, *, as_json: AsJson = False) -> 
             database, host, lambda session, one: target_plans.compare_targets(session, one.id)
         )
         for job in done:
-            waiting.require_success(job)
+            job_waiter.require_success(job)
         with database.begin() as session:
             plans = target_plans.read_plans(session, host)
     if as_json:
@@ -160,7 +160,7 @@ def adopt(ctx: typer.Context, iqn: _Iqn, host: _OnHost = None, *, as_json: AsJso
                 raise ConsoleError(f"Several storage hosts run {iqn}; name one with --host.")
             row = rows[0] if rows else targets.get_target(session, iqn)
             job_id = target_plans.adopt_target(session, row.host_id, row.iqn)
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
         _print_target(database, iqn, f"Adopted {iqn}.", as_json=as_json)
 
 
@@ -171,7 +171,7 @@ def release(ctx: typer.Context, iqn: _Iqn, *, as_json: AsJson = False) -> None:
     with context.of(ctx).signed_in() as database:
         with database.begin() as session:
             job_id = target_plans.release_target(session, targets.get_target(session, iqn).id)
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
         _print_target(database, iqn, f"Released {iqn}.", as_json=as_json)
 
 
@@ -188,7 +188,7 @@ def _on_hosts(
     for row in rows:
         if row not in alive:
             complain(f"No agent works on {row.name}; what is known of it may be old.")
-    return [waiting.ended_job(database, job) for job in jobs]
+    return [job_waiter.ended_job(database, job) for job in jobs]
 
 
 def _print_done(done: Sequence[JobRow], what: str, *, as_json: bool) -> None:
@@ -205,7 +205,7 @@ def _print_done(done: Sequence[JobRow], what: str, *, as_json: bool) -> None:
             if job.status is JobStatus.SUCCEEDED:
                 _print_result(job, what)
     for job in done:
-        waiting.require_success(job)
+        job_waiter.require_success(job)
 
 
 def _print_result(job: JobRow, what: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import ConsoleError
-from . import context, target_plans, waiting
+from . import context, job_waiter, target_plans
 from .options import AsJson, OnOff
 from .output import print_list, print_one, say
 
@@ -74,7 +74,7 @@ def create(
                 machines.get_machine(session, machine).id,
                 images.get_image(session, image).id,
             )
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
         with database.begin() as session:
             row = targets.get_target(session, machine)
     if as_json:
@@ -92,7 +92,7 @@ def remove(ctx: typer.Context, name: _Target) -> None:
         with database.begin() as session:
             row = targets.get_target(session, name)
             job_id = targets.remove_target(session, row.id)
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
     say(f"Removed the target of {row.machine}.")
 
 
@@ -122,7 +122,7 @@ def chap(
         if made is not None:
             secret = {"iqn": row.iqn, "chap_user": made.user, "chap_secret": made.secret}
             print_one(secret, as_json=as_json)
-        waiting.finish(database, job_id)
+        job_waiter.finish(database, job_id)
     if made is None:
         say(f"{row.iqn} asks for no secret any more.")
 
@@ -139,7 +139,7 @@ def test(ctx: typer.Context, name: _Target, *, as_json: AsJson = False) -> None:
         with database.begin() as session:
             row = targets.get_target(session, name)
             job_id = plans.test_login(session, row.id)
-        steps = plans.login_steps(waiting.finish(database, job_id))
+        steps = plans.login_steps(job_waiter.finish(database, job_id))
     print_list(steps, ("ok", "step", "detail"), as_json=as_json)
     failed = next((step for step in steps if not step.ok), None)
     if failed is not None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mapped classes: columns, constraints, enums; no Qt, no I/O."""
 
-from .account import SignIn, User
 from .audit import SEARCHED, AuditChain, AuditEntry, AuditLink
 from .base import Base
 from .boot_session import BootSession
@@ -13,6 +12,7 @@ from .open_object import OpenObject
 from .schema_object import SchemaObject
 from .setting import Setting
 from .target import Lun, Target, TargetReport, TargetSecret
+from .user import SignIn, User
 
 __all__ = [
     "SEARCHED",

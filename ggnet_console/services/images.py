@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
 from ..errors import FieldChange, FieldError, NotFoundError
 from ..models import Host, Image, ImageVersion, Job, Lun
-from . import editing
+from . import concurrent_edits
 from .jobs import OPEN
 
 _KINDS = [kind for kind in JobKind if kind.startswith("image.")]
@@ -158,7 +158,7 @@ def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[Fie
     changed the same fields; RemovedError when the image is gone; FieldError for a bad name.
     """
     values = asdict(spec) | {"name": checked_name(spec.name)}
-    merge = editing.merge(session, "image", read, values, list_images)
+    merge = concurrent_edits.merge(session, "image", read, values, list_images)
     if merge.own:
         session.execute(update(Image).where(Image.id == read.id).values(**merge.own))
     return merge.kept

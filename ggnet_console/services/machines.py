@@ -19,7 +19,7 @@ from ..enums import BootMode, Drift, FoundIn, MachineStatus, SessionStatus, Targ
 from ..errors import FieldChange, FieldError, NotFoundError, RemovedError
 from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
 from ..values import parse_ip, parse_mac
-from . import editing
+from . import concurrent_edits
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def update_machine(
     changed the same fields; RemovedError when the machine is gone; FieldError for bad values.
     """
     values = checked(spec)
-    merge = editing.merge(session, "machine", read, values, list_machines)
+    merge = concurrent_edits.merge(session, "machine", read, values, list_machines)
     _refuse_duplicate(session, merge.own, read.id)
     if merge.own:
         session.execute(update(Machine).where(Machine.id == read.id).values(**merge.own))
@@ -280,7 +280,7 @@ def _left(session: Session, read: MachineRow, now: MachineRow | None) -> Left | 
     """What happened to a machine whose version differs; None when it is as it was after all."""
     fields = {field.name: getattr(read, field.name) for field in dataclass_fields(MachineSpec)}
     try:
-        changes = editing.changes_since(session, "machine", read, now, fields)
+        changes = concurrent_edits.changes_since(session, "machine", read, now, fields)
     except RemovedError as error:
         return Left(read.name, None, (), error)
     return Left(read.name, now, changes, None) if changes else None

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import FieldChange, FieldError, NotFoundError
 from ..models import Setting
-from . import editing
+from . import concurrent_edits
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def update_setting(
             "value",
             f"{read.name} must lie between {read.minimum} and {read.maximum}, not {spec.value}.",
         )
-    merge = editing.merge(session, "setting", read, asdict(spec), list_settings)
+    merge = concurrent_edits.merge(session, "setting", read, asdict(spec), list_settings)
     if merge.own:
         session.execute(update(Setting).where(Setting.id == read.id).values(**merge.own))
     return merge.kept

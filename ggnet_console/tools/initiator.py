@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .process import Completed, run
-from .targets import Chap
+from .target_backend import Chap
 
 _TIMEOUT_S = 5.0
 """The portal is this computer's own; meanwhile nobody watches the machines."""

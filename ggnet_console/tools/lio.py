@@ -24,7 +24,7 @@ from .lio_lock import LOCK, targetcli_lock
 from .lio_saved import SavedConfiguration, SavedState, saved_path
 from .lio_tree import Tree, wanted_tree
 from .portals import portal_name
-from .targets import (
+from .target_backend import (
     BackingFileError,
     Connection,
     Difference,

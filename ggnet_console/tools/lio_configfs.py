@@ -26,7 +26,7 @@ from .lio_tree import (
     Tree,
     has_attributes,
 )
-from .targets import BackendDownError, Chap, Connection, LunTraffic
+from .target_backend import BackendDownError, Chap, Connection, LunTraffic
 
 ROOT = "/sys/kernel/config/target"
 ISCSI = f"{ROOT}/iscsi"

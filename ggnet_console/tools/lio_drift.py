@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from .lio_tree import INHERIT, Acl, Store, Tree, wanted_tree
-from .targets import Difference, RunningTarget, WantedTarget, compare
+from .target_backend import Difference, RunningTarget, WantedTarget, compare
 
 
 def differences(

@@ -41,7 +41,7 @@ from .lio_objects import (
     remove_store,
 )
 from .lio_tree import NOWHERE, Acl, Store, Tree, split_portal
-from .targets import PortalTakenError
+from .target_backend import PortalTakenError
 
 _log = logging.getLogger(__name__)
 

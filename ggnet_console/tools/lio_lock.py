@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..locks import FileLock
-from .targets import LockedError
+from .target_backend import LockedError
 
 LOCK = Path("/var/run/targetcli.lock")
 """What targetcli (and its daemon targetclid) flock(2) while they run."""

@@ -25,7 +25,7 @@ from rtslib_fb.tcm import StorageObject
 from ..errors import ConsoleError
 from . import lio_configfs as configfs
 from .lio_tree import NOWHERE, STORE_PREFIX, Acl, Mapped, Store, odd_file, store_attributes
-from .targets import Chap
+from .target_backend import Chap
 
 _FIRST_NUMBER = 2**20
 """Of the folders of our backstores: rtslib, and so targetcli, gives smaller numbers."""

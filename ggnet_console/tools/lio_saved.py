@@ -26,7 +26,7 @@ from .lio_tree import (
     split_portal,
     store_attributes,
 )
-from .targets import Chap, SavedFileError
+from .target_backend import Chap, SavedFileError
 
 _FOLDERS = (Path("/etc/rtslib-fb-target"), Path("/etc/target"))
 _LISTS = ("storage_objects", "targets")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..values import is_ours
 from .portals import portal_name
-from .targets import Chap, RunningLun, RunningTarget, WantedLun, WantedTarget
+from .target_backend import Chap, RunningLun, RunningTarget, WantedLun, WantedTarget
 
 STORE_PREFIX = "ggnet_"
 """Our backstores are named ``ggnet_<unit serial>``: seen by admins, found again by us."""

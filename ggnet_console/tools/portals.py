@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConsoleError
-from .targets import PortalTakenError
+from .target_backend import PortalTakenError
 
 _LISTEN = "0A"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import ConsoleError
 from ..values import is_ours
 from .portals import portal_name
-from .targets import (
+from .target_backend import (
     BackendDownError,
     Chap,
     Connection,

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 from ..errors import ConsoleError
-from .targets import BackendDownError, Chap
+from .target_backend import BackendDownError, Chap
 
 # struct tgtadm_req of tgt 1.0.85, as tgtadm itself sends it (a test compares): mode, op, low-level
 # driver, length, tid, sid, lun, cid, host_no, device_type, ac_dir, pack, force. Then the parameters.

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from .targets import Chap, LunTraffic, RunningLun, RunningTarget
+from .target_backend import Chap, LunTraffic, RunningLun, RunningTarget
 
 _HEAD = re.compile(
     r"Target (?P<tid>\d+): (?P<iqn>[^\s]+)\n"

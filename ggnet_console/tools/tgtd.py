@@ -18,7 +18,7 @@ from pathlib import Path
 from ..errors import ConsoleError
 from .portals import check_free, portal_name
 from .process import environment, find, run
-from .targets import BackendDownError, Chap
+from .target_backend import BackendDownError, Chap
 from .tgt_accounts import add_account
 from .tgt_output import parse_portals
 

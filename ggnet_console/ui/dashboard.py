@@ -26,21 +26,21 @@ from ..services.hosts import HostRow
 from ..services.images import ImageRow
 from ..services.jobs import JobRow
 from ..services.machines import MachineRow
-from . import format as fmt
 from . import jobs as jobs_page
-from . import machines as machines_page
-from .controls import Button, Sign, clear, copyable, hairline, label, restyle
-from .desk import Desk
-from .feed import Feed
+from .boot_sessions.start_dialog import start_again, why_not_again
 from .hosts import backend_name, trouble_of, unread_of
-from .page import TICK_MS, Page
-from .session_dialog import start_again, why_not_again
-from .target_plan import show_plan
-from .target_words import differ_text, is_out_of_step, subject_of
-from .target_words import state_of as target_state_of
-from .target_work import repair_targets_of, rewrite_saved
-from .theme import tabular
-from .tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
+from .kit import format as fmt
+from .kit.feed import Feed
+from .kit.page import TICK_MS, Page
+from .kit.theme import tabular
+from .kit.tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
+from .kit.widgets import Button, Sign, clear, copyable, hairline, label, restyle
+from .machines import page as machines_page
+from .page_context import Desk
+from .targets.plan_dialog import show_plan
+from .targets.repair import repair_targets_of, rewrite_saved
+from .targets.words import differ_text, is_out_of_step, subject_of
+from .targets.words import state_of as target_state_of
 
 _MOST_GROUPS = 12
 _ORDER = {"machine": 0, "target": 1, "image": 2}

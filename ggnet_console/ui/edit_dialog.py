@@ -10,17 +10,17 @@ from typing import Any
 from PySide6.QtWidgets import QDialog, QWidget
 
 from ..errors import ConsoleError, FieldChange, RemovedError, StaleError
-from ..services.editing import Noun
-from . import format as fmt
-from .asking import Done, Failed
-from .conflict import ConflictDialog, people, shown
-from .controls import Button
-from .desk import Desk
-from .dialogs import FormDialog
-from .form import Field
-from .messages import Message
-from .presence import Presence
-from .tokens import State
+from ..services.concurrent_edits import Noun
+from .kit import format as fmt
+from .kit.asking_dialog import Done, Failed
+from .kit.conflict_dialog import ConflictDialog, people, shown
+from .kit.form import Field
+from .kit.form_dialog import FormDialog
+from .kit.messages import Message
+from .kit.tokens import State
+from .kit.widgets import Button
+from .open_elsewhere import Presence
+from .page_context import Desk
 
 
 class EditDialog(FormDialog):

@@ -11,14 +11,14 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QScrollArea, QVBoxLa
 from ..enums import BackendChoice, Role
 from ..services import hosts
 from ..services.hosts import HostRow
-from . import format as fmt
-from .asking import Done, Failed
-from .controls import Button, Sign, clear, copyable, label
-from .deeds import History
-from .desk import Desk
-from .dialogs import FormDialog
-from .form import Field
-from .tokens import XS, L, M, S, State
+from .audit_words import History
+from .kit import format as fmt
+from .kit.asking_dialog import Done, Failed
+from .kit.form import Field
+from .kit.form_dialog import FormDialog
+from .kit.tokens import XS, L, M, S, State
+from .kit.widgets import Button, Sign, clear, copyable, label
+from .page_context import Desk
 
 _BACKENDS = {"lio": "LIO", "tgt": "tgt"}
 _CHOICES = (

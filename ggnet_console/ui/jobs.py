@@ -10,17 +10,17 @@ from PySide6.QtWidgets import QVBoxLayout
 from ..enums import JobKind, JobStatus
 from ..services import jobs
 from ..services.jobs import JobRow
-from . import format as fmt
-from .actions import Action
-from .controls import label
-from .deeds import History
-from .desk import Desk
-from .detail import DetailPane, Fact, Tab
-from .messages import Details
-from .page import Chip, Empty, Page
-from .statusbar import Work
-from .table import Column
-from .tokens import S, State
+from .audit_words import History
+from .kit import format as fmt
+from .kit.actions import Action
+from .kit.detail_pane import DetailPane, Fact, Tab
+from .kit.messages import Details
+from .kit.page import Chip, Empty, Page
+from .kit.table_model import Column
+from .kit.tokens import S, State
+from .kit.widgets import label
+from .page_context import Desk
+from .window.status_bar import Work
 
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
 _ELSEWHERE = {JobKind.TARGET_APPLY: "Use “Start again” on Machines or Dashboard instead"}

@@ -7,16 +7,16 @@ from ..enums import Role
 from ..errors import ConsoleError
 from ..services import settings
 from ..services.settings import SettingRow, SettingSpec
-from . import format as fmt
-from .actions import Action
-from .deeds import History, setting_title, setting_unit, setting_value
-from .desk import Desk
-from .detail import DetailPane, Fact
+from .audit_words import History, setting_title, setting_unit, setting_value
 from .edit_dialog import EditDialog
-from .form import Field
 from .hosts import HostLines
-from .page import Empty, Page
-from .table import Column
+from .kit import format as fmt
+from .kit.actions import Action
+from .kit.detail_pane import DetailPane, Fact
+from .kit.form import Field
+from .kit.page import Empty, Page
+from .kit.table_model import Column
+from .page_context import Desk
 
 
 def title_of(row: SettingRow) -> str:

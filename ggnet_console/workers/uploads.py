@@ -16,7 +16,7 @@ from ..services import images
 from ..services.images import ImageSpec, Upload
 from ..tools import storage
 from ..tools.copying import copy_in, open_regular, shown
-from .pace import Pace
+from .progress_pace import Pace
 
 _log = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
 from slow_importer import SlowImport
 
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.ui.shell import Shell
-from ggnet_console.ui.theme import Theme
-from ggnet_console.ui.workspace import Workspace, make_feeds
+from ggnet_console.ui.kit.theme import Theme
+from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.workspace import Workspace, make_feeds
 from ggnet_console.workers.background import Background
 
 
@@ -95,7 +95,7 @@ class OpenWindow:
 
     shell: Shell
     workspace: Workspace
-    signed_in: accounts.SignedIn
+    signed_in: users.SignedIn
 
 
 @pytest.fixture

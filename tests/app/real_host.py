@@ -25,7 +25,6 @@ from ggnet_console.db.engine import Database
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Drift, Role, SessionType
 from ggnet_console.services import (
-    accounts,
     boot_sessions,
     hosts,
     images,
@@ -33,6 +32,7 @@ from ggnet_console.services import (
     machines,
     target_plans,
     targets,
+    users,
 )
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.services.hosts import HostRow
@@ -103,7 +103,7 @@ class RealHost(QemuGate):
         """The database as this person sees it."""
         console = self.installation.console("test")
         with console.begin() as session:
-            sign_in = accounts.sign_in(session, name, password, "test")
+            sign_in = users.sign_in(session, name, password, "test")
         console.close()
         return self.installation.signed_in(sign_in.role_name, sign_in.secret, "test")
 
@@ -376,7 +376,7 @@ def blank_cluster() -> Iterator[Path]:
             owner = installation.owner("test")
             with owner.begin() as session:
                 session.execute(text(CHEAP))
-                accounts.create_user(session, "anna", Role.OPERATOR, "anna-password")
+                users.create_user(session, "anna", Role.OPERATOR, "anna-password")
             with owner.engine.connect() as connection:
                 outside = connection.execution_options(isolation_level="AUTOCOMMIT")
                 outside.execute(text("ALTER SYSTEM SET fsync = off"))

@@ -20,12 +20,12 @@ from real_host import wait_for
 from sqlalchemy import text
 
 from ggnet_console import config
-from ggnet_console.cli import waiting
+from ggnet_console.cli import job_waiter
 from ggnet_console.db import schema
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Role, SessionStatus
 from ggnet_console.errors import ConsoleError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 pytestmark = pytest.mark.xdist_group("command line")
 
@@ -93,7 +93,7 @@ def viewer(ggnet: CommandLine, tmp_path: Path) -> CommandLine:
         closing(opened.owner("test")) as owner,
         owner.begin() as session,
     ):
-        accounts.create_user(session, name, Role.VIEWER, PASSWORD)
+        users.create_user(session, name, Role.VIEWER, PASSWORD)
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
     return ggnet.with_(GGNET_USER=name, GGNET_PASSWORD_FILE=file)
@@ -508,11 +508,11 @@ def test_a_host_without_an_agent_is_waited_for_no_longer_than_promised(
             f"Job {job['id']} is still QUEUED after 0 s; it goes on.",
         ],
     )
-    monkeypatch.setattr(waiting, "NO_AGENT_S", 0.1)
+    monkeypatch.setattr(job_waiter, "NO_AGENT_S", 0.1)
     with (
         installation(ggnet) as opened,
         closing(opened.owner("test")) as owner,
         pytest.raises(ConsoleError, match="start ggnet-agent or the console there"),
     ):
-        waiting.ended_job(owner, job["id"])
+        job_waiter.ended_job(owner, job["id"])
     assert capsys.readouterr().err == f"Waiting for the agent on {HOST} …\n"

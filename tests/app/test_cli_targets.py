@@ -11,7 +11,7 @@ from real_host import RealHost, wait_for
 from test_target_drift import tid
 
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 
@@ -40,7 +40,7 @@ def ggnet(served: RealHost, disks: Path) -> CommandLine:
 @pytest.fixture
 def admin(served: RealHost) -> CommandLine:
     with served.owner.begin() as session:
-        accounts.create_user(session, "ada", Role.ADMIN, "ada-password")
+        users.create_user(session, "ada", Role.ADMIN, "ada-password")
     return signed_in(served, "ada")
 
 

@@ -21,9 +21,9 @@ from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import Database
 from ggnet_console.db.installation import Installation
 from ggnet_console.errors import ConsoleError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 from ggnet_console.tools.secret_store import KeptSignIn
-from ggnet_console.ui.crash import report
+from ggnet_console.ui.window.crash_dialog import report
 
 PASSWORD = "pa%55 word'-of-anna"
 OTHER = "another 'word-of-anna"
@@ -58,17 +58,17 @@ def signing_in(database: RealDatabase, file: Path) -> str:
     with psycopg.connect(database.owner.dsn) as owner:
         owner.execute("ALTER FUNCTION login(text, text, text, text) RENAME TO gone")
     with pytest.raises(Exception) as caught, database.console.begin() as session:
-        accounts.sign_in(session, "viewer", PASSWORD, "tests")
+        users.sign_in(session, "viewer", PASSWORD, "tests")
     return told(caught.value, file)
 
 
 def changing_it(database: RealDatabase, file: Path) -> str:
     """The server fails in the middle of the function that got both passwords."""
-    viewer = database.sign_in(accounts.Role.VIEWER)
+    viewer = database.sign_in(users.Role.VIEWER)
     with psycopg.connect(database.owner.dsn) as owner:
         owner.execute("ALTER FUNCTION check_password(users, text, text) RENAME TO gone")
     with pytest.raises(Exception) as caught, viewer.begin() as session:
-        accounts.change_password(session, PASSWORD, OTHER)
+        users.change_password(session, PASSWORD, OTHER)
     return told(caught.value, file)
 
 
@@ -83,7 +83,7 @@ def a_connection_that_is_refused(database: RealDatabase, file: Path) -> str:
         database.server.dsn("ggnet_s_nobody", database.name), password=PASSWORD, connect_timeout=5
     )
     with pytest.raises(ConsoleError) as caught, Database(dsn, program="t").begin() as session:
-        accounts.has_users(session)
+        users.has_users(session)
     return told(caught.value, file)
 
 
@@ -122,7 +122,7 @@ def test_a_fault_with_a_sign_in_at_hand_does_not_tell_its_secret(
     faults: list[BaseException] = [KeyError(signed_in), ValueError(kept), TypeError(mine)]
     database.rows("SELECT end_sign_ins(%s, NULL, NULL)", signed_in.user_id)
     with pytest.raises(ConsoleError) as caught, mine.begin() as session:
-        accounts.who_am_i(session)
+        users.who_am_i(session)
     mine.close()
     for fault in (*faults, caught.value):
         text = told(fault, written)

@@ -18,7 +18,7 @@ from real_host import MIB, LoggedIn, RealHost, chap_read, read_disk, wait_for
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import Drift, PlanAction, Role, TargetOrigin
 from ggnet_console.errors import ConsoleError
-from ggnet_console.services import accounts, target_plans, targets
+from ggnet_console.services import target_plans, targets, users
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.services.target_plans import PlanEntry
 from ggnet_console.services.targets import TargetRow
@@ -38,7 +38,7 @@ def session(served: RealHost, disks: Path) -> BootSessionRow:
 @pytest.fixture
 def admin(served: RealHost) -> Iterator[Database]:
     with served.owner.begin() as opened:
-        accounts.create_user(opened, "ada", Role.ADMIN, "ada-password")
+        users.create_user(opened, "ada", Role.ADMIN, "ada-password")
     with contextlib.closing(served.sign_in("ada", "ada-password")) as database:
         yield database
 

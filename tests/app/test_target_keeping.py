@@ -22,11 +22,11 @@ from ggnet_console.enums import Drift, PlanAction, SessionStatus
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import jobs, target_plans, targets
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.tools.targets import LockedError
+from ggnet_console.tools.target_backend import LockedError
 from ggnet_console.tools.tgt import Tgt
-from ggnet_console.workers.keeper import TargetKeeper
-from ggnet_console.workers.reconciler import Reconciler
-from ggnet_console.workers.work import WorkInterruptedError
+from ggnet_console.workers.agent.job import WorkInterruptedError
+from ggnet_console.workers.agent.reconciler import Reconciler
+from ggnet_console.workers.agent.target_keeper import TargetKeeper
 
 LogIn = Callable[[BootSessionRow], LoggedIn]
 LOCKED = "Nothing was changed: the kernel's targets are locked by “targetcli” (process 1)."

@@ -14,16 +14,16 @@ from ggnet_console.db.engine import Database
 from ggnet_console.enums import ImageFormat, JobStatus, MachineStatus, Role, SessionType
 from ggnet_console.services import (
     agent_jobs,
+    agent_targets,
     boot_sessions,
     images,
     machines,
-    observations,
     settings,
 )
+from ggnet_console.services.agent_targets import Wanted
 from ggnet_console.services.boot_sessions import Started
 from ggnet_console.services.images import ImageSpec, Upload
 from ggnet_console.services.machines import MachineChanges, MachineSpec
-from ggnet_console.services.observations import Wanted
 from ggnet_console.services.settings import SettingSpec
 
 BIG = 3 * 2**31
@@ -115,7 +115,7 @@ def start_sessions(operator: Database, image_id: int, *machine_ids: int) -> Star
 def make_targets(clone: RealDatabase) -> list[Wanted]:
     """Report every wanted target as made, as the agent does; what was wanted."""
     with clone.agent.begin() as session:
-        wanted = observations.list_wanted(session, clone.host_id)
+        wanted = agent_targets.list_wanted(session, clone.host_id)
         for one in wanted:
-            observations.note_made(session, one, PORTAL)
+            agent_targets.note_made(session, one, PORTAL)
     return wanted

@@ -20,8 +20,8 @@ from steps import (
 from ggnet_console.db.cluster import SUPERUSER, agent_role
 from ggnet_console.enums import MachineStatus, Role
 from ggnet_console.errors import RefusedError
-from ggnet_console.services import accounts, agent_jobs, images, machines, observations
-from ggnet_console.services.observations import Activity
+from ggnet_console.services import agent_jobs, agent_targets, images, machines, users
+from ggnet_console.services.agent_targets import Activity
 
 
 def entries(database: RealDatabase, noun: str) -> list[tuple]:
@@ -102,7 +102,7 @@ def test_what_was_rolled_back_leaves_no_entry(database: RealDatabase) -> None:
 def test_a_new_account_and_a_new_password_show_no_hash(database: RealDatabase) -> None:
     admin = database.sign_in(Role.ADMIN)
     with admin.begin() as session:
-        user = accounts.add_hashed_user(session, "ada", Role.VIEWER, HASH)
+        user = users.add_hashed_user(session, "ada", Role.VIEWER, HASH)
     database.rows("UPDATE users SET password_hash = 'another' WHERE id = %s", user)
     added, changed = [entry for entry in entries(database, "user") if entry[2] == "ada"]
     assert added[0] == "admin"
@@ -144,12 +144,12 @@ def test_progress_and_traffic_leave_no_entries(database: RealDatabase) -> None:
     make_targets(database)
     seen = Activity(started.session_ids[0], machine, "10.0.2.11", True, 1, 0)
     with database.agent.begin() as session:
-        observations.note_activity(session, [seen])
+        agent_targets.note_activity(session, [seen])
         agent_jobs.take_up(session, started.job_id)
     count = database.value("SELECT count(*) FROM audit")
     with database.agent.begin() as session:
         agent_jobs.note_progress(session, started.job_id, "Making", 50.0, 1, 2, 3, 4)
-        observations.note_activity(session, [seen])
+        agent_targets.note_activity(session, [seen])
     assert database.value("SELECT percent FROM jobs WHERE id = %s", started.job_id) == 50
     assert database.value("SELECT count(*) FROM audit") == count
 

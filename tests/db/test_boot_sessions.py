@@ -28,14 +28,7 @@ from ggnet_console.enums import (
     TargetStatus,
 )
 from ggnet_console.errors import ConsoleError, NotFoundError
-from ggnet_console.services import (
-    agent_jobs,
-    boot_sessions,
-    jobs,
-    machines,
-    observations,
-    targets,
-)
+from ggnet_console.services import agent_jobs, agent_targets, boot_sessions, jobs, machines, targets
 from ggnet_console.values import initiator_iqn, target_iqn
 
 pytestmark = pytest.mark.furnished
@@ -190,7 +183,7 @@ def test_stopping_asks_the_host_and_the_machine_stays_until_it_is_refused(
     with pytest.raises(ConsoleError, match="already has a session"):
         start_sessions(operator, image, machine)
     with database.agent.begin() as session:
-        [one] = observations.list_wanted(session, database.host_id)
+        [one] = agent_targets.list_wanted(session, database.host_id)
         assert one.session_id is None
 
 
@@ -269,8 +262,8 @@ def ended_sessions(
     """Sessions of machines with these names that their storage host could not serve; their ids."""
     ids = start_sessions(operator, image, *add_machines(operator, *names)).session_ids
     with database.agent.begin() as session:
-        for wanted in observations.list_wanted(session, database.host_id):
-            observations.note_not_made(session, wanted, "The file is missing.")
+        for wanted in agent_targets.list_wanted(session, database.host_id):
+            agent_targets.note_not_made(session, wanted, "The file is missing.")
     return ids
 
 

@@ -15,7 +15,7 @@ from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import pinned
 from ggnet_console.db.errors import translated
 from ggnet_console.errors import UnreachableError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_no_setting_of_the_role_keeps_people_from_signing_in(
     evil.execute(f"ALTER ROLE {CONSOLE_ROLE} {where} SET {setting}")
     console = database.open(pinned(database.server.dsn(CONSOLE_ROLE, database.name)))
     with console.begin() as session:
-        signed_in = accounts.sign_in(session, "viewer", "correct horse", "tests")
+        signed_in = users.sign_in(session, "viewer", "correct horse", "tests")
     database.sign_in_roles.append(signed_in.role_name)
     with database.open(database.dsn(signed_in)).begin() as session:
-        assert accounts.who_am_i(session).expires_at == signed_in.expires_at
+        assert users.who_am_i(session).expires_at == signed_in.expires_at
 
 
 def test_no_setting_of_the_role_brings_others_passwords_into_the_server_s_log(

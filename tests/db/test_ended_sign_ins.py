@@ -10,7 +10,7 @@ from real_database import HASH, RealDatabase
 from steps import begin_upload
 
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 ENDED = "ended_at = clock_timestamp(), expires_at = clock_timestamp()"
 EXPIRED = "expires_at = clock_timestamp() - interval '2 days'"
@@ -88,7 +88,7 @@ def test_an_agent_ends_connections_of_expired_sign_ins_and_clears_their_roles(
     role = expired.info.user
     database.rows(f"UPDATE sign_ins SET {EXPIRED} WHERE role_name = %s", role)
     with database.agent.begin() as session:
-        accounts.tend_sign_ins(session)
+        users.tend_sign_ins(session)
     wait_until_gone(database, expired)
     assert database.rows("SELECT FROM pg_roles WHERE rolname = %s", role) == []
     with going_on:
@@ -97,7 +97,7 @@ def test_an_agent_ends_connections_of_expired_sign_ins_and_clears_their_roles(
 
 def test_who_ends_their_own_sign_ins_stands_in_the_trail(database: RealDatabase) -> None:
     with database.sign_in(Role.ADMIN).begin() as session:
-        accounts.revoke_sign_ins(session, accounts.who_am_i(session).user_id)
+        users.revoke_sign_ins(session, users.who_am_i(session).user_id)
     assert database.rows("SELECT user_name, user_id IS NULL FROM audit WHERE verb = 'revoke'") == [
         ("admin", False)
     ]

@@ -16,8 +16,8 @@ from ggnet_console.db.cluster import CONSOLE_ROLE
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import Role
 from ggnet_console.errors import RefusedError, SignInError
-from ggnet_console.services import accounts
-from ggnet_console.services.accounts import FailedSignIns
+from ggnet_console.services import users
+from ggnet_console.services.users import FailedSignIns
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ def fail(database: RealDatabase, name: str, times: int) -> None:
 
 def failed(admin: Database, name: str = "viewer") -> tuple[FailedSignIns, ...]:
     with admin.begin() as session:
-        return next(row.failed for row in accounts.list_accounts(session) if row.name == name)
+        return next(row.failed for row in users.list_accounts(session) if row.name == name)
 
 
 def unlock(admin: Database, name: str = "viewer") -> None:
     with admin.begin() as session:
-        accounts.set_locked(session, accounts.get_user(session, name).id, locked=False)
+        users.set_locked(session, users.get_user(session, name).id, locked=False)
 
 
 def test_failures_are_counted_for_the_account_and_nobody_else(

@@ -8,7 +8,7 @@ from real_database import RealDatabase
 from steps import add_image, add_machines, set_status, start_sessions
 
 from ggnet_console.enums import MachineStatus, Role
-from ggnet_console.services import accounts, audit
+from ggnet_console.services import audit, users
 
 pytestmark = pytest.mark.furnished
 
@@ -85,7 +85,7 @@ def test_admins_also_read_the_history_of_an_account(database: RealDatabase) -> N
     user = database.value("SELECT id FROM users WHERE name = 'viewer'")
     database.rows(
         "UPDATE users SET password_hash = %s, must_change_password = true WHERE id = %s",
-        accounts.hash_password("another one", 4),
+        users.hash_password("another one", 4),
         user,
     )
     assert verbs(database, Role.ADMIN, "user", user) == ["update", "insert"]

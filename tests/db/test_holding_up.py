@@ -16,7 +16,7 @@ from ggnet_console.db.cluster import CONSOLE_ROLE
 from ggnet_console.db.errors import translated
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, SignInError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 pytestmark = pytest.mark.furnished
 
@@ -41,7 +41,7 @@ def tend_until(database: RealDatabase, done: Future) -> None:
 
     def tend() -> None:
         with database.agent.begin() as session:
-            accounts.tend_sign_ins(session)
+            users.tend_sign_ins(session)
         time.sleep(0.2)
 
     wait_for(done.done, "nobody waits for ever", between=tend)
@@ -109,7 +109,7 @@ def test_whoever_signs_in_and_stays_in_that_transaction_is_cut_off(database: Rea
 
     def lock() -> None:
         with admin.begin() as session:
-            accounts.set_locked(session, accounts.get_user(session, "viewer").id, locked=True)
+            users.set_locked(session, users.get_user(session, "viewer").id, locked=True)
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(lock)

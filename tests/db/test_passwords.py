@@ -11,7 +11,7 @@ from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.db.installation import make_schema
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, RefusedError, SignInError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 NEW = "another password"
 
@@ -43,16 +43,16 @@ def test_a_new_installation_hashes_with_cost_11_and_takes_10_to_15(server: Serve
 def test_every_new_password_has_the_cost_of_the_setting(database: RealDatabase) -> None:
     set_cost(database, 5)
     with database.sign_in(Role.ADMIN).begin() as session:
-        ada = accounts.create_user(session, "ada", Role.VIEWER, PASSWORD)
+        ada = users.create_user(session, "ada", Role.VIEWER, PASSWORD)
     assert stored(database, "ada").startswith("$2a$05$")
     set_cost(database, 6)
     with database.sign_in(Role.ADMIN).begin() as session:
-        accounts.reset_password(session, ada, PASSWORD)
+        users.reset_password(session, ada, PASSWORD)
     assert stored(database, "ada").startswith("$2a$06$")
     newcomer = database.open(database.dsn(database.log_in("ada")))
     set_cost(database, 7)
     with newcomer.begin() as session:
-        accounts.change_password(session, PASSWORD, NEW)
+        users.change_password(session, PASSWORD, NEW)
     assert stored(database, "ada").startswith("$2a$07$")
 
 
@@ -63,7 +63,7 @@ def test_the_next_sign_in_renews_a_hash_of_another_cost(database: RealDatabase) 
         renewed = stored(database, "viewer")
         assert renewed.startswith(f"$2a$0{cost}$")
         assert renewed != HASH
-        assert accounts.hash_password(PASSWORD, cost) != renewed  # a salt of its own
+        assert users.hash_password(PASSWORD, cost) != renewed  # a salt of its own
         database.log_in("viewer")
         assert stored(database, "viewer") == renewed
     with pytest.raises(SignInError):
@@ -72,7 +72,7 @@ def test_the_next_sign_in_renews_a_hash_of_another_cost(database: RealDatabase) 
 
 def test_a_renewed_hash_still_fits_a_password_of_any_letters(database: RealDatabase) -> None:
     password = "Žluťoučký 'kůň' \\ $2a$ %s"
-    hashed = accounts.hash_password(password, 4)
+    hashed = users.hash_password(password, 4)
     database.rows("UPDATE users SET password_hash = %s WHERE name = 'viewer'", hashed)
     set_cost(database, 5)
     database.log_in("viewer", password)
@@ -119,7 +119,7 @@ def test_an_unknown_name_stands_in_for_one_account_always_the_same(
     assert set(first.values()) == {"$2a$04$", "$2a$06$"}
     assert {name: stand_in(database, name.upper())[:7] for name in names} == first
     # Of the names that stood in for others, some stand in for a new account, none move otherwise.
-    database.rows("SELECT user_create('new', 'VIEWER', %s)", accounts.hash_password(PASSWORD, 5))
+    database.rows("SELECT user_create('new', 'VIEWER', %s)", users.hash_password(PASSWORD, 5))
     for name, before in first.items():
         assert stand_in(database, name)[:7] in {before, "$2a$05$"}
 
@@ -139,14 +139,14 @@ def test_a_hash_that_would_keep_the_server_busy_is_refused(
         pytest.raises(ConsoleError, match="must lie between 4 and 15"),
         admin.begin() as session,
     ):
-        accounts.add_hashed_user(session, "ada", Role.VIEWER, HASH.replace("$04$", f"${cost}$"))
+        users.add_hashed_user(session, "ada", Role.VIEWER, HASH.replace("$04$", f"${cost}$"))
 
 
 def test_an_account_that_must_change_its_password_can_do_nothing_before(
     database: RealDatabase,
 ) -> None:
     with database.sign_in(Role.ADMIN).begin() as session:
-        accounts.create_user(session, "ada", Role.ADMIN, PASSWORD, must_change=True)
+        users.create_user(session, "ada", Role.ADMIN, PASSWORD, must_change=True)
     signed_in = database.log_in("ada")
     assert signed_in.must_change_password
     newcomer = database.open(database.dsn(signed_in))
@@ -154,12 +154,12 @@ def test_an_account_that_must_change_its_password_can_do_nothing_before(
         with pytest.raises(RefusedError), newcomer.begin() as session:
             session.connection().exec_driver_sql(statement)
     with newcomer.begin() as session:
-        accounts.change_password(session, PASSWORD, NEW)
+        users.change_password(session, PASSWORD, NEW)
     assert not database.log_in("ada", NEW).must_change_password
 
 
 def test_an_account_keeps_its_password_otherwise(database: RealDatabase) -> None:
     database.rows("DELETE FROM users")
     with database.owner.begin() as session:
-        accounts.create_user(session, "anna", Role.ADMIN, PASSWORD)
+        users.create_user(session, "anna", Role.ADMIN, PASSWORD)
     assert not database.log_in("anna").must_change_password

@@ -19,8 +19,8 @@ from ggnet_console.db.installation import Installation
 from ggnet_console.db.shared_server import Prepared
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, RefusedError, SignInError
-from ggnet_console.services import accounts
-from ggnet_console.services.accounts import SignedIn
+from ggnet_console.services import users
+from ggnet_console.services.users import SignedIn
 
 PERSON = "correct horse battery"
 
@@ -52,7 +52,7 @@ def trial(shared: TlsServer, production: Prepared) -> Prepared:
 def add_admin(shared: TlsServer, database: str) -> None:
     owner = Database(shared_dsn(shared.dsn(dbname=database)), program="tests")
     with contextlib.closing(owner), owner.begin() as session:
-        accounts.create_user(session, "anna", Role.ADMIN, PERSON)
+        users.create_user(session, "anna", Role.ADMIN, PERSON)
 
 
 def installation(shared: TlsServer, production: Prepared, database: str) -> Installation:
@@ -64,7 +64,7 @@ def installation(shared: TlsServer, production: Prepared, database: str) -> Inst
 
 def sign_in(place: Installation) -> SignedIn:
     with contextlib.closing(place.console("tests")) as console, console.begin() as session:
-        return accounts.sign_in(session, "anna", PERSON, "tests")
+        return users.sign_in(session, "anna", PERSON, "tests")
 
 
 def test_the_console_and_each_host_s_agent_get_a_password_of_their_own(
@@ -92,7 +92,7 @@ def test_people_and_agents_come_in_by_the_printed_line_of_pg_hba_conf(
         contextlib.closing(place.signed_in(person.role_name, person.secret, "tests")) as database,
         database.begin() as session,
     ):
-        assert accounts.who_am_i(session).name == "anna"
+        assert users.who_am_i(session).name == "anna"
     agent = shared.dsn(
         dbname="ggnet", user=None, password=production.passwords["ggnet_agent_store2"]
     )
@@ -137,7 +137,7 @@ def test_a_sign_in_that_was_ended_says_so(shared: TlsServer, production: Prepare
     person = sign_in(place)
     database = place.signed_in(person.role_name, person.secret, "tests")
     with contextlib.closing(database), database.begin() as session:
-        accounts.sign_out(session)
+        users.sign_out(session)
     database = place.signed_in(person.role_name, person.secret, "tests")
     with (
         contextlib.closing(database),
@@ -220,7 +220,7 @@ def test_no_password_reaches_the_server_s_log(shared: TlsServer, production: Pre
     with contextlib.closing(database):
         for present, new in ((PERSON, "another " + PERSON), ("another " + PERSON, PERSON)):
             with database.begin() as session:
-                accounts.change_password(session, present, new)
+                users.change_password(session, present, new)
             hashes += shared.execute("SELECT password_hash FROM users", dbname="ggnet")
     log = shared.log.read_text()
     assert "ALTER ROLE" in log, "statements are logged"

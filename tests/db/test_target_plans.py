@@ -16,17 +16,17 @@ from ggnet_console.enums import BackendChoice, Drift, FoundIn, PlanAction, Role,
 from ggnet_console.errors import ConsoleError, NotFoundError, RefusedError
 from ggnet_console.services import (
     agent_jobs,
+    agent_targets,
     hosts,
     jobs,
     machines,
-    observations,
     target_plans,
     target_reports,
     targets,
 )
 from ggnet_console.services.target_reports import FieldDrift, LunRate, Report, SeenInitiator
 from ggnet_console.services.targets import ChapMade
-from ggnet_console.tools.targets import Chap, RunningLun, RunningTarget
+from ggnet_console.tools.target_backend import Chap, RunningLun, RunningTarget
 
 pytestmark = pytest.mark.furnished
 
@@ -72,7 +72,7 @@ def adopt(database: RealDatabase, iqn: str = FOREIGN, secret: str = "s") -> int:
     disk = RunningLun(0, Path("/srv/x.raw"), False, "by-hand-1", True, "fileio/x")
     found = RunningTarget(iqn, (disk,), frozenset({"iqn.a.b:c"}), 0, Chap("u", secret))
     with database.agent.begin() as session:
-        return observations.adopt(session, database.host_id, found, {0: 512})
+        return agent_targets.adopt(session, database.host_id, found, {0: 512})
 
 
 def test_a_secret_is_told_once_and_then_to_the_agent_alone(
@@ -85,7 +85,7 @@ def test_a_secret_is_told_once_and_then_to_the_agent_alone(
     assert first.secret != second.secret
     assert first.user != second.user
     with database.agent.begin() as session:
-        [wanted] = observations.list_wanted(session, database.host_id)
+        [wanted] = agent_targets.list_wanted(session, database.host_id)
     assert wanted.chap == Chap(second.user, second.secret)
     assert second.secret not in repr((wanted, second))
     with operator.begin() as session:
@@ -94,7 +94,7 @@ def test_a_secret_is_told_once_and_then_to_the_agent_alone(
         assert jobs.get_job(session, second.job_id).object_name == "pc-01"
         targets.turn_chap_off(session, target.id)
     with database.agent.begin() as session:
-        [wanted] = observations.list_wanted(session, database.host_id)
+        [wanted] = agent_targets.list_wanted(session, database.host_id)
     assert wanted.chap is None
     assert database.rows("SELECT * FROM target_secrets") == []
 
@@ -197,7 +197,7 @@ def test_an_agent_reads_the_secrets_of_its_own_targets_only(
     report(database, Report(target.iqn, target.id, Drift.IN_STEP, False))
     database.rows("UPDATE hosts SET agent_role = 'ggnet_agent_other'")
     with database.agent.begin() as session:
-        [wanted] = observations.list_wanted(session, database.host_id)
+        [wanted] = agent_targets.list_wanted(session, database.host_id)
         assert wanted.chap is None
     with pytest.raises(RefusedError):
         report(database, foreign())
@@ -282,7 +282,7 @@ def test_only_an_admin_adopts_and_only_what_was_asked_for(database: RealDatabase
     assert (row.id, row.origin, row.initiator_iqn) == (target_id, TargetOrigin.ADOPTED, "iqn.a.b:c")
     assert (row.luns[0].lun, row.luns[0].path, row.chap_user) == (0, "/srv/x.raw", "u")
     with database.agent.begin() as session:
-        [wanted] = observations.list_wanted(session, database.host_id)
+        [wanted] = agent_targets.list_wanted(session, database.host_id)
     assert wanted.is_open
     assert wanted.chap == Chap("u", "s")
     for refused in (

@@ -18,7 +18,7 @@ from ggnet_console.config import Config
 from ggnet_console.db.engine import Database, shared_dsn
 from ggnet_console.db.installation import Installation
 from ggnet_console.errors import ConsoleError, RefusedError, SignInError, UnreachableError
-from ggnet_console.services import accounts
+from ggnet_console.services import users
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_an_error_of_the_database_does_not_quote_the_password_somebody_typed(
         pytest.raises(exc.DBAPIError) as caught,
         database.begin() as session,
     ):
-        accounts.sign_in(session, "anna", "my dog's name", "tests")
+        users.sign_in(session, "anna", "my dog's name", "tests")
     assert "login" in str(caught.value), "there is no such function in this database"
     assert "my dog" not in str(caught.value)
 

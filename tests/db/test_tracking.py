@@ -16,8 +16,8 @@ from steps import add_image, add_machines, make_targets, set_status, start_sessi
 from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.enums import MachineStatus, Role
 from ggnet_console.models import Base
-from ggnet_console.services import machines, observations
-from ggnet_console.services.observations import Activity
+from ggnet_console.services import agent_targets, machines
+from ggnet_console.services.agent_targets import Activity
 
 pytestmark = pytest.mark.furnished
 
@@ -194,7 +194,7 @@ def test_a_saved_change_counts_the_version_and_an_observation_does_not(
     make_targets(database)
     with database.agent.begin() as session:
         seen = Activity(started.session_ids[0], machine, "10.0.2.11", True, 512, 0)
-        observations.note_activity(session, [seen])
+        agent_targets.note_activity(session, [seen])
     versions = "SELECT m.version, s.version FROM machines m, boot_sessions s"
     assert database.value("SELECT online FROM machines")
     [(machine_version, session_version)] = database.rows(versions)

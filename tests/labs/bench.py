@@ -14,7 +14,7 @@ from typing import Any
 
 from unit_serials import unit_serial
 
-from ggnet_console.tools.targets import Chap, WantedLun, WantedTarget
+from ggnet_console.tools.target_backend import Chap, WantedLun, WantedTarget
 from ggnet_console.values import initiator_iqn, target_iqn
 
 from .lab import Lab, Process

@@ -16,7 +16,7 @@ from typing import Any
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.lio import Lio
-from ggnet_console.tools.targets import WantedTarget
+from ggnet_console.tools.target_backend import WantedTarget
 
 _CHANGES = {"open", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.remove", "os.rename"}
 _WATCHED = ("/sys/kernel/config", "/etc/rtslib-fb-target")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import Chap, WantedLun, WantedTarget
+from ggnet_console.tools.target_backend import Chap, WantedLun, WantedTarget
 
 from .bench import PORTAL, Bench, initiator, iqn
 

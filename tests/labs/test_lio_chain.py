@@ -10,7 +10,7 @@ import pytest
 from real_host import MIB, wait_for
 
 from ggnet_console.enums import Drift, Role, TargetOrigin
-from ggnet_console.services import accounts, target_plans, targets
+from ggnet_console.services import target_plans, targets, users
 
 from .bench import Bench, command
 from .lab import HOST_ADDRESS
@@ -154,7 +154,7 @@ def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouch
     assert (found.origin, found.oddity) == (TargetOrigin.FOREIGN, "")
 
     with host.owner.begin() as session:
-        accounts.create_user(session, "adam", Role.ADMIN, "adam-password")
+        users.create_user(session, "adam", Role.ADMIN, "adam-password")
     admin = host.sign_in("adam", "adam-password")
     somebody = host.lab.process()
     somebody.python(LEFT_OPEN)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import Chap, SessionsCutError, WantedTarget
+from ggnet_console.tools.target_backend import Chap, SessionsCutError, WantedTarget
 
 from .bench import MIB, Bench, command, comparable, initiator
 
@@ -375,7 +375,7 @@ def test_the_comparison_names_whom_the_repair_would_cut_off(
 ) -> None:
     wanted = bench.target(initiators=frozenset([initiator(1), initiator(2)]))
     bench.lio.apply(wanted)
-    compare = "from ggnet_console.tools.comparison import compare_all\n"
+    compare = "from ggnet_console.tools.target_comparison import compare_all\n"
     compare += "result = compare_all(lio, [wanted]).findings[0]"
     with bench.logged_in(wanted) as session:
         bench.targetcli(*by_hand.format(**_names(wanted)).split())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ggnet_console.tools.targets import Chap, WantedTarget
+from ggnet_console.tools.target_backend import Chap, WantedTarget
 
 from .bench import DUMP, MIB, Bench, command, comparable, initiator, iqn
 from .lab import Lab

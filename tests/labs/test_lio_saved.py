@@ -10,7 +10,7 @@ import pytest
 from real_host import wait_for
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import Chap, RunningTarget, WantedTarget
+from ggnet_console.tools.target_backend import Chap, RunningTarget, WantedTarget
 
 from .bench import Bench, comparable, initiator, iqn
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import Chap, WantedLun
-from ggnet_console.tools.tree import draw
+from ggnet_console.tools.target_backend import Chap, WantedLun
+from ggnet_console.tools.target_drawing import draw
 
 from .bench import CHAP, MIB, PORTAL, Bench, initiator, iqn
 from .lab import BLOCK_DEVICE_BYTES

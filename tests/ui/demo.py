@@ -27,17 +27,9 @@ from ggnet_console.enums import (
     SessionType,
 )
 from ggnet_console.errors import ConsoleError
-from ggnet_console.services.accounts import (
-    AccountRow,
-    Me,
-    UserRow,
-    list_sign_ins,
-    list_users,
-    who_am_i,
-)
 from ggnet_console.services.audit import list_audit, object_history
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.services.editing import OpenRow, close_object, open_object
+from ggnet_console.services.concurrent_edits import OpenRow, close_object, open_object
 from ggnet_console.services.hosts import HostRow
 from ggnet_console.services.images import ImageRow, Upload
 from ggnet_console.services.jobs import JobRow
@@ -45,11 +37,19 @@ from ggnet_console.services.machines import MachineRow
 from ggnet_console.services.settings import SettingRow, get_setting
 from ggnet_console.services.target_plans import read_plans
 from ggnet_console.services.targets import TargetRow
-from ggnet_console.ui.desk import Feeds
-from ggnet_console.ui.feed import Feed
-from ggnet_console.ui.shell import Shell
-from ggnet_console.ui.theme import Theme
-from ggnet_console.ui.workspace import Workspace
+from ggnet_console.services.users import (
+    AccountRow,
+    Me,
+    UserRow,
+    list_sign_ins,
+    list_users,
+    who_am_i,
+)
+from ggnet_console.ui.kit.feed import Feed
+from ggnet_console.ui.kit.theme import Theme
+from ggnet_console.ui.page_context import Feeds
+from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.workspace import Workspace
 from ggnet_console.values import initiator_iqn, target_iqn
 
 from .demo_admin import SETTINGS, find_audit, find_history, make_accounts, make_audit, make_sign_ins

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from ggnet_console.enums import Role, Severity
-from ggnet_console.services.accounts import AccountRow, FailedSignIns, SignInRow
 from ggnet_console.services.audit import AuditFilter, AuditRow
 from ggnet_console.services.settings import SettingRow
+from ggnet_console.services.users import AccountRow, FailedSignIns, SignInRow
 
 Ago = Callable[[float], datetime]
 """The time so many minutes ago."""

@@ -23,17 +23,20 @@ from ggnet_console.services.audit import AuditHead, OldAudit
 from ggnet_console.services.boot_sessions import Started
 from ggnet_console.services.connections import ServerSpec
 from ggnet_console.services.images import Upload
-from ggnet_console.ui import audit_prune, audit_verify, hosts, machine_dialog, password
-from ggnet_console.ui.asking import AskingDialog
-from ggnet_console.ui.conflict import MINE, THEIRS, ConflictDialog
-from ggnet_console.ui.connection_dialog import ConnectionDialog
-from ggnet_console.ui.desk import Desk
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.import_dialog import import_image
-from ggnet_console.ui.messages import Message
-from ggnet_console.ui.session_dialog import start_sessions
-from ggnet_console.ui.target_dialog import new_target, test_login
-from ggnet_console.ui.target_plan import PlanDialog
+from ggnet_console.ui import hosts
+from ggnet_console.ui.audit import prune_dialog, verify_dialog
+from ggnet_console.ui.boot_sessions.start_dialog import start_sessions
+from ggnet_console.ui.images.import_dialog import import_image
+from ggnet_console.ui.kit.asking_dialog import AskingDialog
+from ggnet_console.ui.kit.conflict_dialog import MINE, THEIRS, ConflictDialog
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.machines import dialogs
+from ggnet_console.ui.page_context import Desk
+from ggnet_console.ui.targets.dialogs import new_target, test_login
+from ggnet_console.ui.targets.plan_dialog import PlanDialog
+from ggnet_console.ui.users import password_dialog
+from ggnet_console.ui.window.server_dialog import ConnectionDialog
 
 from .demo import Window
 
@@ -142,7 +145,7 @@ def host(window: Window):
 
 def conflict(window: Window, held: Held) -> ConflictDialog:
     page, row = window.shell.show_page("machines"), machine(window)
-    form = machine_dialog.edit_machine(page, desk(window), row)
+    form = dialogs.edit_machine(page, desk(window), row)
     submit(form, held, room="Lab 9")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", window.room.now)
     held.answer(StaleError("Changed.", replace(row, room="Lab 3"), (change,)))
@@ -189,7 +192,7 @@ NEW = {"password": "long enough", "again": "long enough"}
 CASES = [
     Case(
         "add machine",
-        "machine_dialog",
+        "machines/dialogs",
         by_action(
             "machines",
             [],
@@ -203,10 +206,10 @@ CASES = [
     ),
     Case(
         "edit machine",
-        "machine_dialog",
+        "machines/dialogs",
         by_function(
             "machines",
-            lambda p, w: machine_dialog.edit_machine(p, desk(w), machine(w)),
+            lambda p, w: dialogs.edit_machine(p, desk(w), machine(w)),
             room="Lab 9",
         ),
         (),
@@ -214,10 +217,10 @@ CASES = [
     ),
     Case(
         "change machines",
-        "machine_dialog",
+        "machines/dialogs",
         by_function(
             "machines",
-            lambda p, w: machine_dialog.change_machines(p, desk(w), [machine(w, 1), machine(w, 2)]),
+            lambda p, w: dialogs.change_machines(p, desk(w), [machine(w, 1), machine(w, 2)]),
             room="Lab 9",
         ),
         [],
@@ -225,14 +228,14 @@ CASES = [
     ),
     Case(
         "start sessions",
-        "session_dialog",
+        "boot_sessions/start_dialog",
         by_function("machines", lambda p, w: start_sessions(p, desk(w), [machine(w, 5)])),
         Started([1], 1),
         "Image: ",
     ),
     Case(
         "import image",
-        "import_dialog",
+        "images/import_dialog",
         by_function(
             "images",
             lambda p, w: import_image(p, desk(w), Path("/disks/new.vhdx"), lambda _id: None),
@@ -242,12 +245,12 @@ CASES = [
     ),
     Case(
         "edit image",
-        "images",
+        "images/page",
         by_action("images", [1], "Edit", notes="Sealed in May"),
         (),
         "Notes: Sealed in May",
     ),
-    Case("export image", "images", by_action("images", [1], "Export"), 7, "Format: "),
+    Case("export image", "images/page", by_action("images", [1], "Export"), 7, "Format: "),
     Case("edit setting", "settings", by_action("settings", [1], "Edit"), (), "Value"),
     Case(
         "choose backend",
@@ -258,30 +261,30 @@ CASES = [
     ),
     Case(
         "add account",
-        "users",
+        "users/page",
         by_action("users", [], "Add account", name="dora", **NEW),
         7,
         "Name: dora",
     ),
-    Case("change role", "users", by_action("users", [3], "Change role"), None, "Role: "),
-    Case("reset password", "users", by_action("users", [3], "Reset password", **NEW)),
+    Case("change role", "users/page", by_action("users", [3], "Change role"), None, "Role: "),
+    Case("reset password", "users/page", by_action("users", [3], "Reset password", **NEW)),
     Case(
         "change password",
-        "password",
+        "users/password_dialog",
         by_function(
             "machines",
-            lambda _p, w: password.change_password(w.shell, desk(w)),
+            lambda _p, w: password_dialog.change_password(w.shell, desk(w)),
             present_password="old horse",
             **NEW,
         ),
     ),
     Case(
         "verify the trail",
-        "audit_verify",
+        "audit/verify_dialog",
         by_function(
             "audit",
-            lambda p, w: audit_verify.verify_audit(p, desk(w)),
-            head=audit_verify.head_text(HEAD),
+            lambda p, w: verify_dialog.verify_audit(p, desk(w)),
+            head=verify_dialog.head_text(HEAD),
         ),
         ([], HEAD),
         "Chain head",
@@ -289,29 +292,31 @@ CASES = [
     ),
     Case(
         "remove old entries",
-        "audit_prune",
-        by_function("audit", lambda p, w: audit_prune.remove_old_entries(p, desk(w), lambda: None)),
+        "audit/prune_dialog",
+        by_function(
+            "audit", lambda p, w: prune_dialog.remove_old_entries(p, desk(w), lambda: None)
+        ),
         OldAudit(datetime(2026, 1, 1, tzinfo=UTC), 5),
         "Days to keep: ",
         freely=True,
     ),
     Case(
         "prepare target",
-        "target_dialog",
+        "targets/dialogs",
         by_function("targets", lambda p, w: new_target(p, desk(w))),
         7,
         "Machine: ",
     ),
     Case(
         "use a server",
-        "connection_dialog",
+        "window/server_dialog",
         lambda w, h: connection(w, h, tried=False),
         None,
         "Host: db.example.net",
     ),
     Case(
         "try a server",
-        "connection_dialog",
+        "window/server_dialog",
         lambda w, h: connection(w, h, tried=True),
         "The server answers.",
         "Host: db.example.net",
@@ -319,10 +324,10 @@ CASES = [
         freely=True,
     ),
     Case("settle a conflict", "edit_dialog", conflict, (), "Room: Lab 9"),
-    Case("plan", "target_plan", plan, [9999], stays=True, freely=True),
-    Case("test login", "target_dialog", login, [9999], stays=True, freely=True),
+    Case("plan", "targets/plan_dialog", plan, [9999], stays=True, freely=True),
+    Case("test login", "targets/dialogs", login, [9999], stays=True, freely=True),
 ]
-WITHOUT_WAITING = {"audit"}
+WITHOUT_WAITING = {"audit/page"}
 """Its form of two times is answered at once, by the window itself."""
 REFUSALS = [ConsoleError("The storage host says no."), FaultError(RuntimeError("a bug"))]
 
@@ -453,7 +458,7 @@ def test_a_conflict_that_comes_late_is_a_notice_like_any_other(admin: Window) ->
     held = Held(admin)
     row = machine(admin)
     page = admin.shell.show_page("machines")
-    form = submit(machine_dialog.edit_machine(page, desk(admin), row), held, room="Lab 9")
+    form = submit(dialogs.edit_machine(page, desk(admin), row), held, room="Lab 9")
     close_meanwhile(form)
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
     held.answer(StaleError("PC-01 was changed meanwhile.", row, (change,)))
@@ -465,7 +470,7 @@ def test_what_was_removed_while_a_conflict_is_settled_can_be_added_again(admin: 
     dialog = conflict(admin, held)
     held.answer(RemovedError("Removed.", "PC-01", "ben", None))
     assert not is_open(dialog)
-    form = only(machine_dialog.EditDialog)
+    form = only(dialogs.EditDialog)
     message = only(Message)
     held.arm()
     press(message, "Add again")
@@ -485,9 +490,7 @@ def test_what_was_decided_in_a_conflict_stays_so_when_another_one_comes(admin: W
 
     held.keep = keep
     page = admin.shell.show_page("machines")
-    form = submit(
-        machine_dialog.edit_machine(page, desk(admin), row), held, room="Lab 9", notes="mine"
-    )
+    form = submit(dialogs.edit_machine(page, desk(admin), row), held, room="Lab 9", notes="mine")
     now = replace(row, room="Lab 3")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
     held.answer(StaleError("Changed.", now, (change,)))
@@ -512,7 +515,7 @@ def test_what_was_decided_in_a_conflict_stays_so_when_another_one_comes(admin: W
 def test_closing_a_conflict_that_is_saved_closes_its_form(admin: Window) -> None:
     held = Held(admin)
     dialog = conflict(admin, held)
-    form = only(machine_dialog.EditDialog)
+    form = only(dialogs.EditDialog)
     close_meanwhile(dialog)
     assert not is_open(form)
     held.answer(())
@@ -529,7 +532,7 @@ def test_a_conflict_is_saved_once(admin: Window) -> None:
 def test_the_focus_comes_back_with_a_refusal(admin: Window, qtbot) -> None:
     held = Held(admin)
     page = admin.shell.show_page("machines")
-    form = machine_dialog.edit_machine(page, desk(admin), machine(admin))
+    form = dialogs.edit_machine(page, desk(admin), machine(admin))
     notes = form.form.boxes["room"].editor
     notes.setFocus()
     submit(form, held, room="Lab 9")
@@ -537,26 +540,34 @@ def test_the_focus_comes_back_with_a_refusal(admin: Window, qtbot) -> None:
     assert form.focusWidget() is notes
 
 
+def file_of(file: Path) -> str:
+    return file.relative_to(UI).with_suffix("").as_posix()
+
+
 def test_no_dialog_is_missing_here() -> None:
     """Every form, and every kind of dialog that asks, stands in the table above."""
     made: Counter[str] = Counter()
-    for file in UI.glob("*.py"):
+    for file in UI.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                made[file.stem] += node.func.id in {"FormDialog", "EditDialog", "ConflictDialog"}
-    assert {stem for stem, number in made.items() if number} - WITHOUT_WAITING <= {
+                made[file_of(file)] += node.func.id in {
+                    "FormDialog",
+                    "EditDialog",
+                    "ConflictDialog",
+                }
+    assert {where for where, number in made.items() if number} - WITHOUT_WAITING <= {
         case.where for case in CASES
     }
-    for stem in ("machine_dialog", "images"):
-        assert made[stem] == sum(case.where == stem for case in CASES)
+    for where in ("machines/dialogs", "images/page"):
+        assert made[where] == sum(case.where == where for case in CASES)
     plain = [
-        f"{file.stem}.{node.name}"
-        for file in UI.glob("*.py")
+        f"{file_of(file)}.{node.name}"
+        for file in UI.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.ClassDef)
         and any(isinstance(base, ast.Name) and base.id == "QDialog" for base in node.bases)
     ]
-    assert sorted(plain) == ["asking.AskingDialog", "messages.Message"]
+    assert sorted(plain) == ["kit/asking_dialog.AskingDialog", "kit/messages.Message"]
 
 
 @every_dialog

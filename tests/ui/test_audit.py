@@ -17,11 +17,11 @@ from ggnet_console.errors import ConsoleError
 from ggnet_console.services import audit
 from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldAudit, Pruned
 from ggnet_console.services.audit_export import export_audit
-from ggnet_console.ui.audit import TYPING_MS, AuditPage
-from ggnet_console.ui.audit_verify import head_text
-from ggnet_console.ui.deeds import NOUNS, changes_of, deed_of, object_of, who_of
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.messages import Message
+from ggnet_console.ui.audit.page import TYPING_MS, AuditPage
+from ggnet_console.ui.audit.verify_dialog import head_text
+from ggnet_console.ui.audit_words import NOUNS, changes_of, deed_of, object_of, who_of
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
 
 from .demo import LOCKED, Window
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ggnet_console.errors import UnreachableError
-from ggnet_console.ui.feed import Feed, Older
+from ggnet_console.ui.kit.feed import Feed, Older
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton
 
 from ggnet_console.errors import ConsoleError, FieldError
-from ggnet_console.ui.controls import Value
-from ggnet_console.ui.crash import CrashReporter, report
-from ggnet_console.ui.form import Field, Form
-from ggnet_console.ui.messages import Message, confirm, show_error
+from ggnet_console.ui.kit.form import Field, Form
+from ggnet_console.ui.kit.messages import Message, confirm, show_error
+from ggnet_console.ui.kit.widgets import Value
+from ggnet_console.ui.window.crash_dialog import CrashReporter, report
 from ggnet_console.values import parse_ip, parse_mac
 
 FIELDS = (

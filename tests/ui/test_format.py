@@ -10,7 +10,7 @@ import pytest
 
 from ggnet_console import enums
 from ggnet_console.enums import JobStatus, MachineStatus, SessionStatus
-from ggnet_console.ui import format as fmt
+from ggnet_console.ui.kit import format as fmt
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 MEMBERS = [

@@ -17,10 +17,10 @@ from ggnet_console.enums import (
 from ggnet_console.errors import ConsoleError, FieldChange
 from ggnet_console.services import machines
 from ggnet_console.services.machines import Left, MachineChanges
-from ggnet_console.ui.controls import StateLine
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.machines import MachinesPage
-from ggnet_console.ui.messages import Details, Message
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Details, Message
+from ggnet_console.ui.kit.widgets import StateLine
+from ggnet_console.ui.machines.page import MachinesPage
 
 from .demo import LOCKED, Window
 

@@ -10,8 +10,8 @@ import pytest
 from ggnet_console.enums import Drift, ImageStatus, JobKind, SessionType
 from ggnet_console.services import boot_sessions
 from ggnet_console.services.boot_sessions import StartedAgain
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.machines import MachinesPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.machines.page import MachinesPage
 
 from .demo import Window
 from .test_page import buttons, click, dialog, no_dialog, toasts

@@ -7,8 +7,8 @@ import pytest
 from PySide6.QtWidgets import QScrollArea
 
 from ggnet_console.enums import JobKind
-from ggnet_console.ui.target_dialog import LoginDialog
-from ggnet_console.ui.targets import TargetsPage
+from ggnet_console.ui.targets.dialogs import LoginDialog
+from ggnet_console.ui.targets.page import TargetsPage
 
 from .demo import Window
 from .demo_targets import LOGIN

@@ -11,9 +11,9 @@ from PySide6.QtGui import QFont, QFontInfo
 from PySide6.QtWidgets import QLineEdit
 
 import ggnet_console.ui
-from ggnet_console.ui import icons
-from ggnet_console.ui.theme import Mode, Theme, interface_font, tokens_of
-from ggnet_console.ui.tokens import DARK, LIGHT, State, Tokens, contrast, names
+from ggnet_console.ui.kit import icons
+from ggnet_console.ui.kit.theme import Mode, Theme, interface_font, tokens_of
+from ggnet_console.ui.kit.tokens import DARK, LIGHT, State, Tokens, contrast, names
 
 GROUNDS = ("window", "surface", "sidebar", "hover", "selection", "mark", "banner")
 
@@ -75,7 +75,7 @@ def test_each_state_has_a_sign_of_its_own():
 def test_exactly_the_icons_that_are_used_are_shipped():
     shipped = {path.stem for path in icons.FOLDER.glob("*.svg")}
     code = "\n".join(
-        path.read_text("utf-8") for path in Path(ggnet_console.ui.__file__).parent.glob("*.py")
+        path.read_text("utf-8") for path in Path(ggnet_console.ui.__file__).parent.rglob("*.py")
     )
     used = {name for name in re.findall(r'"([a-z0-9-]+)"', code) if name in shipped}
     assert used == shipped

@@ -12,18 +12,18 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from ggnet_console.db.rights import MATRIX, Holder
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, FieldChange, FieldError, StaleError
-from ggnet_console.services import accounts, rights
+from ggnet_console.services import rights, users
 from ggnet_console.services import settings as settings_service
 from ggnet_console.services.settings import SettingSpec
-from ggnet_console.ui import format as fmt
-from ggnet_console.ui.conflict import MINE, ConflictDialog
-from ggnet_console.ui.dialogs import FormDialog
 from ggnet_console.ui.edit_dialog import EditDialog
-from ggnet_console.ui.messages import Message
+from ggnet_console.ui.kit import format as fmt
+from ggnet_console.ui.kit.conflict_dialog import MINE, ConflictDialog
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.kit.tokens import State
 from ggnet_console.ui.settings import SettingsPage
-from ggnet_console.ui.signin import NewPasswordPage
-from ggnet_console.ui.tokens import State
-from ggnet_console.ui.users import UsersPage, state_of
+from ggnet_console.ui.users.page import UsersPage, state_of
+from ggnet_console.ui.window.sign_in_pages import NewPasswordPage
 
 from .demo import Window
 
@@ -127,20 +127,20 @@ def test_what_the_database_says_of_the_last_admin_is_shown_when_two_were_at_it(a
 def test_locking_asks_first_and_then_also_ends_late_connections(admin, page):
     page.select([5])
     page.action("Lock").trigger()
-    assert not called(admin, accounts.set_locked)
+    assert not called(admin, users.set_locked)
     press(open_dialog(Message), "Lock 1 account")
-    assert called(admin, accounts.set_locked) == [((5,), {"locked": True})]
-    assert len(called(admin, accounts.end_stale_connections)) == 1
+    assert called(admin, users.set_locked) == [((5,), {"locked": True})]
+    assert len(called(admin, users.end_stale_connections)) == 1
 
 
 def test_unlocking_enabling_and_disabling_call_their_services(admin, page):
     page.select([3])
     page.action("Unlock account").trigger()
-    assert called(admin, accounts.set_locked) == [((3,), {"locked": False})]
+    assert called(admin, users.set_locked) == [((3,), {"locked": False})]
     page.select([6])
     assert page.action("Disable").toolTip() == "Is disabled already"
     page.action("Enable").trigger()
-    assert called(admin, accounts.set_disabled) == [((6,), {"disabled": False})]
+    assert called(admin, users.set_disabled) == [((6,), {"disabled": False})]
 
 
 def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
@@ -150,7 +150,7 @@ def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
         assert text in [each.replace("\u200b", "") for each in said]
     assert f"Until {fmt.clock(admin.room.accounts[1].failed[0].until)}" in said
     press(page, "Unlock account")
-    assert called(admin, accounts.set_locked) == [((2,), {"locked": False})]
+    assert called(admin, users.set_locked) == [((2,), {"locked": False})]
     page.select([5])
     assert page.action("Unlock account").toolTip() == "Is neither locked nor locked out"
     assert "Until" not in " ".join(texts(page.detail._overview))
@@ -179,7 +179,7 @@ def test_nobody_resets_their_own_password(page):
 def test_a_new_account_gets_name_role_and_a_password_typed_twice(admin, page, monkeypatch):
     made = []
     monkeypatch.setattr(
-        accounts, "create_user", lambda _session, *values, **how: made.append((values, how))
+        users, "create_user", lambda _session, *values, **how: made.append((values, how))
     )
     admin.runner.answer = lambda values: work(None, values)
     page.action("Add account").trigger()
@@ -206,7 +206,7 @@ def test_sign_ins_are_listed_with_place_and_program_and_can_be_revoked(qtbot, ad
     tab = page.detail._tabs[0]
     qtbot.waitUntil(lambda: "desk@reception-1 · 10.0.7.14" in texts(tab))
     press(tab, "Revoke")
-    assert called(admin, accounts.revoke_sign_in) == [((admin.room.sign_ins[2].id,), {})]
+    assert called(admin, users.revoke_sign_in) == [((admin.room.sign_ins[2].id,), {})]
     page.select([3])
     qtbot.waitUntil(lambda: texts(tab) == ["ben is not signed in."])
 
@@ -295,7 +295,7 @@ def test_everybody_changes_their_own_password(viewer):
     assert boxes["present_password"].error == "The present password is wrong."
     viewer.runner.answer = None
     dialog.go.click()
-    assert called(viewer, accounts.change_password)[-1] == (("the old one", "a longer one"), {})
+    assert called(viewer, users.change_password)[-1] == (("the old one", "a longer one"), {})
     assert toasts(viewer) == ["Your password is changed; your other sign-ins have ended."]
 
 

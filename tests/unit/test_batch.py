@@ -6,14 +6,14 @@ from __future__ import annotations
 import pytest
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import (
+from ggnet_console.tools.target_backend import (
     BackendDownError,
     LockedError,
     PortalTakenError,
     SavedFileError,
     TryLaterError,
 )
-from ggnet_console.workers.batch import for_each, raise_for
+from ggnet_console.workers.agent.batch import for_each, raise_for
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -17,7 +17,7 @@ from second_console import LOOK_MS
 from window_hands import is_shown, tables
 
 from ggnet_console.db.cluster import SUPERUSER
-from ggnet_console.ui.shell import Shell
+from ggnet_console.ui.window.main_window import Shell
 
 State = dict[str, Any]
 """What was so from ``at`` (seconds since the epoch) on: ``tables``, rows by page."""

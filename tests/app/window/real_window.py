@@ -30,14 +30,14 @@ from ggnet_console import config
 from ggnet_console.app import Console
 from ggnet_console.db.cluster import SUPERUSER, Cluster
 from ggnet_console.db.installation import Installation
-from ggnet_console.desktop import Desktop
 from ggnet_console.enums import Role
+from ggnet_console.lifecycle import Desktop
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.tools.tgtd import Daemon, Tgtd
-from ggnet_console.ui.desk import Feeds
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.page import Page
-from ggnet_console.ui.signin import Gate, ProblemPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.page import Page
+from ggnet_console.ui.page_context import Feeds
+from ggnet_console.ui.window.sign_in_pages import Gate, ProblemPage
 
 HERE = Path(__file__).parent
 

@@ -30,8 +30,8 @@ from window_hands import (
 
 from ggnet_console import config
 from ggnet_console.app import Console
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.signin import SignInPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.window.sign_in_pages import SignInPage
 
 LOOK_MS = 20
 

@@ -23,9 +23,9 @@ from ggnet_console.db.cluster import CONSOLE_ROLE
 from ggnet_console.db.engine import Database, shared_dsn
 from ggnet_console.db.shared_server import Prepared
 from ggnet_console.enums import Role
-from ggnet_console.services import accounts
-from ggnet_console.ui.connection_dialog import ConnectionDialog
-from ggnet_console.ui.signin import FirstRunPage, ProblemPage, SignInPage
+from ggnet_console.services import users
+from ggnet_console.ui.window.server_dialog import ConnectionDialog
+from ggnet_console.ui.window.sign_in_pages import FirstRunPage, ProblemPage, SignInPage
 
 PASSWORD = "anna's own password"
 
@@ -42,7 +42,7 @@ def prepared(shared: TlsServer) -> Prepared:
     shared.admit(prepared.hba_line)
     owner = Database(shared_dsn(shared.dsn(dbname="ggnet")), program="tests")
     with contextlib.closing(owner), owner.begin() as session:
-        accounts.create_user(session, "anna", Role.ADMIN, PASSWORD)
+        users.create_user(session, "anna", Role.ADMIN, PASSWORD)
     return prepared
 
 

@@ -20,18 +20,18 @@ from window_hands import Key, W, click, dialogs, fill, says
 from ggnet_console.config import Config
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import MachineStatus, Role
-from ggnet_console.services import accounts, editing, machines
+from ggnet_console.services import concurrent_edits, machines, users
 from ggnet_console.services.machines import MachineRow, MachineSpec
-from ggnet_console.ui import presence
-from ggnet_console.ui.conflict import MINE, THEIRS, ConflictDialog
-from ggnet_console.ui.dialogs import FormDialog
+from ggnet_console.ui import open_elsewhere
 from ggnet_console.ui.edit_dialog import EditDialog
-from ggnet_console.ui.messages import Message
-from ggnet_console.ui.page import Page
-from ggnet_console.ui.presence import Presence
-from ggnet_console.ui.shell import Shell
-from ggnet_console.ui.theme import Theme
-from ggnet_console.ui.workspace import Workspace, make_feeds
+from ggnet_console.ui.kit.conflict_dialog import MINE, THEIRS, ConflictDialog
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.kit.page import Page
+from ggnet_console.ui.kit.theme import Theme
+from ggnet_console.ui.open_elsewhere import Presence
+from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.workspace import Workspace, make_feeds
 from ggnet_console.workers.background import Background
 from ggnet_console.workers.importer import Importer
 from ggnet_console.workers.listener import Listener
@@ -46,7 +46,7 @@ def ancestors(widget: QWidget) -> Iterator[QWidget]:
 
 def _id_of(database: Database) -> int:
     with database.begin() as session:
-        return accounts.who_am_i(session).user_id
+        return users.who_am_i(session).user_id
 
 
 class Seat:
@@ -206,10 +206,10 @@ def test_each_sees_at_once_that_the_other_has_it_open_and_when_it_is_closed(anna
 
 
 def test_a_console_that_crashed_has_nothing_open(anna, database, monkeypatch) -> None:
-    monkeypatch.setattr(presence, "LOOK_MS", 50)
+    monkeypatch.setattr(open_elsewhere, "LOOK_MS", 50)
     crashing = database.sign_in(Role.OPERATOR)
     with crashing.begin() as session:
-        editing.open_object(session, "machine", machines.get_machine(session, "PC-01").id)
+        concurrent_edits.open_object(session, "machine", machines.get_machine(session, "PC-01").id)
     dialog = anna.edit("PC-01")
     spin(lambda: others(dialog) == "operator has had this open for a moment", "anna sees it")
     crashing.close()

@@ -14,7 +14,7 @@ from real_host import MIB
 from real_window import Premises, RealConsole, spin
 from window_hands import click, import_dropped, says
 
-from ggnet_console.ui.page import Page
+from ggnet_console.ui.kit.page import Page
 
 SPEED = re.compile(r"[\d.]+ [KMG]iB/s")
 LEFT = re.compile(r"\d+ (s|min|h)")

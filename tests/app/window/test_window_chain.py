@@ -19,9 +19,9 @@ from window_hands import CTRL, Key, click, fill, import_dropped, press, says
 
 from ggnet_console.enums import Role
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.messages import Message
-from ggnet_console.ui.signin import FirstRunPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.window.sign_in_pages import FirstRunPage
 
 RAW_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 ANNA = "correct horse battery"

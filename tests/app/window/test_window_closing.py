@@ -20,9 +20,9 @@ from window_hands import CTRL, Key, click, dialogs, import_dropped, is_shown, sa
 from ggnet_console.db.installation import Installation
 from ggnet_console.services.agent_jobs import SILENT_UPLOAD_S
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.messages import Message
-from ggnet_console.ui.signin import SignInPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.window.sign_in_pages import SignInPage
 
 Open = Callable[[], RealConsole]
 LogIn = Callable[[BootSessionRow], LoggedIn]

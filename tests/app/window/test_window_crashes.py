@@ -13,7 +13,7 @@ from real_database import PASSWORD
 from real_window import RealConsole, spin
 from window_hands import click, dialogs
 
-from ggnet_console.ui.messages import Message
+from ggnet_console.ui.kit.messages import Message
 from ggnet_console.workers.loop import spawn
 
 TITLE = "Something went wrong inside GGnet Console"

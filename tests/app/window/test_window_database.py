@@ -14,7 +14,7 @@ from real_database import PASSWORD
 from real_window import Premises, RealConsole, spin
 from window_hands import Key, fill, is_shown, press
 
-from ggnet_console.ui.dialogs import FormDialog
+from ggnet_console.ui.kit.form_dialog import FormDialog
 
 
 def restart(premises: Premises) -> None:

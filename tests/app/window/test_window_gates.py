@@ -17,8 +17,8 @@ from window_hands import Key, click, dialogs, fill, press, says
 
 from ggnet_console.db.installation import Installation
 from ggnet_console.db.schema import HEAD
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.signin import ProblemPage, SignInPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.window.sign_in_pages import ProblemPage, SignInPage
 
 Open = Callable[[], RealConsole]
 

@@ -17,11 +17,11 @@ from real_window import Premises, RealConsole, spin
 from window_hands import CTRL, Key, click, import_dropped, press, says
 
 from ggnet_console.services.boot_sessions import BootSessionRow
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.messages import Message
-from ggnet_console.ui.target_dialog import LoginDialog, SecretDialog
-from ggnet_console.ui.target_plan import PlanDialog
-from ggnet_console.ui.targets import TargetsPage
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.targets.dialogs import LoginDialog, SecretDialog
+from ggnet_console.ui.targets.page import TargetsPage
+from ggnet_console.ui.targets.plan_dialog import PlanDialog
 
 MACHINE = "INSERT INTO machines (name, mac) VALUES ('PC-01', '52:54:00:12:34:01')"
 

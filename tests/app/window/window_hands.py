@@ -12,10 +12,10 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, QPushButton, QWidget
 
-from ggnet_console.ui.dialogs import FormDialog
-from ggnet_console.ui.form import Form
-from ggnet_console.ui.page import Page
-from ggnet_console.ui.shell import Shell
+from ggnet_console.ui.kit.form import Form
+from ggnet_console.ui.kit.form_dialog import FormDialog
+from ggnet_console.ui.kit.page import Page
+from ggnet_console.ui.window.main_window import Shell
 
 Key = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier

@@ -10,7 +10,7 @@ import pytest
 
 from ggnet_console.tools.lio_drift import differences
 from ggnet_console.tools.lio_tree import NOWHERE, Acl, Mapped, Store, Tree, wanted_tree
-from ggnet_console.tools.targets import Chap, WantedLun, WantedTarget
+from ggnet_console.tools.target_backend import Chap, WantedLun, WantedTarget
 from ggnet_console.values import target_iqn
 
 IQN = target_iqn("525400000001")

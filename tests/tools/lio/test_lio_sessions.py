@@ -7,7 +7,7 @@ import pytest
 
 from ggnet_console.tools import lio_configfs
 from ggnet_console.tools.lio import Lio
-from ggnet_console.tools.targets import Connection, LunTraffic
+from ggnet_console.tools.target_backend import Connection, LunTraffic
 
 IQN = "iqn.2026-11.net.ggnet:target.525400000001"
 LEFT = Connection("key", IQN, "iqn.x:pc", "", (LunTraffic(1, 0, 0, 3),), logged_in=False)

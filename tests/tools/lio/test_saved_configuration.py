@@ -11,7 +11,7 @@ import pytest
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.lio_saved import SavedConfiguration
 from ggnet_console.tools.lio_tree import Acl, Mapped, Store, Tree
-from ggnet_console.tools.targets import Chap
+from ggnet_console.tools.target_backend import Chap
 from ggnet_console.values import target_iqn
 
 IQN = target_iqn("525400000001")

@@ -13,7 +13,7 @@ from raw_initiator import RawInitiator
 from unit_serials import unit_serial
 
 from ggnet_console.tools.process import Completed, run
-from ggnet_console.tools.targets import (
+from ggnet_console.tools.target_backend import (
     WantedLun,
     WantedTarget,
 )

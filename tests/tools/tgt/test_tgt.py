@@ -19,7 +19,7 @@ from unit_serials import unit_serial
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.process import run
-from ggnet_console.tools.targets import (
+from ggnet_console.tools.target_backend import (
     SessionsCutError,
     TargetBackend,
     WantedLun,

@@ -15,7 +15,7 @@ from storage_host import MAC, OTHER_MAC, Room, free_port
 
 from ggnet_console.errors import ConsoleError
 from ggnet_console.tools.process import Completed, run
-from ggnet_console.tools.targets import Chap, WantedTarget
+from ggnet_console.tools.target_backend import Chap, WantedTarget
 from ggnet_console.tools.tgt import Tgt
 from ggnet_console.tools.tgt_accounts import account_request
 from ggnet_console.values import initiator_iqn, target_iqn

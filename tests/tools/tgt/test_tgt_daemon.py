@@ -16,7 +16,7 @@ from raw_initiator import RawInitiator
 from storage_host import OTHER_MAC, Room, free_port, open_files
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.targets import (
+from ggnet_console.tools.target_backend import (
     BackendDownError,
 )
 from ggnet_console.tools.tgt import Tgt

@@ -14,7 +14,7 @@ from storage_host import MAC, MIB, OTHER_MAC, Room
 from unit_serials import unit_serial
 
 from ggnet_console.tools.process import run
-from ggnet_console.tools.targets import (
+from ggnet_console.tools.target_backend import (
     Connection,
     RunningTarget,
     WantedLun,

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Sessions page: who reads which image, since when and how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from PySide6.QtWidgets import QVBoxLayout
+
+from ...enums import Role, SessionStatus
+from ...services import boot_sessions
+from ...services.boot_sessions import BootSessionRow
+from ...services.machines import MachineRow
+from ..audit_words import History
+from ..kit import format as fmt
+from ..kit.actions import Action
+from ..kit.detail_pane import DetailPane, Fact, Tab
+from ..kit.messages import confirm
+from ..kit.page import Chip, Empty, Page
+from ..kit.table_model import Column
+from ..kit.tokens import URGENCY, XL, XS, S, State
+from ..kit.widgets import StateLine, clear, label
+from ..page_context import Desk
+
+
+def state_of(row: BootSessionRow) -> tuple[State, str]:
+    """A session's sign and what there is to say about it."""
+    if row.open and row.stop_requested:
+        return State.WORKING, "Stopping"
+    match row.status:
+        case SessionStatus.PENDING if row.ready_at is None:
+            return State.WORKING, "Setting up target"
+        case SessionStatus.PENDING:
+            return State.WORKING, " · ".join(filter(None, ("Waiting for boot", _waits(row))))
+        case SessionStatus.ACTIVE if row.connected:
+            return State.RUNNING, f"Running · {fmt.duration(fmt.since(row.active_at))}"
+        case SessionStatus.ACTIVE:
+            return State.ATTENTION, f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
+        case SessionStatus.ERROR:
+            return State.FAILED, row.error or fmt.word(row.status)
+    return fmt.state(row.status), f"{fmt.word(row.status)} · {fmt.ago(row.ended_at)}"
+
+
+def _waits(row: BootSessionRow) -> str:
+    """How long a session still waits for its machine."""
+    left = fmt.until(row.expires_at)
+    return fmt.time_left(left) if left else ""
+
+
+COLUMNS: tuple[Column[BootSessionRow], ...] = (
+    Column("machine", "Machine", lambda r: r.machine, width=120, grows=True),
+    Column(
+        "state",
+        "State",
+        lambda r: state_of(r)[1],
+        sort=lambda r: (not r.open, URGENCY[state_of(r)[0]], -r.id),
+        state=lambda r: state_of(r)[0],
+        width=256,
+        stretch=True,
+        live=True,
+    ),
+    Column("image", "Image", lambda r: r.image, width=136, grows=True),
+    Column(
+        "client_address",
+        "Client address",
+        lambda r: r.client_address or fmt.NONE,
+        width=108,
+        tabular=True,
+    ),
+    Column(
+        "bytes_read",
+        "Read",
+        lambda r: fmt.size(r.bytes_read),
+        sort=lambda r: r.bytes_read,
+        width=80,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "bytes_written",
+        "Written",
+        lambda r: fmt.size(r.bytes_written),
+        sort=lambda r: r.bytes_written,
+        width=80,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "started",
+        "Started",
+        lambda r: fmt.ago(r.created_at),
+        sort=lambda r: -r.created_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.created_at),
+        width=88,
+        secondary=True,
+        live=True,
+    ),
+    Column("type", "Purpose", lambda r: fmt.word(r.type), width=112, hidden=True),
+    Column("started_by", "Started by", lambda r: r.started_by or fmt.NONE, width=112, hidden=True),
+    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
+    Column("target_iqn", "Target", lambda r: r.target_iqn, width=312, hidden=True),
+)
+
+
+def _is_wrong(row: BootSessionRow) -> bool:
+    return state_of(row)[0] in (State.FAILED, State.ATTENTION)
+
+
+CHIPS: tuple[Chip[BootSessionRow], ...] = (
+    Chip("Running", lambda r: r.open and state_of(r)[0] is State.RUNNING),
+    Chip("Waiting", lambda r: r.open and state_of(r)[0] is State.WORKING),
+    Chip("Disconnected", lambda r: r.open and _is_wrong(r), lambda _row: False),
+    Chip("Failed", lambda r: not r.open and _is_wrong(r)),
+    Chip("Ended", lambda r: not (r.open or _is_wrong(r))),
+)
+
+
+def facts(row: BootSessionRow) -> list[Fact]:
+    """The overview of one session."""
+    return [
+        Fact("Image", row.image),
+        Fact("Purpose", fmt.word(row.type)),
+        Fact("Read", fmt.size(row.bytes_read), f"{row.bytes_read:,} bytes"),
+        Fact("Written", fmt.size(row.bytes_written), f"{row.bytes_written:,} bytes"),
+        Fact("Client address", row.client_address or fmt.NONE, section="iSCSI"),
+        Fact("Portal", row.portal or fmt.NONE),
+        Fact("LUN", str(row.lun)),
+        Fact("Target", row.target_iqn),
+        Fact("Initiator", row.initiator_iqn),
+        Fact("Storage host", row.host),
+        Fact("Started", fmt.ago(row.created_at), fmt.exact(row.created_at), section="Times"),
+        Fact("Started by", row.started_by or fmt.NONE),
+        Fact("First login", fmt.ago(row.active_at), fmt.exact(row.active_at)),
+        Fact("Last seen", fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
+        Fact("Ended", fmt.ago(row.ended_at), fmt.exact(row.ended_at)),
+    ]
+
+
+def _stop_refusal(rows: Sequence[BootSessionRow]) -> str | None:
+    return None if any(row.open for row in rows) else "Has ended already"
+
+
+class SessionsPage(Page[BootSessionRow]):
+    """Open sessions, and the newest of those that ended."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        super().__init__(
+            key="sessions",
+            title="Sessions",
+            noun="session",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=(
+                Action(
+                    "Stop session",
+                    "square",
+                    self._on_stop,
+                    "Del",
+                    _stop_refusal,
+                    button="plain",
+                    noun="session",
+                    applies=lambda row: row.open,
+                ),
+                Action("Show machine", "monitor", self._on_machine, single=True, needs=Role.VIEWER),
+            ),
+            empty=Empty(
+                "No sessions yet",
+                "A session gives a machine its image: from its start until it is stopped the "
+                "machine boots from it. Sessions are started on the Machines page.",
+                "",
+            ),
+            detail=DetailPane(
+                name=lambda r: r.machine,
+                state=state_of,
+                facts=facts,
+                tabs=[History(desk, "session")],
+            ),
+            opens="Show machine",
+            sort="state",
+            access=desk.access,
+            settings=desk.settings,
+        )
+        desk.feeds.sessions.attach(self)
+
+    def _on_stop(self, rows: list[BootSessionRow]) -> None:
+        ids = [row.id for row in rows]
+        names = [row.machine for row in rows]
+        confirm(
+            self,
+            f"Stop the session of {fmt.names(names)}?",
+            "The disk goes away at once; what has not been saved on it is lost.",
+            f"Stop {fmt.count(len(rows), 'session')}",
+            names=names,
+            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+        )
+
+    def _open(self) -> int:
+        running, waiting, disconnected, *_ended = self.model.counts
+        return running + waiting + disconnected
+
+    def _on_machine(self, rows: list[BootSessionRow]) -> None:
+        page = self._desk.show_page("machines")
+        if isinstance(page, Page):
+            page.select([rows[0].machine_id])
+
+
+class MachineSessions(Tab[MachineRow]):
+    """The last sessions of one machine, as a tab of its details."""
+
+    title = "Sessions"
+    _MOST = 20
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._shown: MachineRow | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(S)
+
+    def show_row(self, row: MachineRow) -> None:
+        if row == self._shown:
+            return
+        self._shown = row
+        self._desk.runner.run(
+            partial(boot_sessions.list_boot_sessions, machine_id=row.id, limit=self._MOST),
+            done=lambda rows: self._show(row, rows),
+            failed=lambda error: self._say(error.summary),
+            parent=self,
+        )
+
+    def _say(self, text: str) -> None:
+        clear(self._column)
+        self._column.addWidget(label(text, "secondary", wrap=True))
+
+    def _show(self, row: MachineRow, rows: list[BootSessionRow]) -> None:
+        if self._shown is None or self._shown.id != row.id:
+            return
+        if not rows:
+            self._say("This machine has had no session yet.")
+            return
+        clear(self._column)
+        for each in rows:
+            line = StateLine()
+            line.show_state(*state_of(each))
+            read, written = fmt.size(each.bytes_read), fmt.size(each.bytes_written)
+            about = label(f"{each.image} · {read} read, {written} written", "secondary", wrap=True)
+            about.setContentsMargins(XL - XS, 0, 0, XS)
+            about.setToolTip(f"Started {fmt.exact(each.created_at)}")
+            self._column.addWidget(line)
+            self._column.addWidget(about)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Giving machines an image: by a dialog, or again the one that each had last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from ...enums import ImageStatus, MachineStatus, SessionType
+from ...services import boot_sessions
+from ...services.boot_sessions import StartedAgain
+from ...services.images import ImageRow
+from ...services.machines import MachineRow
+from ..kit import format as fmt
+from ..kit.asking_dialog import Done, Failed
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.messages import choose
+from ..kit.tokens import State
+from ..page_context import Desk
+
+_EACH_ITS_LAST = "each its last"
+_MOST_NAMED = 3
+
+
+def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog | None:
+    """Ask which image these machines get; None when there is no image to give yet.
+
+    Proposed is what they had last, or the only image there is to machines that had none: a room
+    that starts with the wrong disk is worse than a choice to be made.
+    """
+    ready = sorted(
+        (image for image in desk.feeds.images.rows.values() if image.status is ImageStatus.READY),
+        key=lambda image: image.name.casefold(),
+    )
+    if not ready:
+        choose(
+            parent.window(),
+            "There is no image to boot from yet",
+            "Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file.",
+            [("Open Images", False, lambda: _open_images(desk))],
+        )
+        return None
+    session_ids = [row.session_id for row in rows if row.session_id is not None]
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        if values["image"] == _EACH_ITS_LAST:
+            work: Callable[..., Any] = boot_sessions.start_boot_sessions_again
+            args: tuple[Any, ...] = (session_ids, values["type"])
+        else:
+            work = boot_sessions.start_boot_sessions
+            args = ([row.id for row in rows], values["image"], values["type"])
+
+        def started(value: object) -> None:
+            done(value)
+            if isinstance(value, StartedAgain) and value.left:
+                desk.notify(" ".join(value.left), State.ATTENTION)
+
+        desk.runner.run(work, *args, done=started, failed=failed, parent=parent.window())
+
+    count = fmt.count(len(rows), "session")
+    verb = f"Start {count}" if len(rows) > 1 else "Start session"
+    proposed, choices, had = _images(rows, ready)
+    dialog = FormDialog(
+        parent,
+        title=verb,
+        verb=verb,
+        intro=f"For {fmt.names([row.name for row in rows], 8)}. "
+        "The image is served as soon as its target is ready; then switch the machine on.",
+        fields=[
+            Field(
+                "image",
+                "Image",
+                "choice",
+                help=had,
+                value=proposed,
+                choices=choices,
+                placeholder="Choose an image",
+            ),
+            Field(
+                "type",
+                "Purpose",
+                "choice",
+                value=SessionType.DISKLESS_BOOT,
+                choices=[(kind, fmt.word(kind)) for kind in SessionType],
+            ),
+        ],
+        submit=submit,
+        notify=desk.notify,
+        words=("Starting", "started"),
+    )
+    dialog.open()
+    return dialog
+
+
+def _images(
+    rows: Sequence[MachineRow], ready: Sequence[ImageRow]
+) -> tuple[object, list[tuple[object, str]], str]:
+    """What to propose, None for nothing; what can be chosen; what they had, where that differs."""
+    choices: list[tuple[object, str]] = [
+        (image.id, f"{image.name}   {fmt.size(image.virtual_size_bytes)}") for image in ready
+    ]
+    ids = {image.name: image.id for image in ready}
+    had = Counter(row.image for row in rows)
+    if len(had) == 1:
+        last = rows[0].image
+        only = ready[0].id if len(ready) == 1 else None
+        return ids.get(last) if last else only, choices, ""
+    named = [f"{image or 'none'} ({number})" for image, number in had.most_common(_MOST_NAMED)]
+    more = f" and {len(had) - _MOST_NAMED} more" if len(had) > _MOST_NAMED else ""
+    told = f"They had last: {', '.join(named)}{more}."
+    if any(row.session_id is None or row.image not in ids for row in rows):
+        return None, choices, told
+    return _EACH_ITS_LAST, [(_EACH_ITS_LAST, "Each machine’s last image"), *choices], told
+
+
+def why_not_again(row: MachineRow) -> str | None:
+    """Why a machine cannot simply be given its last image again, or None."""
+    if row.session_status in boot_sessions.OPEN:
+        return f"{row.name} still has its session: switch it on, or stop the session first"
+    if row.status is not MachineStatus.ACTIVE:
+        return f"{row.name} is not active: set it to active first"
+    if row.session_id is None:
+        return f"{row.name} has had no session yet: start one with an image"
+    return None
+
+
+def start_again(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> None:
+    """Give each machine its last image for the same purpose, and say who could not have it."""
+    left = [reason for row in rows if (reason := why_not_again(row)) is not None]
+    ids = [row.session_id for row in rows if why_not_again(row) is None]
+
+    def started(again: StartedAgain) -> None:
+        reasons = [f"{reason}." for reason in left] + list(again.left)
+        done = f"{fmt.count(len(again.session_ids), 'session')} started again."
+        sign = State.ATTENTION if reasons else State.RUNNING
+        desk.notify(" ".join([done, *reasons]), sign)
+
+    desk.do(parent, boot_sessions.start_boot_sessions_again, ids, done=started)
+
+
+def _open_images(desk: Desk) -> None:
+    desk.show_page("images")

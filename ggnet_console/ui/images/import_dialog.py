@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dialog that imports a disk image; the copying goes on after it has closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from ...enums import ImageType
+from ...errors import ConsoleError
+from ...services.images import ImageSpec, checked_name
+from ...values import parse_digest
+from ..kit import format as fmt
+from ..kit.asking_dialog import Done, Failed
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..page_context import Desk
+
+_FILES = "Disk images (*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso);;All files (*)"
+
+
+def _source(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise ConsoleError("Give the file with its whole path, or choose it.")
+    return path
+
+
+def import_image(
+    parent: QWidget, desk: Desk, source: Path | None, imported: Callable[[Hashable], None]
+) -> FormDialog:
+    """Ask what to import; ``imported`` is told the image's id once its row exists."""
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        desk.importer.start(
+            values["source"],
+            ImageSpec(values["name"], values["type"]),
+            sha256=values["sha256"],
+            md5=values["md5"],
+            started=done,
+            failed=failed,
+            parent=parent.window(),
+        )
+
+    dialog = FormDialog(
+        parent,
+        title="Import image",
+        verb="Import image",
+        fields=[
+            Field(
+                "source",
+                "File",
+                "file",
+                value=str(source) if source else "",
+                parse=_source,
+                required=True,
+                help="VHDX, VHD, QCOW2, VMDK or raw.",
+                files=_FILES,
+            ),
+            Field(
+                "name",
+                "Name",
+                value=_suggested(source),
+                parse=checked_name,
+                required=True,
+                help="As technicians will see it.",
+            ),
+            Field(
+                "type",
+                "Type",
+                "choice",
+                value=ImageType.SYSTEM,
+                choices=[(kind, fmt.word(kind)) for kind in ImageType],
+            ),
+            Field(
+                "sha256",
+                "Expected SHA-256",
+                parse=partial(parse_digest, kind="SHA-256"),
+                help="Compared while the file is copied.",
+                more=True,
+            ),
+            Field("md5", "Expected MD5", parse=partial(parse_digest, kind="MD5"), more=True),
+        ],
+        submit=submit,
+        notify=desk.notify,
+        then=lambda begun: imported(begun.image_id),
+        words=("Beginning", "begun"),
+    )
+    file, name = dialog.form.boxes["source"].editor, dialog.form.boxes["name"]
+    assert isinstance(file, QLineEdit)  # noqa: S101 - what a file field is made of
+
+    def suggest(text: str) -> None:
+        """Follow the file's name for as long as nobody typed another."""
+        if name.raw() == name.initial:
+            name.set_raw(_suggested(Path(text)))
+            name.initial = name.raw()
+
+    file.textChanged.connect(suggest)
+    dialog.open()
+    return dialog
+
+
+def _suggested(source: Path | None) -> str:
+    """A name from a file's, in printable characters."""
+    if source is None:
+        return ""
+    return "".join(c for c in source.stem if c.isprintable())[:64].strip()

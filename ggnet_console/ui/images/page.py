@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Images page: disk images from import to ready, and what uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...enums import ImageFormat, ImageStatus, ImageType
+from ...services import images, jobs
+from ...services.images import ImageRow, ImageSpec
+from ..audit_words import History
+from ..edit_dialog import EditDialog
+from ..kit import format as fmt
+from ..kit.actions import Action
+from ..kit.asking_dialog import Done, Failed
+from ..kit.detail_pane import DetailPane, Fact
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.messages import confirm
+from ..kit.page import Chip, Empty, Page
+from ..kit.table_model import Column
+from ..kit.tokens import State
+from ..page_context import Desk
+from .import_dialog import import_image
+
+
+def state_of(row: ImageRow) -> tuple[State, str]:
+    """An image's sign and what there is to say about it."""
+    if row.status is ImageStatus.ERROR:
+        return State.FAILED, row.error or fmt.word(row.status)
+    if row.job_id is not None and row.percent is not None:
+        doing = row.job_phase or fmt.word(row.status)
+        left = fmt.time_left(row.seconds_left)
+        return State.WORKING, " · ".join(filter(None, (doing, fmt.percent(_share(row)), left)))
+    return fmt.state(row.status), fmt.word(row.status)
+
+
+def _share(row: ImageRow) -> float | None:
+    return None if row.job_id is None or row.percent is None else row.percent / 100
+
+
+COLUMNS: tuple[Column[ImageRow], ...] = (
+    Column("name", "Name", lambda r: r.name, width=168, grows=True),
+    Column(
+        "state",
+        "State",
+        lambda r: state_of(r)[1],
+        sort=lambda r: (r.status is not ImageStatus.ERROR, r.status.value),
+        state=lambda r: state_of(r)[0],
+        progress=_share,
+        width=296,
+        stretch=True,
+        live=True,
+    ),
+    Column("type", "Type", lambda r: fmt.word(r.type), width=72),
+    Column(
+        "source_format",
+        "Source format",
+        lambda r: fmt.word(r.source_format),
+        width=112,
+        hidden=True,
+    ),
+    Column(
+        "virtual_size",
+        "Virtual size",
+        lambda r: fmt.size(r.virtual_size_bytes),
+        sort=lambda r: r.virtual_size_bytes,
+        width=96,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "actual_size",
+        "Actual size",
+        lambda r: fmt.size(r.actual_size_bytes),
+        sort=lambda r: r.actual_size_bytes,
+        width=96,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "used_by",
+        "Targets",
+        lambda r: str(r.used_by) if r.used_by else fmt.NONE,
+        sort=lambda r: r.used_by,
+        width=72,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "added",
+        "Added",
+        lambda r: fmt.ago(r.created_at),
+        sort=lambda r: -r.created_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.created_at),
+        width=96,
+        secondary=True,
+        live=True,
+    ),
+    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
+    Column(
+        "source_name", "Source file", lambda r: r.source_name or fmt.NONE, width=200, hidden=True
+    ),
+    Column("sha256", "SHA-256", lambda r: r.sha256 or fmt.NONE, width=200, hidden=True),
+    Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
+)
+
+
+def _is_failed(row: ImageRow) -> bool:
+    return row.status is ImageStatus.ERROR
+
+
+CHIPS: tuple[Chip[ImageRow], ...] = (
+    Chip("Ready", lambda r: r.status is ImageStatus.READY),
+    Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
+    Chip("Failed", _is_failed, _is_failed),
+)
+
+
+def facts(row: ImageRow) -> list[Fact]:
+    """The overview of one image."""
+    result = [
+        Fact("Type", fmt.word(row.type)),
+        Fact("Virtual size", fmt.size(row.virtual_size_bytes), _exactly(row.virtual_size_bytes)),
+        Fact("Actual size", fmt.size(row.actual_size_bytes), _exactly(row.actual_size_bytes)),
+        Fact("Served by", fmt.count(row.used_by, "target") if row.used_by else fmt.NONE),
+        Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
+        Fact("Storage host", row.host),
+        Fact("File", row.source_name or fmt.NONE, section="Source"),
+        Fact("Format", fmt.word(row.source_format)),
+        Fact("Size", fmt.size(row.source_size_bytes), _exactly(row.source_size_bytes)),
+        Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
+        Fact("File", row.source_sha256 or fmt.NONE, copy="Copy SHA-256 of the file"),
+    ]
+    if row.notes:
+        result.append(Fact("Notes", row.notes, section="Notes"))
+    return result
+
+
+def _exactly(size: int | None) -> str:
+    return "" if size is None else f"{size:,} bytes"
+
+
+def _ready(rows: Sequence[ImageRow]) -> str | None:
+    for row in rows:
+        if row.status is not ImageStatus.READY:
+            return f"{row.name} is not ready"
+        if row.job_id is not None:
+            return f"{row.name}: {row.job_phase or 'work'} is still going on"
+    return None
+
+
+def _removable(rows: Sequence[ImageRow]) -> str | None:
+    for row in rows:
+        if row.used_by:
+            return f"{row.name} is served by {fmt.count(row.used_by, 'target')}"
+        if row.job_id is not None:
+            return f"{row.name}: cancel its job first"
+    return None
+
+
+def _cancellable(rows: Sequence[ImageRow]) -> str | None:
+    return None if any(row.job_id is not None for row in rows) else "Nothing is going on"
+
+
+class ImagesPage(Page[ImageRow]):
+    """All images."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        super().__init__(
+            key="images",
+            title="Images",
+            noun="image",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=(
+                Action(
+                    "Import image",
+                    "file-down",
+                    self._on_import,
+                    "Ctrl+N",
+                    on_rows=False,
+                    button="primary",
+                ),
+                Action("Edit", "pencil", self._on_edit, "F2", single=True),
+                Action("Verify", "shield-check", self._on_verify, "", _ready),
+                Action("Export", "file-output", self._on_export, "", _ready, single=True),
+                Action("Cancel job", "ban", self._on_cancel, "", _cancellable),
+                Action("Delete", "trash-2", self._on_delete, "Del", _removable, noun="image"),
+            ),
+            empty=Empty(
+                "No images yet",
+                "An image is the disk a machine boots from. Import a VHDX, VHD, QCOW2, VMDK or raw "
+                "file; you can also drop it on this window.",
+                "Import image",
+            ),
+            detail=DetailPane(
+                name=lambda r: r.name,
+                state=state_of,
+                facts=facts,
+                tabs=[History(desk, "image")],
+            ),
+            opens="Edit",
+            access=desk.access,
+            settings=desk.settings,
+        )
+        desk.feeds.images.attach(self)
+
+    def import_file(self, source: Path | None) -> FormDialog:
+        """Open the import dialog, prefilled with a file."""
+        return import_image(self, self._desk, source, self.select_when_there)
+
+    def _on_import(self, _rows: list[ImageRow]) -> None:
+        self.import_file(None)
+
+    def _on_edit(self, rows: list[ImageRow]) -> None:
+        row = rows[0]
+        EditDialog(
+            self,
+            self._desk,
+            row,
+            noun="image",
+            fields=[
+                Field("name", "Name", value=row.name, required=True),
+                Field(
+                    "type",
+                    "Type",
+                    "choice",
+                    value=row.type,
+                    choices=[(kind, fmt.word(kind)) for kind in ImageType],
+                ),
+                Field("notes", "Notes", "notes", value=row.notes),
+            ],
+            spec=ImageSpec,
+            update=images.update_image,
+        ).open()
+
+    def _on_verify(self, rows: list[ImageRow]) -> None:
+        for row in rows:
+            self._desk.do(self, images.verify_image, row.id)
+
+    def _on_export(self, rows: list[ImageRow]) -> None:
+        row = rows[0]
+
+        def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+            self._desk.runner.run(
+                images.convert_image,
+                row.id,
+                values["format"],
+                done=done,
+                failed=failed,
+                parent=self.window(),
+            )
+
+        FormDialog(
+            self,
+            title=f"Export {row.name}",
+            verb="Export image",
+            intro=f"The result is put into the exports folder of the storage host {row.host}; "
+            "the image itself stays as it is.",
+            fields=[
+                Field(
+                    "format",
+                    "Format",
+                    "choice",
+                    value=ImageFormat.QCOW2,
+                    choices=[(each, fmt.word(each)) for each in ImageFormat],
+                )
+            ],
+            submit=submit,
+            notify=self._desk.notify,
+            words=("Asking", "asked for"),
+        ).open()
+
+    def _on_cancel(self, rows: list[ImageRow]) -> None:
+        for row in rows:
+            if row.job_id is not None:
+                self._desk.do(self, jobs.cancel_job, row.job_id)
+
+    def _on_delete(self, rows: list[ImageRow]) -> None:
+        def delete() -> None:
+            for row in rows:
+                self._desk.do(self, images.remove_image, row.id)
+
+        size = sum(row.actual_size_bytes or 0 for row in rows)
+        names = [row.name for row in rows]
+        confirm(
+            self,
+            f"Delete {fmt.names(names)}?",
+            f"Their files go from the storage host ({fmt.size(size)}). This cannot be undone.",
+            f"Delete {fmt.count(len(rows), 'image')}",
+            delete,
+            names=names,
+        )

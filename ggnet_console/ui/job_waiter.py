@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Waits for jobs on storage hosts where they were asked for; the Jobs feed says how they go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from ..enums import JobStatus
+from ..errors import ConsoleError
+
+if TYPE_CHECKING:
+    from ..services.jobs import JobRow
+    from .page_context import Desk
+
+
+class Waiting(QObject):
+    """Calls ``ended`` once, with all jobs as they ended; until then ``progressed`` with a sentence.
+
+    ``progressed`` is also told how much of all of it is done, 0 to 1.
+
+    Both are called in the main thread, at once when the jobs have ended already, and not at all
+    once ``parent`` is gone.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        job_ids: Sequence[int],
+        ended: Callable[[list[JobRow]], None],
+        parent: QObject,
+        progressed: Callable[[str, float], None] = lambda _text, _share: None,
+    ) -> None:
+        super().__init__(parent)
+        self._desk, self._ids = desk, tuple(job_ids)
+        self._ended, self._progressed = ended, progressed
+        watched, ids = desk.watched, self._ids
+        watched.update(ids)
+        # Who closes the dialog is told by a notice, as of any other job.
+        self.destroyed.connect(lambda: watched.difference_update(ids))
+        self._done = False
+        desk.feeds.jobs.updated.connect(self._look)
+        desk.feeds.hosts.updated.connect(self._look)
+        self._look()
+
+    def _look(self) -> None:
+        if self._done:
+            return
+        found = self._desk.feeds.jobs.rows
+        jobs = [found[number] for number in self._ids if number in found]
+        opened = [job for job in jobs if job.open]
+        if opened or len(jobs) < len(self._ids):
+            done = sum(1.0 if not job.open else job.percent / 100 for job in jobs)
+            self._progressed(self._sentence(opened), done / len(self._ids))
+            return
+        self._done = True
+        self.deleteLater()
+        self._ended(jobs)
+
+    def _sentence(self, opened: Sequence[JobRow]) -> str:
+        alive = {host.name for host in self._desk.feeds.hosts.rows.values() if host.alive}
+        silent = sorted({job.host for job in opened} - alive)
+        if silent:
+            return f"Waiting for the agent of {', '.join(silent)}. It must run for this."
+        return " · ".join(dict.fromkeys(job.phase for job in opened if job.phase))
+
+
+def error_of(job: JobRow) -> ConsoleError | None:
+    """Why a job that has ended did not succeed; None when it did."""
+    if job.status is JobStatus.SUCCEEDED:
+        return None
+    if job.status is JobStatus.CANCELLED:
+        return ConsoleError(f"The work on {job.host} was cancelled.")
+    return ConsoleError(job.error or f"The work on {job.host} failed.", job.error_details)

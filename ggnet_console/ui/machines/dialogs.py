@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dialogs that add and edit a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields as dataclass_fields
+from dataclasses import replace
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from ...enums import BootMode, MachineStatus
+from ...errors import ConsoleError
+from ...services import machines
+from ...services.machines import Left, MachineChanges, MachineRow, MachineSpec
+from ...values import parse_ip, parse_mac
+from ..edit_dialog import EditDialog
+from ..kit import format as fmt
+from ..kit.asking_dialog import Done, Failed
+from ..kit.conflict_dialog import deed
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.messages import Message, show_error
+from ..kit.widgets import Button
+from ..page_context import Desk
+
+_BULK = frozenset(field.name for field in dataclass_fields(MachineChanges))
+
+
+def _fields(row: MachineRow | None) -> list[Field]:
+    return [
+        Field("name", "Name", value=row.name if row else "", required=True, placeholder="PC-01"),
+        Field(
+            "mac",
+            "MAC address",
+            value=row.mac if row else "",
+            parse=parse_mac,
+            required=True,
+            placeholder="52:54:00:12:34:56",
+            help="Of the network card it boots from, in any usual notation.",
+        ),
+        Field(
+            "ip",
+            "IP address",
+            value=(row.ip or "") if row else "",
+            parse=parse_ip,
+            help="Leave empty when the network assigns one.",
+        ),
+        Field("room", "Room", value=row.room if row else ""),
+        Field(
+            "boot_mode",
+            "Boot mode",
+            "choice",
+            value=row.boot_mode if row else BootMode.UEFI,
+            choices=[(mode, fmt.word(mode)) for mode in BootMode],
+        ),
+        Field(
+            "status",
+            "Status",
+            "choice",
+            value=row.status if row else MachineStatus.ACTIVE,
+            choices=[(status, fmt.word(status)) for status in MachineStatus],
+            help="Only active machines are given sessions.",
+        ),
+        Field("location", "Location", value=row.location if row else "", more=True),
+        Field("asset_tag", "Asset tag", value=row.asset_tag if row else "", more=True),
+        Field("notes", "Notes", "notes", value=row.notes if row else "", more=True),
+    ]
+
+
+def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) -> FormDialog:
+    """Ask for a new machine; ``added`` is told its id."""
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        spec = MachineSpec(**values)
+        window = parent.window()
+        desk.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=window)
+
+    dialog = FormDialog(
+        parent,
+        title="Add machine",
+        verb="Add machine",
+        fields=_fields(None),
+        submit=submit,
+        notify=desk.notify,
+        words=("Saving", "saved"),
+        then=added,
+    )
+    dialog.open()
+    return dialog
+
+
+def edit_machine(parent: QWidget, desk: Desk, row: MachineRow) -> FormDialog:
+    """Edit a machine as it was read; what somebody else saves meanwhile is not overwritten."""
+    dialog = EditDialog(
+        parent,
+        desk,
+        row,
+        noun="machine",
+        fields=_fields(row),
+        spec=MachineSpec,
+        update=machines.update_machine,
+        add=machines.create_machine,
+    )
+    if row.location or row.asset_tag or row.notes:
+        dialog.form.unfold()
+    dialog.open()
+    return dialog
+
+
+def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog:
+    """Ask which fields to change in several machines; the rest stays as each has it."""
+    verb = f"Change {fmt.count(len(rows), 'machine')}"
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        if not values:
+            failed(ConsoleError("Tick what is to change."))
+            return
+        apply_changes(parent, desk, rows, MachineChanges(**values), done=done, failed=failed)
+
+    dialog = FormDialog(
+        parent,
+        title=verb,
+        verb=verb,
+        intro=f"{fmt.names([row.name for row in rows])}. Only what is ticked changes.",
+        fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
+        submit=submit,
+        notify=desk.notify,
+        words=("Saving", "saved"),
+    )
+    dialog.open()
+    return dialog
+
+
+def apply_changes(
+    parent: QWidget,
+    desk: Desk,
+    rows: Sequence[MachineRow],
+    changes: MachineChanges,
+    *,
+    done: Callable[[object], None] = lambda _left: None,
+    failed: Callable[[ConsoleError], None] | None = None,
+) -> None:
+    """Change machines that are still as they were read, and tell of those that are not.
+
+    An error is shown over ``parent`` unless ``failed`` takes it.
+    """
+    window = parent.window()
+
+    def finish(left: list[Left]) -> None:
+        done(left)
+        if left:
+            _tell_left(window, desk, len(rows), left, changes)
+
+    desk.runner.run(
+        machines.change_machines,
+        rows,
+        changes,
+        done=finish,
+        failed=failed or (lambda error: show_error(window, error)),
+        parent=window,
+    )
+
+
+def _shared(field: Field, rows: Sequence[MachineRow]) -> Field:
+    """A field of many: shows the value they all have."""
+    values = {getattr(row, field.key) for row in rows}
+    one = values.pop() if len(values) == 1 else None
+    return replace(
+        field,
+        value=one if one is not None or field.choices else "",
+        placeholder="" if one is not None else "Various",
+        optional=True,
+        more=False,
+    )
+
+
+def _tell_left(
+    parent: QWidget, desk: Desk, asked: int, left: Sequence[Left], changes: MachineChanges
+) -> None:
+    """Say which machines somebody changed or removed meanwhile, and offer to change them too."""
+    there = [each.now for each in left if each.now is not None]
+    rest = asked - len(left)
+    message = Message(
+        parent.window(),
+        f"{len(left)} of {fmt.count(asked, 'machine')} "
+        f"{'was left as it is' if len(left) == 1 else 'were left as they are'}",
+        "Somebody changed or removed them while you chose. "
+        + (f"The other {fmt.number(rest)} are changed." if rest else "Nothing was changed."),
+        details="\n".join(map(_left, left)),
+        unfold=True,
+    )
+
+    if there:
+        verb = f"Change {fmt.count(len(there), 'machine')} too"
+        message.add_button(
+            Button(verb), lambda: apply_changes(parent, desk, there, changes), safe=False
+        )
+    message.add_button(Button("Close"), lambda: None, safe=True)
+    message.open()
+
+
+def _left(left: Left) -> str:
+    if left.removed is not None:
+        when = f" {fmt.ago(left.removed.at)}" if left.removed.at else ""
+        return f"{left.name}: removed by {left.removed.who}{when}"
+    fields = {field.key: field for field in _fields(None)}
+    return f"{left.name}: {'; '.join(deed(each, fields[each.field]) for each in left.changes)}"

@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Machines page: which PC is broken, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...enums import Drift, MachineStatus, SessionStatus
+from ...services import boot_sessions, machines
+from ...services.machines import MachineChanges, MachineRow
+from ..audit_words import History
+from ..boot_sessions.page import MachineSessions
+from ..boot_sessions.start_dialog import start_again, start_sessions, why_not_again
+from ..kit import format as fmt
+from ..kit.actions import Action
+from ..kit.detail_pane import DetailPane, Fact
+from ..kit.messages import confirm
+from ..kit.page import Chip, Empty, Page
+from ..kit.table_model import Column, natural
+from ..kit.tokens import URGENCY, State
+from ..page_context import Desk
+from ..targets.repair import repair_targets_of
+from .dialogs import apply_changes, change_machines, edit_machine, new_machine
+
+_SIGNS = {
+    SessionStatus.ERROR: State.FAILED,
+    SessionStatus.TIMEOUT: State.ATTENTION,
+    SessionStatus.PENDING: State.WORKING,
+    SessionStatus.ACTIVE: State.RUNNING,
+    SessionStatus.STOPPED: State.OFF,
+    None: State.OFF,
+}
+
+
+def sign_of(row: MachineRow) -> State:
+    """A machine's sign: that of its newest session, and whether it is or can get logged in."""
+    if is_astray(row):
+        return State.FAILED if row.drift is Drift.MISSING else State.ATTENTION
+    sign = _SIGNS[row.session_status]
+    return State.ATTENTION if sign is State.RUNNING and not row.online else sign
+
+
+def is_astray(row: MachineRow) -> bool:
+    """Whether its disk cannot be reached: it waits or is away, and its target is not as wanted."""
+    return row.drift is not None and is_open(row) and not row.online
+
+
+def words_of(row: MachineRow) -> str:
+    """What there is to say about a machine; the sign beside it says “failed”."""
+    if is_astray(row):
+        is_missing = row.drift is Drift.MISSING
+        return "Its target is missing" if is_missing else "Its target is not as wanted"
+    match row.session_status:
+        case SessionStatus.ERROR:
+            return row.session_error or fmt.word(SessionStatus.ERROR)
+        case SessionStatus.TIMEOUT:
+            return f"{fmt.word(SessionStatus.TIMEOUT)} · {fmt.ago(row.session_since)}"
+        case SessionStatus.PENDING:
+            return f"Waiting for boot · {fmt.duration(fmt.since(row.session_since))}"
+        case SessionStatus.ACTIVE if row.online:
+            return f"Running · {fmt.duration(fmt.since(row.session_since))}"
+        case SessionStatus.ACTIVE:
+            return f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
+    return "Off" if row.status is MachineStatus.ACTIVE else fmt.word(row.status)
+
+
+def state_of(row: MachineRow) -> tuple[State, str]:
+    """Sign and words together."""
+    return sign_of(row), words_of(row)
+
+
+def is_problem(row: MachineRow) -> bool:
+    """Whether somebody has to look after this machine."""
+    sign = sign_of(row)
+    return sign is State.FAILED or sign is State.ATTENTION
+
+
+def is_open(row: MachineRow) -> bool:
+    """Whether the machine has a session that has not ended."""
+    return row.session_status in boot_sessions.OPEN
+
+
+_RANKS = {sign: str(rank) for sign, rank in URGENCY.items()}
+
+
+def _by_urgency(row: MachineRow) -> str:
+    """What is wrong first, then by name; one text is compared faster than a pair."""
+    return _RANKS[sign_of(row)] + natural(row.name)
+
+
+COLUMNS: tuple[Column[MachineRow], ...] = (
+    Column("name", "Name", lambda r: r.name, width=128, grows=True),
+    Column(
+        "state",
+        "State",
+        words_of,
+        sort=_by_urgency,
+        state=sign_of,
+        width=256,
+        stretch=True,
+        live=True,
+    ),
+    Column("room", "Room", lambda r: r.room or fmt.NONE, width=80),
+    Column("ip", "IP address", lambda r: r.ip or fmt.NONE, width=104, tabular=True),
+    Column("mac", "MAC address", lambda r: r.mac, width=136, tabular=True, hidden=True),
+    Column("image", "Image", lambda r: r.image or fmt.NONE, width=152, grows=True),
+    Column(
+        "last_seen",
+        "Last seen",
+        lambda r: "now" if r.online else fmt.ago(r.last_seen_at),
+        sort=lambda r: r.last_seen_at,
+        tooltip=lambda r: fmt.exact(r.last_seen_at),
+        width=96,
+        secondary=True,
+        live=True,
+    ),
+    Column("boot_mode", "Boot mode", lambda r: fmt.word(r.boot_mode), width=104, hidden=True),
+    Column("status", "Status", lambda r: fmt.word(r.status), width=104, hidden=True),
+    Column("location", "Location", lambda r: r.location or fmt.NONE, width=128, hidden=True),
+    Column("asset_tag", "Asset tag", lambda r: r.asset_tag or fmt.NONE, width=104, hidden=True),
+    Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
+)
+
+CHIPS: tuple[Chip[MachineRow], ...] = (
+    Chip("Running", lambda r: sign_of(r) is State.RUNNING),
+    Chip("Waiting", lambda r: sign_of(r) is State.WORKING),
+    Chip("Problem", is_problem, lambda r: sign_of(r) is State.FAILED),
+    Chip("Off", lambda r: sign_of(r) is State.OFF),
+)
+
+
+def facts(row: MachineRow) -> list[Fact]:
+    """The overview of one machine."""
+    result = [] if is_open(row) or not is_problem(row) else [_failed(row)]
+    result += [
+        Fact("Image", row.image or fmt.NONE),
+        Fact("Last seen", fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
+        Fact("IP address", row.ip or fmt.NONE, section="Network"),
+        Fact("MAC address", row.mac),
+        Fact("Boot mode", fmt.word(row.boot_mode)),
+        Fact("Status", fmt.word(row.status), section="Place"),
+        Fact("Room", row.room or fmt.NONE),
+        Fact("Location", row.location or fmt.NONE),
+        Fact("Asset tag", row.asset_tag or fmt.NONE),
+        Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+    ]
+    if row.notes:
+        result.append(Fact("Notes", row.notes))
+    return result
+
+
+def _failed(row: MachineRow) -> Fact:
+    """Since when a machine has no session because it failed."""
+    return Fact("Failed", fmt.ago(row.session_since), fmt.exact(row.session_since))
+
+
+def _again_refusal(rows: Sequence[MachineRow]) -> str | None:
+    reasons = [why_not_again(row) for row in rows]
+    return None if None in reasons else next(filter(None, reasons), None)
+
+
+def _can_start_again(row: MachineRow) -> bool:
+    return why_not_again(row) is None
+
+
+def _has_ended_badly(row: MachineRow) -> bool:
+    return is_problem(row) and _can_start_again(row)
+
+
+def _start_refusal(rows: Sequence[MachineRow]) -> str | None:
+    for row in rows:
+        if is_open(row):
+            return f"{row.name} already has a session: stop it first"
+        if row.status is not MachineStatus.ACTIVE:
+            return f"{row.name} is not active: set it to active first"
+    return None
+
+
+def _stop_refusal(rows: Sequence[MachineRow]) -> str | None:
+    return None if any(map(is_open, rows)) else "No session is open"
+
+
+def _repairable(rows: Sequence[MachineRow]) -> str | None:
+    return None if any(map(is_astray, rows)) else "No machine is kept from booting by its target"
+
+
+def _idle(rows: Sequence[MachineRow]) -> str | None:
+    running = [row.name for row in rows if is_open(row)]
+    return f"{fmt.names(running, 2)} has a session: stop it first" if running else None
+
+
+class MachinesPage(Page[MachineRow]):
+    """All machines, with their sessions."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        super().__init__(
+            key="machines",
+            title="Machines",
+            noun="machine",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=(
+                Action(
+                    "Start session",
+                    "play",
+                    self._on_start,
+                    "Ctrl+Return",
+                    _start_refusal,
+                    button="primary",
+                    noun="session",
+                ),
+                Action(
+                    "Add machine", "plus", self._on_add, "Ctrl+N", on_rows=False, button="plain"
+                ),
+                Action(
+                    "Start again",
+                    "rotate-ccw",
+                    self._on_again,
+                    "Ctrl+Shift+Return",
+                    _again_refusal,
+                    noun="session",
+                    several="Start {} again",
+                    applies=_can_start_again,
+                    mends=lambda rows: any(map(_has_ended_badly, rows)),
+                ),
+                Action(
+                    "Repair target",
+                    "wrench",
+                    self._on_repair,
+                    enabled=_repairable,
+                    noun="target",
+                    applies=is_astray,
+                    mends=lambda rows: any(map(is_astray, rows)),
+                ),
+                Action(
+                    "Stop session",
+                    "square",
+                    self._on_stop,
+                    "Ctrl+.",
+                    _stop_refusal,
+                    noun="session",
+                    applies=is_open,
+                ),
+                Action("Edit", "pencil", self._on_edit, "F2", noun="machine"),
+                Action("Set to maintenance", "wrench", self._on_maintenance, enabled=_idle),
+                Action("Set to active", "power", self._on_active, enabled=_inactive),
+                Action("Delete", "trash-2", self._on_delete, "Del", _idle, noun="machine"),
+            ),
+            empty=Empty(
+                "No machines yet",
+                "A machine is a PC without a disk: it boots from an image over the network. "
+                "Its MAC address is all it takes to add it.",
+                "Add machine",
+            ),
+            detail=DetailPane(
+                name=lambda r: r.name,
+                state=state_of,
+                facts=facts,
+                tabs=[MachineSessions(desk), History(desk, "machine")],
+            ),
+            opens="Edit",
+            sort="state",
+            access=desk.access,
+            settings=desk.settings,
+        )
+        desk.feeds.machines.attach(self)
+
+    def _on_add(self, _rows: list[MachineRow]) -> None:
+        new_machine(self, self._desk, self.select_when_there)
+
+    def _on_edit(self, rows: list[MachineRow]) -> None:
+        if len(rows) == 1:
+            edit_machine(self, self._desk, rows[0])
+        else:
+            change_machines(self, self._desk, rows)
+
+    def _on_start(self, rows: list[MachineRow]) -> None:
+        start_sessions(self, self._desk, rows)
+
+    def _on_again(self, _rows: list[MachineRow]) -> None:
+        start_again(self, self._desk, self.view.selected())
+
+    def _on_repair(self, rows: list[MachineRow]) -> None:
+        repair_targets_of(self, self._desk, {row.id for row in rows})
+
+    def _on_stop(self, rows: list[MachineRow]) -> None:
+        ids = [row.session_id for row in rows]
+        names = [row.name for row in rows]
+        confirm(
+            self,
+            f"Stop the session of {fmt.names(names)}?",
+            "The disk goes away at once; what has not been saved on it is lost.",
+            f"Stop {fmt.count(len(rows), 'session')}",
+            names=names,
+            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+        )
+
+    def _on_maintenance(self, rows: list[MachineRow]) -> None:
+        self._set_status(rows, MachineStatus.MAINTENANCE)
+
+    def _on_active(self, rows: list[MachineRow]) -> None:
+        self._set_status(rows, MachineStatus.ACTIVE)
+
+    def _set_status(self, rows: list[MachineRow], status: MachineStatus) -> None:
+        apply_changes(self, self._desk, rows, MachineChanges(status=status))
+
+    def _on_delete(self, rows: list[MachineRow]) -> None:
+        history = "Its history of sessions goes with it."
+        if len(rows) > 1:
+            history = "Their history of sessions goes with them."
+        names = [row.name for row in rows]
+        confirm(
+            self,
+            f"Delete {fmt.names(names)}?",
+            f"{history} This cannot be undone.",
+            f"Delete {fmt.count(len(rows), 'machine')}",
+            names=names,
+            then=lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
+        )
+
+
+def _inactive(rows: Sequence[MachineRow]) -> str | None:
+    active = all(row.status is MachineStatus.ACTIVE for row in rows)
+    return "Is active already" if active else None

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dialogs of one target: prepare it, its CHAP secret, a test login."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import QGridLayout, QLineEdit, QVBoxLayout, QWidget
+
+from ...enums import ImageStatus
+from ...services import target_plans, targets
+from ...services.jobs import JobRow
+from ...services.targets import ChapMade, TargetRow
+from ..job_dialog import WorkDialog
+from ..job_waiter import error_of
+from ..kit.asking_dialog import Done, Failed
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.messages import Message, choose, confirm
+from ..kit.tokens import XL, XS, S, State
+from ..kit.widgets import Button, StateLine, Value, label
+from ..page_context import Desk
+
+
+def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
+    """Ask for machine and image; None when there is nothing to choose from yet."""
+    machines = sorted(desk.feeds.machines.rows.values(), key=lambda row: row.name.casefold())
+    images = [row for row in desk.feeds.images.rows.values() if row.status is ImageStatus.READY]
+    if not machines or not images:
+        choose(
+            parent.window(),
+            "A target needs a machine and an image",
+            "Add a machine and import an image first.",
+            [],
+            refuse="Close",
+        )
+        return None
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        desk.runner.run(
+            targets.create_target,
+            values["machine"],
+            values["image"],
+            done=done,
+            failed=failed,
+            parent=parent.window(),
+        )
+
+    dialog = FormDialog(
+        parent,
+        title="Prepare target",
+        verb="Prepare target",
+        intro="The target stays closed until a session opens it for its machine.",
+        fields=[
+            Field(
+                "machine",
+                "Machine",
+                "choice",
+                value=machines[0].id,
+                choices=[(row.id, row.name) for row in machines],
+            ),
+            Field(
+                "image",
+                "Image",
+                "choice",
+                value=images[0].id,
+                choices=[(row.id, row.name) for row in images],
+            ),
+        ],
+        submit=submit,
+        notify=desk.notify,
+        words=("Asking", "asked for"),
+    )
+    dialog.open()
+    return dialog
+
+
+class SecretDialog(Message):
+    """Shows a new CHAP secret, this once."""
+
+    def __init__(self, parent: QWidget, machine: str, made: ChapMade) -> None:
+        super().__init__(
+            parent.window(),
+            f"CHAP for {machine}",
+            "This secret is not shown again, and nobody can look it up. Enter it at the machine "
+            "now, or keep it where passwords are kept. Lost ones are replaced by a new one.",
+        )
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(S)
+        grid.setColumnStretch(1, 1)
+        self.lines: list[QLineEdit] = []
+        for line, (name, text) in enumerate((("User name", made.user), ("Secret", made.secret))):
+            value = QLineEdit(text)
+            value.setReadOnly(True)
+            value.setAccessibleName(name)
+            value.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+            copy = Button("Copy", "copy")
+            copy.clicked.connect(lambda _on, shown=value: _copy(shown))
+            grid.addWidget(label(name, "label"), line, 0)
+            grid.addWidget(value, line, 1)
+            grid.addWidget(copy, line, 2)
+            self.lines.append(value)
+        column = self.layout()
+        assert isinstance(column, QVBoxLayout)  # noqa: S101 - Message makes it
+        column.insertLayout(column.count() - 1, grid)
+        self.add_button(Button("Close"), lambda: None, safe=True)
+
+
+def _copy(shown: QLineEdit) -> None:
+    QGuiApplication.clipboard().setText(shown.text())
+
+
+def turn_chap_on(parent: QWidget, desk: Desk, row: TargetRow) -> None:
+    """Ask, make a secret and show it."""
+
+    def made(answer: ChapMade) -> None:
+        SecretDialog(parent, row.machine, answer).open()
+
+    confirm(
+        parent,
+        f"Make a new CHAP secret for {row.machine}?"
+        if row.chap_user
+        else f"Ask {row.machine} for a CHAP secret?",
+        "Its next login needs the secret"
+        + (", and the one it has now counts no more." if row.chap_user else ".")
+        + " Who is logged in stays logged in. The target is kept when its session ends.",
+        "Make secret",
+        lambda: desk.do(parent, targets.turn_chap_on, row.id, done=made),
+        danger=False,
+    )
+
+
+def turn_chap_off(parent: QWidget, desk: Desk, row: TargetRow) -> None:
+    """Ask, then ask the machine for no secret any more."""
+    confirm(
+        parent,
+        f"Ask {row.machine} for no CHAP secret any more?",
+        "Its secret is forgotten. Its initiator name alone lets it in then.",
+        "Turn CHAP off",
+        lambda: desk.do(parent, targets.turn_chap_off, row.id),
+    )
+
+
+class LoginDialog(WorkDialog):
+    """A real discovery and login by the agent, step by step."""
+
+    def __init__(self, parent: QWidget, desk: Desk, row: TargetRow) -> None:
+        super().__init__(parent, desk, f"Test login to {row.machine or row.iqn}")
+        self._row = row
+        self.sentence.setText(
+            "The storage host discovers the target and logs in as its machine does, with the same "
+            "name and secret. The machine notices nothing."
+        )
+        self.again = Button("Test again", "log-in", "link")
+        self.again.clicked.connect(self.test)
+        self.buttons.insertWidget(0, self.again)
+
+    def test(self) -> None:
+        """Do it, and show what happened."""
+        self.clear_body()
+        self.have_done("Logging in…", _test, self._row.id, ended=self._on_ended)
+
+    def on_work(self) -> None:
+        self.again.setEnabled(not self.working)
+
+    def _on_ended(self, jobs: list[JobRow]) -> None:
+        error = error_of(jobs[0])
+        if error is not None:
+            self.show_error(error)
+            return
+        steps = target_plans.login_steps(jobs[0])
+        for step in steps:
+            line = StateLine()
+            line.show_state(State.RUNNING if step.ok else State.FAILED, step.step)
+            self.body.addWidget(line)
+            if step.detail:
+                detail = Value()
+                detail.set_value(step.detail)
+                detail.setProperty("role", "secondary")
+                detail.setContentsMargins(XL - XS, 0, 0, XS)
+                self.body.addWidget(detail)
+        verdict = StateLine()
+        failed = next((step for step in steps if not step.ok), None)
+        verdict.show_state(
+            State.FAILED if failed else State.RUNNING,
+            f"Failed at: {failed.step}." if failed else "The target works as it should.",
+        )
+        self.body.addSpacing(S)
+        self.body.addWidget(verdict)
+        self.body.addStretch()
+        self.fit()
+
+
+def _test(session: Any, target_id: int) -> list[int]:
+    return [target_plans.test_login(session, target_id)]
+
+
+def test_login(parent: QWidget, desk: Desk, row: TargetRow) -> LoginDialog:
+    """Open the dialog and try."""
+    dialog = LoginDialog(parent, desk, row)
+    dialog.open()
+    dialog.test()
+    return dialog

@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Targets page: what each storage host exports to whom, and how that differs from the wish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from PySide6.QtGui import QGuiApplication
+
+from ...enums import Role, TargetOrigin, TargetStatus
+from ...services import target_plans, targets
+from ...services.hosts import HostRow
+from ...services.jobs import JobRow
+from ...services.targets import TargetRow
+from ..audit_words import History
+from ..hosts import unread_of
+from ..kit import format as fmt
+from ..kit.actions import Action
+from ..kit.detail_pane import DetailPane, Fact
+from ..kit.messages import confirm
+from ..kit.notices import Notice
+from ..kit.page import Chip, Empty, Page
+from ..kit.table_model import Column, natural
+from ..kit.tokens import State
+from ..page_context import Desk
+from .dialogs import new_target, test_login, turn_chap_off, turn_chap_on
+from .plan_dialog import as_before, show_plan, undo
+from .repair import have_done, repair, rewrite_saved
+from .tabs import Differences, Sessions, Tree
+from .words import (
+    access_of,
+    acl_of,
+    differ_text,
+    initiators_of,
+    is_foreign,
+    is_out_of_step,
+    is_problem,
+    state_of,
+    subject_of,
+    urgency_of,
+)
+
+_ADOPTED = "Was adopted: it keeps the CHAP it was made with"
+_UNWANTED = "Nobody wants this target: it only runs"
+
+
+def _luns(row: TargetRow) -> str:
+    return ", ".join(str(lun.lun) for lun in row.luns) or fmt.NONE
+
+
+def _images(row: TargetRow) -> str:
+    return ", ".join(lun.image or PurePath(lun.path).name for lun in row.luns) or fmt.NONE
+
+
+def _rates(row: TargetRow) -> str:
+    return "\n".join(
+        f"LUN {rate.lun}: {fmt.speed(rate.bytes_read_per_s)} read, "
+        f"{fmt.speed(rate.bytes_written_per_s)} written"
+        for rate in row.rates
+    )
+
+
+COLUMNS: tuple[Column[TargetRow], ...] = (
+    Column(
+        "state",
+        "State",
+        lambda r: state_of(r)[1],
+        sort=lambda r: (urgency_of(r), natural(subject_of(r))),
+        state=lambda r: state_of(r)[0],
+        width=168,
+        stretch=True,
+    ),
+    Column(
+        "machine",
+        "Machine",
+        lambda r: r.machine or fmt.NONE,
+        tooltip=lambda r: "" if r.machine else fmt.word(r.origin),
+        width=96,
+        grows=True,
+    ),
+    Column(
+        "image",
+        "Image",
+        _images,
+        tooltip=lambda r: "\n".join(lun.image or lun.path for lun in r.luns),
+        width=120,
+        grows=True,
+    ),
+    Column("iqn", "Target", lambda r: r.iqn, width=224, tabular=True, elide="middle"),
+    Column(
+        "traffic",
+        "Traffic",
+        lambda r: fmt.speed(r.bytes_per_s) if r.sessions else fmt.NONE,
+        sort=lambda r: r.bytes_per_s if r.sessions else None,
+        tooltip=_rates,
+        width=88,
+        align="right",
+        tabular=True,
+        live=True,
+    ),
+    Column(
+        "sessions",
+        "Sessions",
+        lambda r: str(r.sessions) if r.sessions else fmt.NONE,
+        sort=lambda r: r.sessions,
+        tooltip=lambda r: "\n".join(
+            f"{one.machine or one.initiator_iqn} from {one.address}" for one in r.logged_in
+        ),
+        width=72,
+        align="right",
+        tabular=True,
+    ),
+    Column("lun", "LUNs", _luns, width=48, align="right", tabular=True),
+    Column("acl", "ACL", acl_of, tooltip=lambda r: "\n".join(initiators_of(r)), width=96),
+    Column(
+        "chap",
+        "CHAP",
+        lambda r: "Yes" if r.chap_user else "No",
+        tooltip=lambda r: f"As {r.chap_user}" if r.chap_user else "",
+        width=56,
+    ),
+    Column("portal", "Portal", lambda r: r.portal, width=112, tabular=True),
+    Column("origin", "Origin", lambda r: fmt.word(r.origin), width=112, hidden=True),
+    Column("initiator", "Initiator", lambda r: r.initiator_iqn, width=280, hidden=True),
+    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
+    Column("serial", "Serial", lambda r: r.serial or fmt.NONE, width=160, hidden=True),
+)
+
+
+def _is_well(row: TargetRow) -> bool:
+    return not (is_problem(row) or is_foreign(row))
+
+
+CHIPS: tuple[Chip[TargetRow], ...] = (
+    Chip("Problem", is_problem, lambda r: state_of(r)[0] is State.FAILED),
+    Chip("Open", lambda r: _is_well(r) and r.status is TargetStatus.OPEN),
+    Chip("Closed", lambda r: _is_well(r) and r.status is TargetStatus.CLOSED),
+    Chip("Made by hand", is_foreign),
+)
+
+
+def facts(row: TargetRow) -> list[Fact]:
+    """The overview of one target."""
+    until = "Somebody removes it" if row.kept else "Its session ends"
+    result = [
+        Fact("Target", row.iqn, copy="Copy IQN"),
+        Fact("Machine", row.machine or fmt.NONE),
+        Fact("Portal", row.portal),
+        Fact("Storage host", row.host),
+        Fact("Origin", fmt.word(row.origin)),
+        Fact("Kept until", until if row.wanted else fmt.NONE),
+        Fact("Since", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact("CHAP", f"Yes, as {row.chap_user}" if row.chap_user else "No"),
+    ]
+    found = ", ".join(row.portals)
+    if found and found != row.portal:
+        result.insert(3, Fact("Listens on", found))
+    for lun in row.luns:
+        result += [
+            Fact("Image", lun.image, section=f"LUN {lun.lun}")
+            if lun.image
+            else Fact("File", lun.path, section=f"LUN {lun.lun}"),
+            Fact("Access", access_of(lun)),
+            Fact("Serial", lun.serial or fmt.NONE),
+        ]
+    names = initiators_of(row) or [fmt.NONE]
+    result += [
+        Fact("Initiator", name, section="" if number else "ACL")
+        for number, name in enumerate(names)
+    ]
+    return result
+
+
+def _history_of(row: TargetRow) -> object:
+    """What changes with every entry of its history, but not with the traffic."""
+    return row.id, row.version
+
+
+def _removable(rows: Sequence[TargetRow]) -> str | None:
+    for row in rows:
+        if row.origin is TargetOrigin.ADOPTED:
+            return "Was adopted: release it, and end it where it was made"
+        if is_foreign(row):
+            return "Was made by hand: end it where it was made"
+        if row.origin is TargetOrigin.LEFTOVER:
+            return "Nobody wants it: the plan removes it"
+        if row.status is TargetStatus.OPEN:
+            return f"{row.machine} has a session: stop it first"
+    return None
+
+
+def _testable(rows: Sequence[TargetRow]) -> str | None:
+    for row in rows:
+        if not row.wanted:
+            return _UNWANTED
+    return None
+
+
+def _chap_on(rows: Sequence[TargetRow]) -> str | None:
+    for row in rows:
+        if not row.wanted:
+            return _UNWANTED
+        if row.origin is TargetOrigin.ADOPTED:
+            return _ADOPTED
+    return None
+
+
+def _chap_off(rows: Sequence[TargetRow]) -> str | None:
+    refusal = _chap_on(rows)
+    if refusal is None and not rows[0].chap_user:
+        return "It asks for no secret"
+    return refusal
+
+
+def _adoptable(rows: Sequence[TargetRow]) -> str | None:
+    for row in rows:
+        if not is_foreign(row):
+            return "Only a target that was made by hand can be adopted"
+        if row.oddity:
+            return f"Cannot be adopted: {row.oddity}"
+    return None
+
+
+def _releasable(rows: Sequence[TargetRow]) -> str | None:
+    for row in rows:
+        if row.origin is not TargetOrigin.ADOPTED:
+            return "Only a target that was adopted can be released"
+    return None
+
+
+class TargetsPage(Page[TargetRow]):
+    """All targets that are wanted or run, with what their storage hosts made of them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        super().__init__(
+            key="targets",
+            title="Targets",
+            noun="target",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=self._declared(),
+            empty=Empty(
+                "No targets yet",
+                "A target is what a machine connects to by iSCSI. Starting a session makes one by "
+                "itself; prepare one here to keep it ready.",
+                "Prepare target",
+            ),
+            detail=DetailPane(
+                name=subject_of,
+                state=state_of,
+                facts=facts,
+                tabs=[
+                    Differences(),
+                    Tree(),
+                    Sessions(),
+                    History(desk, "target", changed=_history_of),
+                ],
+                width=388,
+            ),
+            access=desk.access,
+            settings=desk.settings,
+        )
+        self.drift = Notice()
+        self.unread = Notice(State.FAILED)
+        self.over.addWidget(self.unread)
+        self.over.addWidget(self.drift)
+        self.model.content_changed.connect(self._tell)
+        desk.feeds.hosts.updated.connect(self._tell)
+        desk.access.changed.connect(self._tell)
+        desk.feeds.targets.attach(self)
+        self._tell()
+
+    def _declared(self) -> tuple[Action[TargetRow], ...]:
+        def anywhere(
+            text: str, icon: str, handler: Callable[[list[TargetRow]], None], **how: Any
+        ) -> Action[TargetRow]:
+            return Action(text, icon, handler, on_rows=False, **how)
+
+        def one(
+            text: str, icon: str, handler: Callable[[TargetRow], None], **how: Any
+        ) -> Action[TargetRow]:
+            return Action(text, icon, lambda rows: handler(rows[0]), single=True, **how)
+
+        desk = self._desk
+        return (
+            anywhere(
+                "Plan…",
+                "git-compare",
+                lambda _rows: self._on_plan(),
+                shortcut="Ctrl+P",
+                needs=Role.VIEWER,
+                button="primary",
+            ),
+            anywhere("Prepare target", "plus", self._on_new, shortcut="Ctrl+N", button="plain"),
+            Action("Copy IQN", "copy", self._on_copy, "Ctrl+C", needs=Role.VIEWER),
+            one("Test login", "log-in", self._on_test, enabled=_testable),
+            one(
+                "Turn CHAP on",
+                "lock",
+                lambda row: turn_chap_on(self, desk, row),
+                enabled=_chap_on,
+            ),
+            one(
+                "Turn CHAP off",
+                "lock-open",
+                lambda row: turn_chap_off(self, desk, row),
+                enabled=_chap_off,
+            ),
+            one("Adopt", "hand", self._on_adopt, enabled=_adoptable, needs=Role.ADMIN),
+            one("Release", "unplug", self._on_release, enabled=_releasable, needs=Role.ADMIN),
+            anywhere("Repair", "wrench", lambda _rows: self._on_repair(), enabled=self._repairable),
+            anywhere(
+                "Undo last apply", "undo-2", lambda _rows: self._on_undo(), enabled=self._undoable
+            ),
+            Action("Remove", "trash-2", self._on_remove, "Del", _removable, noun="target"),
+        )
+
+    # What the page says above its table
+
+    def _hosts(self) -> list[HostRow]:
+        return sorted(self._desk.feeds.hosts.rows.values(), key=lambda host: host.name)
+
+    def _out_of_step(self) -> int:
+        return sum(map(is_out_of_step, self.model.rows))
+
+    def _tell(self) -> None:
+        number = self._out_of_step()
+        self.drift.say(differ_text(number) if number else "", "Plan…", self._on_plan)
+        broken = next((host for host in self._hosts() if host.saved_problem), None)
+        if broken is None:
+            self.unread.say("")
+        else:
+            self.unread.say(
+                unread_of(broken),
+                "Rewrite saved configuration…",
+                lambda: rewrite_saved(self, self._desk, broken),
+                refusal=self._desk.access.refusal(Role.OPERATOR),
+            )
+        self.refresh_actions()
+
+    def _repairable(self, _rows: Sequence[TargetRow]) -> str | None:
+        return None if self._out_of_step() else "Everything runs as wanted"
+
+    def _undoable(self, _rows: Sequence[TargetRow]) -> str | None:
+        if any(host.undoable for host in self._hosts()):
+            return None
+        return "No apply has changed a target"
+
+    # Actions
+
+    def _work(
+        self, work: Callable[..., list[int]], *args: Any, told: Callable[[JobRow], str]
+    ) -> None:
+        have_done(self, self._desk, work, *args, told=told)
+
+    def _on_new(self, _rows: list[TargetRow]) -> None:
+        new_target(self, self._desk)
+
+    def _on_plan(self) -> None:
+        show_plan(self, self._desk)
+
+    def _on_test(self, row: TargetRow) -> None:
+        test_login(self, self._desk, row)
+
+    def _on_copy(self, rows: list[TargetRow]) -> None:
+        QGuiApplication.clipboard().setText("\n".join(row.iqn for row in rows))
+
+    def _on_repair(self) -> None:
+        repair(self, self._desk, {row.host_id for row in self.model.rows if is_out_of_step(row)})
+
+    def _on_undo(self) -> None:
+        hosts = [host for host in self._hosts() if host.undoable]
+        number = sum(host.undoable for host in hosts)
+        were = "it was" if number == 1 else "they were"
+        confirm(
+            self,
+            f"Make {fmt.count(number, 'target')} again what {were} before the last apply?",
+            "What is wanted stays as it is, so they show as different then. Nothing is done if a "
+            "machine would lose its disk by it.",
+            "Undo last apply",
+            lambda: self._work(
+                undo,
+                [host.id for host in hosts],
+                told=as_before,
+            ),
+            danger=False,
+        )
+
+    def _on_adopt(self, row: TargetRow) -> None:
+        confirm(
+            self,
+            f"Adopt {row.iqn}?",
+            "It is wanted from now on just as it runs now: its disks, its initiators, its CHAP. "
+            "The console then keeps it so, and makes it again after a restart.",
+            "Adopt",
+            lambda: self._work(
+                _adopt, row.host_id, row.iqn, told=lambda _job: f"Adopted {row.iqn}."
+            ),
+            danger=False,
+        )
+
+    def _on_release(self, row: TargetRow) -> None:
+        confirm(
+            self,
+            f"Release {row.iqn}?",
+            "It runs on untouched. The console wants it no more, and does not make it again.",
+            "Release",
+            lambda: self._work(_release, row.id, told=lambda _job: f"Released {row.iqn}."),
+            danger=False,
+        )
+
+    def _on_remove(self, rows: list[TargetRow]) -> None:
+        def remove() -> None:
+            for row in rows:
+                self._desk.do(self, targets.remove_target, row.id)
+
+        names = [row.machine for row in rows]
+        confirm(
+            self,
+            f"Remove the target of {fmt.names(names)}?",
+            "The next session makes it anew.",
+            f"Remove {fmt.count(len(rows), 'target')}",
+            remove,
+            names=names,
+        )
+
+
+def _adopt(session: Any, host_id: int, iqn: str) -> list[int]:
+    return [target_plans.adopt_target(session, host_id, iqn)]
+
+
+def _release(session: Any, target_id: int) -> list[int]:
+    return [target_plans.release_target(session, target_id)]

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on targets that is asked for without a dialog of its own, and what is told when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from ...services import target_plans
+from ...services.hosts import HostRow
+from ...services.jobs import JobRow
+from ..job_waiter import Waiting, error_of
+from ..kit import format as fmt
+from ..kit.messages import confirm, show_error
+from ..kit.tokens import State
+from ..page_context import Desk
+
+
+def have_done(
+    parent: QWidget,
+    desk: Desk,
+    work: Callable[..., list[int]],
+    *args: Any,
+    told: Callable[[JobRow], str],
+) -> None:
+    """Have jobs done by ``work(session, *args)``, then say what came of each."""
+
+    def ended(jobs: list[JobRow]) -> None:
+        for job in jobs:
+            error = error_of(job)
+            if error is None:
+                desk.notify(told(job), State.RUNNING)
+            else:
+                show_error(parent.window(), error)
+
+    def asked(job_ids: list[int]) -> None:
+        Waiting(desk, job_ids, ended, parent)
+
+    desk.do(parent, work, *args, done=asked)
+
+
+def repair(parent: QWidget, desk: Desk, host_ids: Iterable[int]) -> None:
+    """Put right whatever can be without taking a disk away from anybody."""
+    have_done(parent, desk, _repair, sorted(host_ids), False, told=_repaired)
+
+
+def repair_targets_of(parent: QWidget, desk: Desk, machine_ids: Collection[int]) -> None:
+    """Repair where these machines' targets are."""
+    targets = desk.feeds.targets.rows.values()
+    repair(parent, desk, {each.host_id for each in targets if each.machine_id in machine_ids})
+
+
+def rewrite_saved(parent: QWidget, desk: Desk, host: HostRow) -> None:
+    """Ask, then write anew the saved configuration that cannot be read."""
+    confirm(
+        parent,
+        f"Write the saved configuration of {host.name} anew?",
+        "The file that cannot be read is kept under another name beside it. What the console "
+        "wants is saved anew; targets that others had saved there, and that do not run now, "
+        "are no longer restored at the next start.",
+        "Rewrite saved configuration",
+        lambda: have_done(parent, desk, _repair, [host.id], True, told=_repaired),
+        danger=False,
+    )
+
+
+def _repair(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:
+    return [
+        target_plans.repair_targets(session, each, set_saved_aside=set_saved_aside)
+        for each in host_ids
+    ]
+
+
+def _repaired(job: JobRow) -> str:
+    """What a repair did, and what it left."""
+    done = f"{fmt.count(job.result['changed'], 'target')} on {job.host} repaired."
+    left = len(job.result["left"])
+    return (
+        f"{done} {fmt.count(left, 'target')} left: a machine would lose its disk. See the plan."
+        if left
+        else done
+    )

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is to say about a target, in words and signs; the page and the plan say it alike."""
+
+from __future__ import annotations
+
+from ...enums import Drift, FoundIn, SessionStatus, TargetOrigin, TargetStatus
+from ...services.target_reports import FieldDrift
+from ...services.targets import LunRow, TargetRow
+from ..kit import format as fmt
+from ..kit.tokens import URGENCY, State
+
+
+def subject_of(row: TargetRow) -> str:
+    """Whose target it is, or its name where it is no machine's."""
+    return row.machine or row.iqn
+
+
+def is_foreign(row: TargetRow) -> bool:
+    """Whether others made it, and the console leaves it alone."""
+    return row.origin is TargetOrigin.FOREIGN
+
+
+def is_out_of_step(row: TargetRow) -> bool:
+    """Whether apply would change something about it."""
+    return row.drift not in (None, Drift.IN_STEP) and not is_foreign(row) and not _being_made(row)
+
+
+def _being_made(row: TargetRow) -> bool:
+    """Its job makes it just now; that it is missing is no news."""
+    return row.status is TargetStatus.WANTED and row.drift in (None, Drift.MISSING)
+
+
+def differ_text(number: int) -> str:
+    """So many targets are not as wanted."""
+    differ = "differs" if number == 1 else "differ"
+    return f"{fmt.count(number, 'target')} {differ} from what is wanted."
+
+
+def state_of(row: TargetRow) -> tuple[State, str]:
+    """A target's sign and what there is to say about it."""
+    if row.status is TargetStatus.ERROR:
+        return State.FAILED, row.error or fmt.word(row.status)
+    if _being_made(row):
+        return State.WORKING, fmt.word(TargetStatus.WANTED)
+    if is_foreign(row):
+        return State.OFF, fmt.word(row.origin)
+    match row.drift:
+        case Drift.MISSING:
+            return State.FAILED, fmt.word(row.drift)
+        case Drift.EXTRA:
+            return State.ATTENTION, fmt.word(row.drift)
+        case Drift.DIFFERENT:
+            number = len(row.differences)
+            differ = "differs" if number == 1 else "differ"
+            return State.ATTENTION, f"{fmt.count(number, 'field')} {differ}"
+    status = fmt.word(SessionStatus.ACTIVE if row.sessions else row.status)
+    sign = State.RUNNING if row.sessions else fmt.state(row.status)
+    return sign, f"{status} · not compared" if row.drift is None else status
+
+
+def is_problem(row: TargetRow) -> bool:
+    """Whether somebody has to look after it."""
+    return state_of(row)[0] in (State.FAILED, State.ATTENTION)
+
+
+def urgency_of(row: TargetRow) -> int:
+    """What is wrong comes first, what is none of ours last."""
+    return len(URGENCY) if is_foreign(row) else URGENCY[state_of(row)[0]]
+
+
+def field_of(drift: FieldDrift) -> str:
+    """The name of a field that differs, as it stands on the pages."""
+    words = {"chap": "CHAP", "initiators": "ACL"}
+    return words.get(drift.field) or drift.field[:1].upper() + drift.field[1:]
+
+
+def found_of(drift: FieldDrift) -> str:
+    """What is there instead of what is wanted; says so when just the saved side differs."""
+    where = " (saved)" if drift.where is FoundIn.SAVED else ""
+    return f"{drift.found or 'nothing'}{where}"
+
+
+def access_of(lun: LunRow) -> str:
+    """Whether machines may write to a LUN."""
+    return "Read-only" if lun.read_only else "Writable"
+
+
+def initiators_of(row: TargetRow) -> list[str]:
+    """The initiators that are let in."""
+    return [name for name in row.initiator_iqn.split(", ") if name]
+
+
+def acl_of(row: TargetRow) -> str:
+    """Who is let in, in a word or two."""
+    names = initiators_of(row)
+    if row.origin is TargetOrigin.MACHINE:
+        return "Its machine" if row.status is TargetStatus.OPEN else "Nobody"
+    if len(names) == 1:
+        return names[0] if names[0] != "ALL" else "Everybody"
+    return fmt.count(len(names), "initiator") if names else "Nobody"

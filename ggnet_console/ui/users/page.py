@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Users page, for admins: who may sign in, as what, and who is signed in now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
+
+from ...enums import Role
+from ...services import users
+from ...services.users import AccountRow, FailedSignIns, SignInRow
+from ..audit_words import History
+from ..kit import format as fmt
+from ..kit.actions import Action
+from ..kit.asking_dialog import Done, Failed
+from ..kit.detail_pane import DetailPane, Fact, Tab
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.messages import confirm
+from ..kit.page import Chip, Empty, Page
+from ..kit.table_model import Column
+from ..kit.tokens import XL, XS, S, State
+from ..kit.widgets import Button, StateLine, clear, label
+from ..page_context import Desk
+from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
+from .rights_tab import RoleRights
+
+_FIRST_SIGN_IN = ((True, "Must choose another password"), (False, "Keeps this password"))
+_ROLES = tuple((role, fmt.word(role)) for role in Role)
+_ROLE_HELP = (
+    "A Viewer sees everything but accounts and audit. An Operator also works with machines, "
+    "images, targets and sessions. An Admin also manages accounts and settings."
+)
+
+
+def is_refused(failed: FailedSignIns) -> bool:
+    """Whether even the right password is refused from this computer now."""
+    return failed.refused and (failed.until is None or fmt.until(failed.until) != 0)
+
+
+def locked_out(row: AccountRow) -> list[FailedSignIns]:
+    """The computers from which an account is locked out after failed sign-ins."""
+    return [each for each in row.failed if is_refused(each)]
+
+
+def _until(refused: Sequence[FailedSignIns]) -> str:
+    ends = [each.until for each in refused if each.until is not None]
+    return fmt.clock(max(ends)) if len(ends) == len(refused) else "it is unlocked"
+
+
+def state_of(row: AccountRow) -> tuple[State, str]:
+    """Whether somebody can sign in, is, or was refused."""
+    if row.disabled:
+        return State.OFF, "Disabled"
+    if row.locked:
+        return State.FAILED, "Locked"
+    if refused := locked_out(row):
+        return State.FAILED, f"Locked out until {_until(refused)}"
+    words = ["Signed in"] if row.open_sign_ins else []
+    if row.must_change_password:
+        words.append("must change password")
+    if number := sum(each.number for each in row.failed):
+        words.append(fmt.count(number, "failed sign-in"))
+    told = " · ".join(words)
+    if row.must_change_password or number:
+        return State.ATTENTION, told[:1].upper() + told[1:]
+    return (State.RUNNING, told) if words else (State.OFF, "Active")
+
+
+COLUMNS: tuple[Column[AccountRow], ...] = (
+    Column("name", "Name", lambda r: r.name, width=160),
+    Column("role", "Role", lambda r: fmt.word(r.role), width=96),
+    Column(
+        "state",
+        "State",
+        lambda r: state_of(r)[1],
+        state=lambda r: state_of(r)[0],
+        width=184,
+        stretch=True,
+        live=True,
+    ),
+    Column(
+        "last_sign_in",
+        "Last sign-in",
+        lambda r: fmt.ago(r.last_sign_in_at),
+        sort=lambda r: r.last_sign_in_at and -r.last_sign_in_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.last_sign_in_at),
+        width=112,
+        secondary=True,
+        live=True,
+    ),
+    Column(
+        "open_sign_ins",
+        "Open sign-ins",
+        lambda r: fmt.number(r.open_sign_ins) if r.open_sign_ins else fmt.NONE,
+        sort=lambda r: r.open_sign_ins,
+        width=104,
+        align="right",
+        tabular=True,
+    ),
+    Column(
+        "created",
+        "Added",
+        lambda r: fmt.ago(r.created_at),
+        sort=lambda r: -r.created_at.timestamp(),
+        tooltip=lambda r: fmt.exact(r.created_at),
+        width=104,
+        hidden=True,
+        live=True,
+    ),
+)
+
+CHIPS: tuple[Chip[AccountRow], ...] = (
+    Chip("Admins", lambda r: r.role is Role.ADMIN),
+    Chip("Signed in", lambda r: r.open_sign_ins > 0),
+    Chip("Locked or disabled", lambda r: r.locked or r.disabled or bool(locked_out(r))),
+)
+
+
+def facts(row: AccountRow) -> list[Fact]:
+    """The overview of one account."""
+    return [
+        Fact("Role", fmt.word(row.role)),
+        Fact("Last sign-in", fmt.ago(row.last_sign_in_at), fmt.exact(row.last_sign_in_at)),
+        Fact("Open sign-ins", fmt.number(row.open_sign_ins) if row.open_sign_ins else fmt.NONE),
+        Fact(
+            "Password",
+            "Must be changed at the next sign-in" if row.must_change_password else "Chosen",
+        ),
+        Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        *(
+            fact
+            for number, failed in enumerate(row.failed)
+            for fact in _failed_facts(failed, "Also failed" if number else "Failed sign-ins")
+        ),
+    ]
+
+
+def _failed_facts(failed: FailedSignIns, section: str) -> list[Fact]:
+    """From where it was tried, how often, and whether it can be tried again."""
+    tried = "Not recorded"
+    if failed.last_at is not None:
+        times = "Once," if failed.number == 1 else f"{failed.number} times, last"
+        tried = f"{times} {fmt.ago(failed.last_at)}"
+    return [
+        Fact("From", place(failed.workstation, failed.client_address), section=section),
+        Fact("Failed", tried, fmt.exact(failed.last_at)),
+        *([Fact("Refused", f"Until {_until([failed])}")] if is_refused(failed) else []),
+    ]
+
+
+def last_admin(rows: Sequence[AccountRow]) -> AccountRow | None:
+    """The only account that can sign in as an admin, if it is only one."""
+    admins = [r for r in rows if r.role is Role.ADMIN and not r.disabled and not r.locked]
+    return admins[0] if len(admins) == 1 else None
+
+
+class UsersPage(Page[AccountRow]):
+    """All accounts."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        admin = Role.ADMIN
+        super().__init__(
+            key="users",
+            title="Users",
+            noun="account",
+            columns=COLUMNS,
+            chips=CHIPS,
+            actions=(
+                Action(
+                    "Add account",
+                    "user-plus",
+                    self._on_add,
+                    "Ctrl+N",
+                    on_rows=False,
+                    button="primary",
+                    needs=admin,
+                ),
+                Action(
+                    "Unlock account",
+                    "lock-open",
+                    self._on_unlock,
+                    enabled=_lock_missing,
+                    needs=admin,
+                    button="plain",
+                    noun="account",
+                ),
+                Action(
+                    "Change role",
+                    "user-cog",
+                    self._on_role,
+                    "F2",
+                    self._is_last_admin,
+                    single=True,
+                    needs=admin,
+                ),
+                Action(
+                    "Reset password",
+                    "key-round",
+                    self._on_reset,
+                    enabled=self._own,
+                    single=True,
+                    needs=admin,
+                ),
+                Action("Lock", "lock", self._on_lock, enabled=self._lock_refusal, needs=admin),
+                Action(
+                    "Disable", "user-x", self._on_disable, "Del", self._disable_refusal, needs=admin
+                ),
+                Action("Enable", "user-check", self._on_enable, enabled=_enabled, needs=admin),
+                Action(
+                    "Revoke all sign-ins",
+                    "log-out",
+                    self._on_revoke,
+                    enabled=_signed_out,
+                    needs=admin,
+                ),
+            ),
+            empty=Empty("No accounts yet", "An account lets a person sign in.", "Add account"),
+            detail=DetailPane(
+                name=lambda r: r.name,
+                state=state_of,
+                facts=facts,
+                tabs=[SignIns(desk), RoleRights(), History(desk, "user")],
+            ),
+            opens="Change role",
+            access=desk.access,
+            settings=desk.settings,
+        )
+        self.model.content_changed.connect(self.refresh_actions)
+        desk.feeds.users.attach(self)
+
+    # Why not
+
+    def _is_last_admin(self, rows: Sequence[AccountRow]) -> str | None:
+        last = last_admin(self.model.rows)
+        if last is not None and last in rows:
+            return f"{last.name} is the last admin who can sign in: make another one first"
+        return None
+
+    def _own(self, rows: Sequence[AccountRow]) -> str | None:
+        if any(row.id == self._desk.access.user_id for row in rows):
+            return "This is your own account: change your password at the bottom of the window"
+        return None
+
+    def _lock_refusal(self, rows: Sequence[AccountRow]) -> str | None:
+        if all(row.locked for row in rows):
+            return "Is locked already"
+        return self._is_last_admin(rows)
+
+    def _disable_refusal(self, rows: Sequence[AccountRow]) -> str | None:
+        if all(row.disabled for row in rows):
+            return "Is disabled already"
+        return self._is_last_admin(rows)
+
+    # Deeds
+
+    def _do(self, work: Callable[..., Any], rows: Sequence[AccountRow], **how: bool) -> None:
+        """One unit of work per account."""
+        for row in rows:
+            self._desk.do(self, partial(work, **how), row.id, done=self._sweep)
+
+    def _on_add(self, _rows: list[AccountRow]) -> None:
+        self._ask(
+            "Add account",
+            "Add account",
+            [
+                Field("name", "Name", required=True),
+                Field("role", "Role", "choice", _ROLE_HELP, Role.OPERATOR, choices=_ROLES),
+                *NEW_PASSWORD,
+                Field("must_change", "First sign-in", "choice", value=True, choices=_FIRST_SIGN_IN),
+            ],
+            lambda session, values: users.create_user(
+                session,
+                values["name"],
+                values["role"],
+                chosen_password(values),
+                must_change=values["must_change"],
+            ),
+            then=self.select_when_there,
+        )
+
+    def _on_role(self, rows: list[AccountRow]) -> None:
+        row = rows[0]
+        self._ask(
+            f"Role of {row.name}",
+            "Change role",
+            [Field("role", "Role", "choice", _ROLE_HELP, row.role, choices=_ROLES)],
+            lambda session, values: users.set_role(session, row.id, values["role"]),
+            intro="Holds at once, also in windows that are open.",
+            ends_sign_ins=True,
+        )
+
+    def _on_reset(self, rows: list[AccountRow]) -> None:
+        row = rows[0]
+        self._ask(
+            f"Reset the password of {row.name}",
+            "Reset password",
+            list(NEW_PASSWORD),
+            lambda session, values: users.reset_password(session, row.id, chosen_password(values)),
+            intro=f"{row.name} is signed out everywhere and has to change this password at the "
+            "next sign-in.",
+            ends_sign_ins=True,
+        )
+
+    def _sweep(self, _value: object) -> None:
+        """Whoever connected while the sign-in was being ended is cut off, too."""
+        self._desk.do(self, users.end_stale_connections)
+
+    def _ask(
+        self,
+        title: str,
+        verb: str,
+        fields: list[Field],
+        work: Callable[[Any, dict[str, Any]], Any],
+        *,
+        then: Done = lambda _value: None,
+        ends_sign_ins: bool = False,
+        intro: str = "",
+    ) -> None:
+        """A form whose values are handed to ``work`` in the background."""
+        desk, window = self._desk, self.window()
+
+        def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+            def finished(value: Any) -> None:
+                done(value)
+                if ends_sign_ins:
+                    desk.do(window, users.end_stale_connections)
+
+            desk.runner.run(work, values, done=finished, failed=failed, parent=window)
+
+        dialog = FormDialog(
+            self,
+            title=title,
+            verb=verb,
+            fields=fields,
+            submit=submit,
+            notify=desk.notify,
+            words=("Saving", "saved"),
+            then=then,
+            intro=intro,
+        )
+        dialog.open()
+
+    def _on_lock(self, rows: list[AccountRow]) -> None:
+        self._confirm(rows, "Lock", "until it is unlocked", users.set_locked, locked=True)
+
+    def _on_unlock(self, rows: list[AccountRow]) -> None:
+        self._do(users.set_locked, rows, locked=False)
+
+    def _on_disable(self, rows: list[AccountRow]) -> None:
+        self._confirm(rows, "Disable", "until it is enabled", users.set_disabled, disabled=True)
+
+    def _on_enable(self, rows: list[AccountRow]) -> None:
+        self._do(users.set_disabled, rows, disabled=False)
+
+    def _on_revoke(self, rows: list[AccountRow]) -> None:
+        number = sum(row.open_sign_ins for row in rows)
+        confirm(
+            self,
+            f"Revoke {fmt.count(number, 'sign-in')} of {fmt.names([row.name for row in rows])}?",
+            "The windows go back to the sign-in page at once; the password stays as it is.",
+            f"Revoke {fmt.count(number, 'sign-in')}",
+            lambda: self._do(users.revoke_sign_ins, rows),
+        )
+
+    def _confirm(
+        self,
+        rows: list[AccountRow],
+        verb: str,
+        until: str,
+        work: Callable[..., Any],
+        **how: bool,
+    ) -> None:
+        confirm(
+            self,
+            f"{verb} {fmt.names([row.name for row in rows])}?",
+            f"Open windows go back to the sign-in page at once, and nobody signs in {until}. "
+            "What was done under this name stays in the audit trail.",
+            f"{verb} {fmt.count(len(rows), 'account')}",
+            lambda: self._do(work, rows, **how),
+        )
+
+
+def _lock_missing(rows: Sequence[AccountRow]) -> str | None:
+    shut = any(row.locked or locked_out(row) for row in rows)
+    return None if shut else "Is neither locked nor locked out"
+
+
+def _enabled(rows: Sequence[AccountRow]) -> str | None:
+    return None if any(row.disabled for row in rows) else "Is enabled already"
+
+
+def _signed_out(rows: Sequence[AccountRow]) -> str | None:
+    return None if any(row.open_sign_ins for row in rows) else "Is not signed in"
+
+
+class SignIns(Tab[AccountRow]):
+    """Where an account is signed in, each with a button that ends it."""
+
+    title = "Sign-ins"
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self._shown: AccountRow | None = None
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(S)
+
+    def show_row(self, row: AccountRow) -> None:
+        if row == self._shown:
+            return
+        self._shown = row
+        self._desk.runner.run(
+            users.list_sign_ins,
+            row.id,
+            done=lambda rows: self._show(row, rows),
+            failed=lambda error: self._say(error.summary),
+            parent=self,
+        )
+
+    def _say(self, text: str) -> None:
+        clear(self._column)
+        self._column.addWidget(label(text, "secondary", wrap=True))
+
+    def _show(self, row: AccountRow, rows: list[SignInRow] | None) -> None:
+        if self._shown is None or self._shown.id != row.id:
+            return
+        if not rows:
+            self._say(f"{row.name} is not signed in.")
+            return
+        clear(self._column)
+        for each in rows:
+            line = StateLine()
+            line.show_state(State.RUNNING, place(each.workstation, each.client_address))
+            button = Button("Revoke", kind="danger")
+            button.setToolTip("End this sign-in and its connections at once")
+            button.clicked.connect(lambda _on=False, chosen=each: self._on_revoke(chosen))
+            head = QHBoxLayout()
+            head.addWidget(line, 1, Qt.AlignmentFlag.AlignVCenter)
+            head.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+            self._column.addLayout(head)
+            left = fmt.duration(fmt.until(each.expires_at))
+            about = label(
+                f"{each.program} · {fmt.ago(each.created_at)} · ends in {left}",
+                "secondary",
+                wrap=True,
+            )
+            about.setToolTip(
+                f"From {fmt.exact(each.created_at)} until {fmt.exact(each.expires_at)}"
+            )
+            about.setContentsMargins(XL - XS, 0, 0, S)
+            self._column.addWidget(about)
+
+    def _on_revoke(self, row: SignInRow) -> None:
+        def sweep(_value: object) -> None:
+            self._shown = None
+            self._desk.do(self, users.end_stale_connections)
+
+        self._desk.do(self, users.revoke_sign_in, row.id, done=sweep)
+
+
+def place(workstation: str, client_address: str | None) -> str:
+    """The workstation and address somebody works at."""
+    return " · ".join(filter(None, (workstation, client_address or "this server")))

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everybody's own password: the dialog behind the person menu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from ...errors import FieldError
+from ...services import users
+from ..kit.asking_dialog import Done, Failed
+from ..kit.form import Field
+from ..kit.form_dialog import FormDialog
+from ..kit.tokens import State
+from ..page_context import Desk
+from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
+
+
+def change_password(parent: QWidget, desk: Desk) -> None:
+    """Ask for the present password and, twice, for the new one."""
+
+    def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
+        try:
+            new = chosen_password(values)
+        except FieldError as error:
+            failed(error)
+            return
+
+        desk.runner.run(
+            users.change_password,
+            values["present_password"],
+            new,
+            done=done,
+            failed=failed,
+            parent=parent.window(),
+        )
+
+    dialog = FormDialog(
+        parent,
+        title="Change password",
+        verb="Change password",
+        intro="Where else you are signed in, you have to sign in again with the new password.",
+        fields=[
+            Field("present_password", "Present password", "password", required=True),
+            *NEW_PASSWORD,
+        ],
+        submit=submit,
+        notify=desk.notify,
+        then=lambda _value: desk.notify(
+            "Your password is changed; your other sign-ins have ended.", State.RUNNING
+        ),
+    )
+    dialog.open()

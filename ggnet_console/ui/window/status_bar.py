@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The line at the bottom: connection, person, and the running work with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
+
+from ..kit import format as fmt
+from ..kit.tokens import XS, M, S, State
+from ..kit.widgets import Button, MenuButton, Sign, label
+
+
+@dataclass(frozen=True)
+class Work:
+    """One running job as the status bar shows it."""
+
+    text: str
+    share: float | None
+    """Done, 0 to 1; None when nobody can say."""
+    left: str = ""
+
+
+class StatusBar(QWidget):
+    """Slim, always there; the work in it leads to the Jobs page."""
+
+    work_clicked = Signal()
+
+    def __init__(self, server: str, menu: QMenu, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "sidebar")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self._server = server
+        self._sign = Sign(State.RUNNING)
+        self._connection = label(server)
+        self._person = MenuButton("user", menu)
+        self._person.setToolTip("Look, password, sign out")
+        self._work = Button("", kind="link")
+        self._work.setToolTip("Open Jobs")
+        self._work.clicked.connect(self.work_clicked)
+        self._bar = QProgressBar()
+        self._bar.setFixedWidth(120)
+        self._bar.setTextVisible(False)
+        self._bar.setRange(0, 1000)
+        self._left = label("", "secondary")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(M, XS, M, XS)
+        row.setSpacing(S)
+        row.addWidget(self._sign)
+        row.addWidget(self._connection)
+        row.addSpacing(M)
+        row.addWidget(self._person)
+        row.addStretch()
+        row.addWidget(self._work)
+        row.addWidget(self._bar)
+        row.addWidget(self._left)
+        self.set_work([])
+
+    def set_person(self, text: str) -> None:
+        """Who is signed in, and as what."""
+        self._person.setText(text)
+
+    def set_connected(self, connected: bool) -> None:
+        """Whether the database answers."""
+        self._sign.set_state(State.RUNNING if connected else State.ATTENTION)
+        self._connection.setText(self._server if connected else f"{self._server}: no connection")
+
+    def set_work(self, work: Sequence[Work]) -> None:
+        """Show the first of the running work and how much more there is."""
+        for widget in (self._work, self._bar, self._left):
+            widget.setVisible(bool(work))
+        if not work:
+            return
+        more = f"  and {len(work) - 1} more" if len(work) > 1 else ""
+        self._work.setText(work[0].text + more)
+        share = work[0].share
+        self._bar.setRange(0, 1000 if share is not None else 0)
+        self._bar.setValue(int((share or 0) * 1000))
+        self._left.setText("  ".join(filter(None, (fmt.percent(share), work[0].left))))

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a target that others made can be wanted exactly as it runs."""
+
+from __future__ import annotations
+
+from ...errors import ConsoleError
+from ...tools.target_backend import RunningTarget, TargetBackend, check_wanted
+from . import undo_file
+
+
+def refusal(backend: TargetBackend, found: RunningTarget | None) -> str:
+    """Why it cannot be adopted, as words behind “cannot be adopted: ”; "" when it can."""
+    if found is None:
+        return "it does not run"
+    if found.oddity:
+        return found.oddity
+    try:
+        wanted = undo_file.as_wanted(found)
+        check_wanted(wanted, first_lun=0)
+    except ConsoleError as error:
+        return error.summary[:1].lower() + error.summary[1:].removesuffix(".")
+    fields = "; ".join(
+        f"{one.field}: {one.found} instead of {one.wanted}"
+        for one in backend.differences(wanted, found)
+    )
+    return fields and f"the console would make it otherwise ({fields})"

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps one person from holding up everybody: looks again and again, in a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+
+from PySide6.QtCore import QThread
+
+from ...db.engine import Database
+from ...errors import ConsoleError
+from ...services import users
+
+_log = logging.getLogger(__name__)
+
+_LOOK_S = 2.0
+
+
+class Guard(QThread):
+    """Has the database end connections whose sign-in is over, and those that hold up others.
+
+    The agent's own thread may be among those held up, so it cannot do this.
+    """
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End; then ``wait()``."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        while not self._stopping.wait(_LOOK_S):
+            try:
+                with self._database.begin() as session:
+                    users.tend_sign_ins(session)
+            except ConsoleError as error:
+                _log.warning("sign-ins are not looked after: %s (%s)", error, error.details)
+            except Exception:  # noqa: BLE001 - a bug here must not end the looking
+                _log.exception("a fault in the guard; it goes on")
+
+
+@contextlib.contextmanager
+def guarding(database: Database) -> Iterator[None]:
+    """A guard for as long as the block runs; ``database`` is the agent's."""
+    guard = Guard(database)
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.stop()
+        guard.wait()

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs on images: import, verify, convert, remove."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from ...enums import ImageFormat, JobKind
+from ...errors import ConsoleError
+from ...services import agent_jobs
+from ...tools import disk_images, storage
+from ...tools.copying import copy_in, open_incoming, open_offered
+from ...tools.disk_images import Phase, RawImage
+from ...tools.sandbox import Sandbox
+from .job import Work
+
+_SPANS = {
+    Phase.CHECKING: (0.0, 5.0),
+    Phase.CONVERTING: (5.0, 60.0),
+    Phase.COMPARING: (60.0, 100.0),
+}
+_FETCHING = (0.0, 40.0)
+"""Where the file is copied by the job itself; the rest is the other phases'."""
+_WORDS = {
+    Phase.CHECKING: "Checking",
+    Phase.CONVERTING: "Converting",
+    Phase.COMPARING: "Comparing",
+}
+
+
+class ImageWork(Work):
+    """What the jobs on one image share."""
+
+    _begun = 0.0
+    """Percent of the job that were done before the first of the phases."""
+
+    @property
+    def image_id(self) -> int:
+        """The image worked on; ConsoleError when it is gone."""
+        if self.task.image_id is None:
+            raise ConsoleError(f"The image “{self.task.object_name}” no longer exists.")
+        return self.task.image_id
+
+    def newest(self) -> agent_jobs.StoredVersion:
+        """The newest sealed version; ConsoleError when there is none."""
+        with self.context.database.begin() as session:
+            versions = agent_jobs.stored_versions(session, self.image_id)
+        if not versions:
+            raise ConsoleError(f"The image “{self.task.object_name}” has no stored file.")
+        return versions[0]
+
+    def note(self, phase: Phase, done: int, total: int) -> None:
+        """Progress of the tools, as the job's."""
+        begin, end = (self._begun + (100 - self._begun) * at / 100 for at in _SPANS[phase])
+        self.context.progress(_WORDS[phase], done, total, (begin, end))
+
+
+class ImportImage(ImageWork):
+    """PROCESSING: make the sealed raw image out of what was handed over."""
+
+    kind = JobKind.IMAGE_IMPORT
+    made: RawImage
+
+    def prepare(self) -> None:
+        folder = self.context.work_folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        held, destination = self._held(), self._destination()
+        if destination.exists() and not held.exists():
+            # A raw source was sealed as it was, and the agent died before that was recorded.
+            destination.rename(held)
+            held.chmod(0o600)
+        entry = self.task.params.get("entry")
+        if entry is not None and not held.exists():
+            self._fetch(entry)
+        with self.context.database.begin() as session:
+            agent_jobs.for_job(session, self.task.job_id)
+            agent_jobs.begin_processing(session, self.image_id)
+
+    def work(self) -> dict[str, Any]:
+        held = self._held()
+        self.made = disk_images.make_raw(
+            held if held.exists() else self._incoming(),
+            self.context.work_folder,
+            self._destination(),
+            name=self.task.object_name,
+            sandbox=Sandbox.for_job(self.task.job_id),
+            max_virtual_size_bytes=self.context.setting("max_virtual_size_bytes"),
+            timeout_s=self.context.setting("image_timeout_s"),
+            progress=self.note,
+            tick=self.context.tick,
+        )
+        return {"sha256": self.made.sha256}
+
+    def finish(self, session: Session, result: dict[str, Any]) -> None:
+        agent_jobs.finish_import(
+            session,
+            self.image_id,
+            self.made.source_format,
+            result["sha256"],
+            self.made.virtual_size_bytes,
+            self.made.actual_size_bytes,
+        )
+
+    def revert(self, session: Session, error: ConsoleError) -> None:
+        if self.task.image_id is not None:
+            agent_jobs.fail_import(session, self.task.image_id, error.summary)
+
+    def _held(self) -> Path:
+        return self.context.work_folder / disk_images.SOURCE_NAME
+
+    def _destination(self) -> Path:
+        return self.context.tree.image_file(self.image_id, 1)
+
+    def _incoming(self) -> Path:
+        """The handed-over file, by the id of its upload, never by a name somebody typed."""
+        upload_id = str(self.task.params["upload_id"])
+        incoming = self.context.tree.incoming
+        if (incoming / upload_id).exists():
+            os.close(open_incoming(incoming, upload_id))
+        return incoming / upload_id
+
+    def _fetch(self, entry: str) -> None:
+        """Copy an entry of the import folder that this host's configuration names."""
+        folder = self.context.config.import_folder
+        if folder is None:
+            raise ConsoleError(
+                "This storage host has no import folder; set import_folder in its configuration."
+            )
+        fd = open_offered(folder, entry)
+        with contextlib.closing(os.fdopen(fd, "rb")):
+            storage.require_space(self.context.tree.incoming, fd)
+            target = self._incoming()
+            target.unlink(missing_ok=True)
+            copied = copy_in(
+                fd,
+                target,
+                expected_sha256=self.task.params.get("sha256"),
+                expected_md5=self.task.params.get("md5"),
+                progress=lambda done, total: self.context.progress(
+                    "Copying", done, total, _FETCHING
+                ),
+                tick=self.context.tick,
+            )
+        self._begun = _FETCHING[1]
+        with self.context.database.begin() as session:
+            agent_jobs.for_job(session, self.task.job_id)
+            agent_jobs.begin_processing(session, self.image_id, copied.size_bytes, copied.sha256)
+
+
+class VerifyImage(ImageWork):
+    """Compare the stored file with the SHA-256 it was sealed with."""
+
+    kind = JobKind.IMAGE_VERIFY
+
+    def work(self) -> dict[str, Any]:
+        version = self.newest()
+        found = disk_images.verify_raw(
+            self.context.tree.image_file(version.image_id, version.number),
+            progress=lambda _phase, done, total: self.context.progress("Verifying", done, total),
+            tick=self.context.tick,
+        )
+        if found == version.sha256:
+            with self.context.database.begin() as session:
+                agent_jobs.for_job(session, self.task.job_id)
+                agent_jobs.note_verified(session, version.id)
+            return {"sha256": found}
+        message = (
+            f"The stored file of “{self.task.object_name}” is damaged: its SHA-256 is {found}, "
+            f"but {version.sha256} was sealed. Import the image again."
+        )
+        with self.context.database.begin() as session:
+            agent_jobs.for_job(session, self.task.job_id)
+            agent_jobs.note_damaged(session, version.image_id, message)
+        raise ConsoleError(message)
+
+
+class ConvertImage(ImageWork):
+    """Export the newest version into the host's ``exports`` folder."""
+
+    kind = JobKind.IMAGE_CONVERT
+
+    def work(self) -> dict[str, Any]:
+        version = self.newest()
+        wanted = ImageFormat(self.task.params["format"])
+        name = f"image-{version.image_id}-{version.number}-{self.task.job_id}.{wanted.lower()}"
+        destination = self.context.tree.exports / name
+        destination.unlink(missing_ok=True)  # of an attempt that was interrupted
+        size = disk_images.export(
+            self.context.tree.image_file(version.image_id, version.number),
+            destination,
+            wanted,
+            name=self.task.object_name,
+            sandbox=Sandbox.for_job(self.task.job_id),
+            timeout_s=self.context.setting("image_timeout_s"),
+            progress=self.note,
+            tick=self.context.tick,
+        )
+        return {"file": name, "size_bytes": size, "format": wanted.value}
+
+
+class RemoveImage(ImageWork):
+    """Forget the image, then delete its files."""
+
+    kind = JobKind.IMAGE_REMOVE
+
+    def work(self) -> dict[str, Any]:
+        if self.task.image_id is None:  # forgotten by an attempt that was interrupted then
+            return {"files": 0}
+        with self.context.database.begin() as session:
+            agent_jobs.for_job(session, self.task.job_id)
+            versions = agent_jobs.stored_versions(session, self.image_id)
+            agent_jobs.forget_image(session, self.image_id)
+        # From here on nobody can be given the image; what a crash leaves is cleaned at start.
+        for version in versions:
+            self.context.tree.image_file(version.image_id, version.number).unlink(missing_ok=True)
+        return {"files": len(versions)}

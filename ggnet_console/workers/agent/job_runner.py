@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs this host's jobs: procrastinate's worker in one QThread, each job in a QThread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable
+
+import procrastinate
+from procrastinate import exceptions as queue_errors
+from procrastinate.job_context import AbortReason
+from procrastinate.jobs import Job as QueueJob
+from procrastinate.retry import BaseRetryStrategy, RetryDecision
+from psycopg import Error as PsycopgError
+from PySide6.QtCore import QThread
+
+from ... import log
+from ...config import Config
+from ...db.engine import Database
+from ...enums import JobStatus
+from ...errors import CancelledError, ConsoleError, UnreachableError
+from ...services import agent_jobs
+from .image_jobs import ConvertImage, ImportImage, RemoveImage, VerifyImage
+from .job import Context, Work, WorkInterruptedError
+from .orphan_files import remove_leftovers
+from .reconciler import Reconciler
+from .target_jobs import (
+    AdoptTarget,
+    ApplyTargets,
+    CompareTargets,
+    ReconcileTargets,
+    RemoveTargets,
+    RepairTargets,
+    TestLogin,
+    UndoTargets,
+)
+from .target_keeper import TargetKeeper
+
+_log = logging.getLogger(__name__)
+
+CONCURRENCY = 3
+_TASK = "ggnet.run"
+_KINDS: dict[str, type[Work]] = {
+    work.kind: work
+    for work in (
+        *(ImportImage, VerifyImage, ConvertImage, RemoveImage),
+        *(ApplyTargets, RemoveTargets, CompareTargets, ReconcileTargets, RepairTargets),
+        *(UndoTargets, AdoptTarget, TestLogin),
+    )
+}
+
+
+class _AgainStrategy(BaseRetryStrategy):
+    """Interrupted work goes back into the queue; whatever else ended a job is final."""
+
+    def get_retry_decision(
+        self, *, exception: BaseException, job: QueueJob
+    ) -> RetryDecision | None:
+        del job
+        return (
+            RetryDecision(retry_in={"seconds": 0})
+            if isinstance(exception, WorkInterruptedError)
+            else None
+        )
+
+
+class JobThread(QThread):
+    """One job from take-up to end.
+
+    The tools' processes die with this thread (PR_SET_PDEATHSIG), so it waits for them.
+    """
+
+    def __init__(
+        self, job: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._done = done
+
+    def run(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._job()
+        except BaseException as caught:  # noqa: BLE001 - handed to whoever waits for the job
+            error = caught
+        self._done(error)
+
+
+def run_job(context: Context) -> None:
+    """Do one job and record how it ended; raises what ended it.
+
+    WorkInterruptedError means that nothing was recorded and the job is to be done again.
+    """
+    task = context.task
+    work = _KINDS[task.kind](context)
+    _log.info("job begins, attempt %s", task.attempt)
+    try:
+        if task.attempt > agent_jobs.MAX_ATTEMPTS:
+            raise ConsoleError(
+                f"The work was interrupted {agent_jobs.MAX_ATTEMPTS} times and is given up."
+            )
+        work.prepare()
+        result = work.work()
+        with context.database.begin() as session:
+            agent_jobs.for_job(session, task.job_id)
+            work.finish(session, result)
+            agent_jobs.end_job(session, task.job_id, JobStatus.SUCCEEDED, result=result)
+    except (WorkInterruptedError, UnreachableError) as error:
+        _log.warning("job interrupted: %s", error)
+        raise WorkInterruptedError from error
+    except CancelledError:
+        _failed(work, CancelledError("The work was cancelled."), JobStatus.CANCELLED)
+        raise
+    except ConsoleError as error:
+        _failed(work, error, JobStatus.FAILED)
+        raise
+    except Exception as error:
+        _log.exception("a fault in job %s", task.job_id)
+        sentence = "A fault in the program ended the work; its log says more."
+        _failed(work, ConsoleError(sentence, repr(error)), JobStatus.FAILED)
+        raise
+    shutil.rmtree(context.work_folder, ignore_errors=True)
+    _log.info("job done")
+
+
+def _failed(work: Work, error: ConsoleError, status: JobStatus) -> None:
+    _log.warning("job ended as %s: %s (%s)", status, error, error.details)
+    context, job_id = work.context, work.task.job_id
+    try:
+        with context.database.begin() as session:
+            agent_jobs.for_job(session, job_id)
+            work.revert(session, error)
+            agent_jobs.end_job(session, job_id, status, error=error.summary, details=error.details)
+        remove_leftovers(context.database, context.tree, context.host_id)
+    except UnreachableError as lost:
+        raise WorkInterruptedError from lost
+
+
+class Runner(QThread):
+    """The worker loop of one storage host."""
+
+    def __init__(
+        self,
+        dsn: str,
+        config: Config,
+        host_id: int,
+        database: Database,
+        keeper: TargetKeeper,
+        reconciler: Reconciler,
+    ) -> None:
+        """``dsn`` is the agent's, with procrastinate's schema in its search path."""
+        super().__init__()
+        self._dsn = dsn
+        self._config = config
+        self._host_id = host_id
+        self._database = database
+        self._keeper = keeper
+        self._reconciler = reconciler
+        self._ending = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._worked = False
+
+    def stop(self) -> None:
+        """End the loop; running jobs stop at once and go back into the queue. Then ``wait()``."""
+        self._ending.set()
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has just ended by itself
+                loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def run(self) -> None:
+        # A plain selector loop: the policy's would be Qt's once qasync is in use.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
+            self._loop = None
+            runner.run(_end_tasks())
+
+    async def _serve(self) -> None:
+        delay = 0.2
+        while not self._ending.is_set():
+            began = time.monotonic()
+            self._worker = asyncio.create_task(self._work())
+            try:
+                await self._worker
+            except asyncio.CancelledError:
+                break
+            except (queue_errors.ProcrastinateException, PsycopgError, ConsoleError) as error:
+                _log.warning("the job queue cannot be reached: %s", error)
+            except Exception:  # noqa: BLE001 - a bug here must not leave the host without a runner
+                _log.exception("a fault in the runner; it begins again")
+            delay = 0.2 if time.monotonic() - began > 10 else min(delay * 2, 5.0)
+            await asyncio.sleep(delay)
+
+    async def _work(self) -> None:
+        app = procrastinate.App(
+            connector=procrastinate.PsycopgConnector(conninfo=self._dsn, min_size=1, max_size=4)
+        )
+        app.task(name=_TASK, pass_context=True, retry=_AgainStrategy())(self._run)
+        async with app.open_async():
+            await asyncio.to_thread(self._take_over)
+            await app.run_worker_async(
+                queues=[self._config.host],
+                concurrency=CONCURRENCY,
+                install_signal_handlers=False,
+                # Anybody can NOTIFY, and the engine takes what it hears for facts: it would abort jobs.
+                listen_notify=False,
+                fetch_job_polling_interval=0.1,
+                abort_job_polling_interval=1.0,
+                update_heartbeat_interval=2.0,
+                stalled_worker_timeout=10.0,
+                # Jobs stop within moments and begin anew when the queue is back.
+                shutdown_graceful_timeout=0.0,
+            )
+
+    def _take_over(self) -> None:
+        """What was being done when the agent died, or lost the queue, is queued again."""
+        with self._database.begin() as session:
+            orphans = agent_jobs.requeue_orphans(
+                session, self._config.host, crashed=not self._worked
+            )
+        self._worked = True
+        if orphans:
+            _log.warning("jobs %s were interrupted and are queued again", orphans)
+
+    async def _run(self, queue: procrastinate.JobContext, job_id: int) -> None:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def done(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(ended.set_result, error)
+
+        thread = JobThread(lambda: self._do(queue, job_id), done)
+        thread.start()
+        while not ended.done():
+            # Cancelled to abort the job, or because the worker ends: the job sees it for itself.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(ended)
+        thread.wait()
+        error = ended.result()
+        if isinstance(error, CancelledError) and _asked_to_stop(queue):
+            raise queue_errors.JobAborted from error
+        if error is not None:
+            raise error
+
+    def _do(self, queue: procrastinate.JobContext, job_id: int) -> None:
+        """The whole of one job, in its thread."""
+        try:
+            with self._database.begin() as session:
+                task = agent_jobs.take_up(session, job_id)
+        except UnreachableError as error:
+            raise WorkInterruptedError from error
+        if task is None:
+            return
+        context = Context(
+            task,
+            self._host_id,
+            self._config,
+            self._database,
+            self._keeper,
+            self._reconciler,
+            cancelled=lambda: task.cancel_requested or _asked_to_stop(queue),
+            interrupted=lambda: (
+                self._ending.is_set() or queue.abort_reason() is AbortReason.SHUTDOWN
+            ),
+        )
+        with log.context(job=job_id, user=task.user, kind=task.kind, object=task.object_name):
+            try:
+                run_job(context)
+            except WorkInterruptedError:
+                self._put_back(job_id)
+                raise
+
+    def _put_back(self, job_id: int) -> None:
+        try:
+            with self._database.begin() as session:
+                agent_jobs.put_back(session, job_id)
+        except UnreachableError as error:
+            _log.warning("job %s is put back when the database answers again: %s", job_id, error)
+
+
+async def _end_tasks() -> None:
+    """Cancel what still runs on this loop, again and again until it has ended.
+
+    A worker of the connection pool that is cancelled while it connects forgets that and goes on;
+    asyncio's own end cancels once, and would wait for it for ever.
+    """
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    while others:
+        for task in others:
+            task.cancel()
+        _, others = await asyncio.wait(others, timeout=0.2)
+
+
+def _asked_to_stop(queue: procrastinate.JobContext) -> bool:
+    return queue.abort_reason() is AbortReason.USER_REQUEST

@@ -1,0 +1,475 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps this host's targets as the database wants them and reports who is logged in."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from ...db.engine import Database
+from ...enums import Drift, SessionStatus
+from ...errors import ConsoleError
+from ...paths import Home
+from ...services import agent_targets
+from ...services.agent_targets import Activity, Wanted
+from ...tools.target_backend import (
+    BackendDownError,
+    BackingFileError,
+    Connection,
+    LunTraffic,
+    RunningTarget,
+    SavedFileError,
+    SessionsCutError,
+    TargetBackend,
+    TryLaterError,
+)
+from ...tools.target_comparison import compare_all
+from ...values import is_ours
+from . import test_logins, undo_file
+from .batch import Tell, for_each, raise_for
+from .wanted_targets import wanted_target
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+LOOK_S = 0.1
+"""Between two looks at the logins: a short read is logged in for 0.22 s, and what moves after the
+last look is not counted; a look costs 1 ms."""
+_TRAFFIC_S = 1.0
+"""Byte counters are written this often; logins and logouts at once."""
+
+
+@dataclass
+class _Watched:
+    """An open session: counters of each of its logins, and what was last written of it."""
+
+    session_id: int
+    machine_id: int
+    base_read: int
+    base_written: int
+    adopt: bool
+    counters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    used: dict[str, tuple[LunTraffic, ...]] = field(default_factory=dict)
+    """Of accesses nobody is logged in with: what was done with them when last looked at, or by us."""
+    came: bool = False
+    """Whether somebody had come and gone between the last two looks."""
+    address: str | None = None
+    written: Activity | None = None
+    written_at: float = 0.0
+
+    def see(self, connections: Sequence[Connection]) -> Activity:
+        """Take in who is logged in now; the session's totals after it."""
+        gone = test_logins.used(connections)
+        self.came = any(self.used.get(key) != luns for key, luns in gone.items())
+        self.used |= gone
+        for one in connections:
+            self.counters[one.key] = (one.bytes_read, one.bytes_written)
+            self.address = one.address or self.address
+        read = sum(counter[0] for counter in self.counters.values())
+        written = sum(counter[1] for counter in self.counters.values())
+        if self.adopt:
+            # Counted since before this agent: part of these bytes is in the base already.
+            self.base_read = max(self.base_read - read, 0)
+            self.base_written = max(self.base_written - written, 0)
+            self.adopt = False
+        return Activity(
+            self.session_id,
+            self.machine_id,
+            self.address,
+            any(one.logged_in for one in connections),
+            self.base_read + read,
+            self.base_written + written,
+        )
+
+
+class TargetKeeper:
+    """The only user of the target backend; its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        backend: TargetBackend,
+        tree: Home,
+        host_id: int,
+        portal: str,
+    ) -> None:
+        self._database = database
+        self._backend = backend
+        self._tree = tree
+        self._host_id = host_id
+        self._portal = portal
+        self._lock = threading.RLock()
+        self._watched: dict[str, _Watched] = {}
+        self._looked_at = 0.0
+        self._answers = False
+        self.changed = threading.Event()
+        """Set whenever targets were changed here, for whoever compares; to be cleared there."""
+
+    @contextmanager
+    def hold(self) -> Iterator[TargetBackend]:
+        """The backend for somebody else's use; until the block ends nothing else is done with it."""
+        with self._lock:
+            yield self._backend
+
+    def overlook(self, iqn: str) -> None:
+        """Whoever has just logged in to this target and out again was not its machine."""
+        with self._lock:
+            watched = self._watched.get(iqn)
+            if watched is not None:
+                seen = self._backend.activity()
+                here = [one for one in seen if one.target_iqn == iqn]
+                watched.see(here)
+                file = self._tree.overlooked
+                test_logins.add(file, test_logins.used(here), test_logins.used(seen))
+
+    @property
+    def answers(self) -> bool:
+        """Whether the backend ran when it was last looked after; if not, ``recover`` is due."""
+        return self._answers
+
+    def in_use(self) -> list[str]:
+        """Names of the targets that somebody would miss if the backend ended.
+
+        Those that are wanted and open, those of ours that somebody is logged in to, and what others
+        made where ours listen.
+        """
+        with self._lock:
+            with self._database.begin() as session:
+                wanted = agent_targets.list_wanted(session, self._host_id)
+            names = {one.iqn for one in wanted if one.is_open}
+            try:
+                logged_in = {one.target_iqn for one in self._backend.connections()}
+                names |= {iqn for iqn in logged_in if is_ours(iqn)}
+                names |= {
+                    one.iqn
+                    for one in self._backend.running()
+                    if not is_ours(one.iqn) and self._listens_here(one)
+                }
+            except BackendDownError as error:  # nobody can be using it
+                _log.debug("%s", error)
+            return sorted(names)
+
+    def change_backend(self, backend: TargetBackend) -> None:
+        """Serve with another backend from now on, once ``recover`` was called.
+
+        Raises ConsoleError, with the present one still in charge, when somebody would miss it or it
+        cannot end its targets now.
+        """
+        with self._lock:
+            if used := self.in_use():
+                raise ConsoleError(
+                    f"{self._backend.name} goes on: {', '.join(used)} would end with it."
+                )
+            self.stop()
+            self._watched.clear()
+            self._answers = False
+            self._backend = backend
+
+    def recover(self) -> None:
+        """Make sure the backend runs, and make what runs equal to what is wanted.
+
+        What is right already is adopted as it is: running machines notice nothing, and what would
+        cut one off is left for people to decide. What others made is not touched. Raises
+        ConsoleError when the backend cannot run, and TryLaterError when something could not be put
+        right for now; what runs goes on and is watched. A session whose target fails for good, and
+        serves nobody, ends.
+        """
+        with self._lock:
+            self._answers = False
+            is_new = self._backend.start()
+            self._answers = True
+            with self._database.begin() as session:
+                wanted = agent_targets.list_wanted(session, self._host_id)
+            names = {one.iqn for one in wanted}
+            self._watched = {iqn: one for iqn, one in self._watched.items() if iqn in names}
+            for one in wanted:
+                if one.session_ready:
+                    self._watch_session(one, adopt=not is_new)
+            self.changed.set()
+            found = compare_all(self._backend, (wanted_target(self._tree, one) for one in wanted))
+            drift = {one.iqn: one.drift for one in found.findings}
+            leftovers = [
+                one.iqn for one in found.findings if one.wanted is None and is_ours(one.iqn)
+            ]
+            failures = for_each(leftovers, str, self._backend.remove)
+            self._note_made(one for one in wanted if drift[one.iqn] is Drift.IN_STEP)
+            wrong = [one for one in wanted if drift[one.iqn] is not Drift.IN_STEP]
+            failures |= self._make(wrong, adopt=not is_new)
+            for error in failures.values():
+                if isinstance(error, TryLaterError):
+                    raise error
+
+    def apply(self, target_ids: Iterable[int], tell: Tell = lambda _done, _total: None) -> None:
+        """Make these targets as the database wants them now; nobody is cut off.
+
+        Raises ConsoleError when one of them failed, after trying all; each failed session holds
+        its own sentence. Sessions whose target had been made before go on as it is.
+        """
+        with self._lock:
+            with self._database.begin() as session:
+                wanted = agent_targets.list_wanted(session, self._host_id, target_ids)
+            failures = self._retried(lambda: self._make(wanted, tell=tell))
+            with self._database.begin() as session:
+                for one in wanted:
+                    if one.iqn in failures and one.session_id and not one.session_ready:
+                        agent_targets.note_not_made(session, one, failures[one.iqn].summary)
+            self._note_changed(wanted)
+        raise_for(failures, len(wanted))
+
+    def give_up(self, session: Session, target_ids: Iterable[int], error: str) -> None:
+        """Record in ``session`` that those of these targets that were not made will not be."""
+        for one in agent_targets.list_wanted(session, self._host_id, target_ids):
+            if one.session_id is not None and not one.session_ready:
+                agent_targets.note_not_made(session, one, error)
+
+    def close(
+        self,
+        session_ids: Sequence[int],
+        status: SessionStatus,
+        tell: Tell = lambda _done, _total: None,
+    ) -> None:
+        """End those of these sessions that are still open: from now on their machines are refused.
+
+        Raises ConsoleError when a machine could not be refused, after trying all; its session stays
+        open. A target that a later session has is not touched.
+        """
+        with self._lock:
+            with self._database.begin() as session:
+                served = agent_targets.targets_of_sessions(session, session_ids)
+                listed = agent_targets.list_wanted(session, self._host_id, set(served.values()))
+            wanted = [one for one in listed if one.session_id in (None, *session_ids)]
+            failures = self._retried(lambda: self._close(wanted, tell))
+            self._note_changed(wanted)
+            failed = {one.target_id for one in wanted if one.iqn in failures}
+            closed = [one.target_id for one in wanted if one.target_id not in failed]
+            ended = [one for one in session_ids if served.get(one) not in failed]
+            with self._database.begin() as session:
+                agent_targets.note_closed(session, closed)
+                agent_targets.end_sessions(session, ended, status)
+        raise_for(failures, len(wanted))
+
+    def remove(self, target_ids: Sequence[int], tell: Tell = lambda _done, _total: None) -> None:
+        """Take these targets away.
+
+        Raises ConsoleError, with nothing changed, when a machine has a session with one of them;
+        and when one could not be removed, after trying all.
+        """
+        with self._lock:
+            with self._database.begin() as session:
+                wanted = agent_targets.list_wanted(session, self._host_id, target_ids)
+                machines = agent_targets.machines_served(session, target_ids)
+            if machines:
+                raise ConsoleError(
+                    f"Nothing was removed: {', '.join(machines)} has a session; stop it before "
+                    "removing its target."
+                )
+            failures = self._retried(
+                lambda: for_each(
+                    wanted,
+                    _iqn,
+                    lambda one: self._backend.remove(one.iqn),
+                    self.watching(tell),
+                    _machine,
+                )
+            )
+            self._note_changed(wanted)
+            gone = [one for one in wanted if one.iqn not in failures]
+            for one in gone:
+                self._watched.pop(one.iqn, None)
+            with self._database.begin() as session:
+                agent_targets.forget_targets(session, [one.target_id for one in gone])
+        raise_for(failures, len(wanted))
+
+    def watch(self) -> None:
+        """Look once who is logged in, and write what changed."""
+        with self._lock:
+            self._looked_at = time.monotonic()
+            if self._watched:
+                self._note(self._backend.activity())
+
+    def watching(self, tell: Tell) -> Tell:
+        """``tell`` for work on many targets: between two of them a look is taken when one is due."""
+
+        def told(done: int, total: int) -> None:
+            if time.monotonic() - self._looked_at >= LOOK_S:
+                self.watch()
+            tell(done, total)
+
+        return told
+
+    def expire(self) -> None:
+        """End the sessions nobody came for in time."""
+        with self._lock:
+            with self._database.begin() as session:
+                expired = agent_targets.expired_sessions(session, self._host_id)
+            if not expired:
+                return
+            # Whoever logged in since the last look has come in time.
+            self.watch()
+            with self._database.begin() as session:
+                expired = agent_targets.expired_sessions(session, self._host_id)
+            if expired:
+                try:
+                    self.close(expired, SessionStatus.TIMEOUT)
+                except SessionsCutError as error:
+                    _log.warning("%s", error)
+
+    def open_sessions(self) -> int:
+        """How many machines this host serves or waits for."""
+        with self._database.begin() as session:
+            return agent_targets.count_open(session, self._host_id)
+
+    def stop(self) -> None:
+        """End the targets that we made and nobody is logged in to, and a backend that is empty then.
+
+        What others made, or was adopted, runs on, and with it the backend. Raises ConsoleError when
+        a target cannot be ended.
+        """
+        with self._lock:
+            try:
+                ours = [one.iqn for one in self._backend.running() if is_ours(one.iqn)]
+            except BackendDownError as error:
+                _log.debug("%s", error)
+                return
+            raise_for(for_each(ours, str, self._backend.remove), len(ours))
+            if not any(self._listens_here(one) for one in self._backend.running()):
+                self._backend.stop()
+
+    # With the lock held
+
+    def _listens_here(self, target: RunningTarget) -> bool:
+        """Whether a target has the port of ours, at whatever address."""
+        port = self._portal.rpartition(":")[2]
+        return any(portal.rpartition(":")[2] == port for portal in target.portals)
+
+    def _make(
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        adopt: bool = False,
+        tell: Tell = lambda _done, _total: None,
+    ) -> dict[str, ConsoleError]:
+        """Why which of these could not be made as wanted without cutting anybody off."""
+
+        def make(one: Wanted) -> None:
+            self._backend.apply(wanted_target(self._tree, one))
+            self._note_made([one])
+            self._watch_session(one, adopt=adopt)
+
+        failures = for_each(wanted, _iqn, make, self.watching(tell), _machine)
+        broken = {
+            iqn
+            for iqn, error in failures.items()
+            if not isinstance(error, TryLaterError | SessionsCutError)
+        }
+        if broken:
+            self._end_broken([one for one in wanted if one.iqn in broken], failures)
+        return failures
+
+    def _note_made(self, made: Iterable[Wanted]) -> None:
+        with self._database.begin() as session:
+            for one in made:
+                agent_targets.note_made(session, one, self._portal)
+
+    def _end_broken(self, broken: Sequence[Wanted], failures: Mapping[str, ConsoleError]) -> None:
+        """End the sessions of what cannot be made and lets nobody in; what serves goes on."""
+        serving = {
+            one.iqn
+            for one in self._backend.running()
+            if one.sessions or (one.enabled and one.initiators)
+        }
+        lost = [one for one in broken if one.iqn not in serving]
+        with self._database.begin() as session:
+            for one in lost:
+                agent_targets.note_not_made(session, one, failures[one.iqn].summary)
+        for one in lost:
+            self._watched.pop(one.iqn, None)
+
+    def _watch_session(self, one: Wanted, *, adopt: bool) -> None:
+        known = self._watched.get(one.iqn)
+        if one.session_id is None or one.machine_id is None:
+            self._watched.pop(one.iqn, None)
+        elif known is None or known.session_id != one.session_id:
+            self._watched[one.iqn] = _Watched(
+                one.session_id,
+                one.machine_id,
+                one.bytes_read,
+                one.bytes_written,
+                adopt=adopt,
+                used=dict(test_logins.read(self._tree.overlooked)),
+                written=Activity(
+                    one.session_id,
+                    one.machine_id,
+                    None,
+                    one.session_connected,
+                    one.bytes_read,
+                    one.bytes_written,
+                ),
+            )
+
+    def _note_changed(self, wanted: Sequence[Wanted]) -> None:
+        undo_file.forget(self._tree.undo, (one.iqn for one in wanted))
+        self.changed.set()
+
+    def _close(self, wanted: Sequence[Wanted], tell: Tell) -> dict[str, ConsoleError]:
+        self._note(self._backend.activity(), traffic_too=True)
+        return for_each(wanted, _iqn, self._refuse, self.watching(tell), _machine)
+
+    def _refuse(self, one: Wanted) -> None:
+        """End the sessions of this target's machine, and the target unless it is kept."""
+        try:
+            if one.kept:
+                closed = wanted_target(self._tree, one, is_open=False)
+                self._backend.apply(closed, cut=one.initiators)
+                self._backend.disconnect(one.iqn)
+            else:
+                self._backend.remove(one.iqn, cut=one.initiators)
+        except (BackingFileError, SavedFileError) as error:
+            # Whatever else is broken, the machine can be refused; what is left over is drift.
+            _log.warning("target %s: %s (%s)", one.iqn, error, error.details)
+            with suppress(SavedFileError):  # the kernel comes first
+                self._backend.disconnect(one.iqn)
+        self._watched.pop(one.iqn, None)
+
+    def _note(self, connections: Sequence[Connection], *, traffic_too: bool = False) -> None:
+        by_target: dict[str, list[Connection]] = {}
+        for connection in connections:
+            by_target.setdefault(connection.target_iqn, []).append(connection)
+        now = time.monotonic()
+        news: list[tuple[_Watched, Activity]] = []
+        for iqn, watched in self._watched.items():
+            seen = watched.see(by_target.get(iqn, []))
+            last = watched.written
+            turned = last is None or seen.connected != last.connected or watched.came
+            waited = traffic_too or now - watched.written_at >= _TRAFFIC_S
+            if turned or (seen != last and waited):
+                news.append((watched, seen))
+        if news:
+            with self._database.begin() as session:
+                agent_targets.note_activity(session, [seen for _, seen in news])
+            for watched, seen in news:
+                watched.written, watched.written_at = seen, now
+
+    def _retried(self, action: Callable[[], _T]) -> _T:
+        """Do it; when the backend turns out to be dead, bring everything back and do it again."""
+        try:
+            return action()
+        except BackendDownError as error:
+            _log.warning("the target service died and is started again: %s", error)
+            self.recover()
+            return action()
+
+
+def _iqn(one: Wanted) -> str:
+    return one.iqn
+
+
+def _machine(one: Wanted) -> str:
+    return one.machine
