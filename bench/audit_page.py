@@ -25,14 +25,14 @@ def next_page_on_screen(database: Database, entries: int) -> Figure:
 
     from ggnet_console.ui.audit.page import AuditPage
     from ggnet_console.ui.kit.theme import Theme
-    from ggnet_console.ui.window.main_window import Shell
+    from ggnet_console.ui.window.main_window import MainWindow
     from ggnet_console.ui.window.workspace import Workspace, make_feeds
     from ggnet_console.workers.background import Background
 
     app = QApplication.instance() or QApplication([])
     with tempfile.TemporaryDirectory() as folder:
         settings = QSettings(f"{folder}/window.ini", QSettings.Format.IniFormat)
-        shell = Shell(settings, Theme(app, settings))
+        shell = MainWindow(settings, Theme(app, settings))
         background = Background(database, shell)
         Workspace(
             shell,

@@ -103,7 +103,7 @@ def live(user: str, password: str, seconds: str) -> None:
 
     def wait_for_rows() -> None:
         work = console._desktop.work
-        if work is None or len(work.workspace.desk.feeds.machines.rows) < 10_000:
+        if work is None or len(work.workspace.context.feeds.machines.rows) < 10_000:
             QTimer.singleShot(50, wait_for_rows)
             return
         state["page"] = console.shell.show_page("machines")
@@ -119,7 +119,7 @@ def live(user: str, password: str, seconds: str) -> None:
         answer["idle_gap_ms"] = gaps.copy()
         gaps.clear()
         state["since"] = time.monotonic()
-        console._desktop.work.workspace.desk.feeds.machines.updated.connect(on_updated)
+        console._desktop.work.workspace.context.feeds.machines.updated.connect(on_updated)
         print("ready", flush=True)
         QTimer.singleShot(int(float(seconds) * 1000), finish)
 

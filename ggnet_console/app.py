@@ -25,12 +25,12 @@ from .config import Config
 from .errors import ConsoleError
 from .ui.kit.theme import Theme
 from .ui.kit.tokens import State
-from .ui.window.main_window import Shell
+from .ui.window.main_window import MainWindow
 from .ui.window.sign_in_pages import (
     Credentials,
+    EntryPage,
     FirstRun,
     FirstRunPage,
-    Gate,
     NewPasswordPage,
     ProblemPage,
     SignInPage,
@@ -126,7 +126,7 @@ class Console(QObject):
         self.config = settings
         self.remembered = remembered
         self.theme = Theme(app, remembered)
-        self.shell = Shell(remembered, self.theme)
+        self.shell = MainWindow(remembered, self.theme)
         self._desktop: Desktop | None = None
         self._waiting: Callable[[Desktop], None] | None = None
 
@@ -170,24 +170,24 @@ class Console(QObject):
             probe=_probe,
         )
         page.submitted.connect(self._on_first_run)
-        self._show_gate(page)
+        self._show_entry_page(page)
 
     def show_sign_in(self) -> None:
         """Ask who is there."""
         page = SignInPage(server=self.server, user=str(self.remembered.value("sign_in/user", "")))
         page.submitted.connect(self._on_sign_in)
-        self._show_gate(page)
+        self._show_entry_page(page)
 
     def show_new_password(self, person: str, submitted: Callable[[str], None]) -> None:
         """Ask for the first password that is the person's own."""
         page = NewPasswordPage(person=person)
         page.submitted.connect(submitted)
-        self._show_gate(page)
+        self._show_entry_page(page)
 
     def show_problem(self, error: ConsoleError) -> None:
         """Say why it cannot go on, and offer to try again."""
         page = ProblemPage(error, "Try again", self._try_again)
-        self._show_gate(page)
+        self._show_entry_page(page)
 
     @property
     def server(self) -> str:
@@ -198,10 +198,10 @@ class Console(QObject):
 
         return str(conninfo_to_dict(self.config.database_url).get("host") or "this computer")
 
-    def _show_gate(self, page: Gate | ProblemPage) -> None:
-        self.gate = page
+    def _show_entry_page(self, page: EntryPage | ProblemPage) -> None:
+        self.entry_page = page
         page.elsewhere_wanted.connect(self._on_elsewhere)
-        self.shell.show_gate(page)
+        self.shell.show_entry_page(page)
         page.setFocus(Qt.FocusReason.TabFocusReason)  # what is prefilled is typed over
 
     # What stands behind it
@@ -261,8 +261,8 @@ class Console(QObject):
         """Somebody may be quicker than the imports."""
         if self._desktop is not None:
             action(self._desktop)
-        elif not isinstance(self.gate, ProblemPage):
-            self.gate.working("Starting…")
+        elif not isinstance(self.entry_page, ProblemPage):
+            self.entry_page.working("Starting…")
             self._waiting = action
 
     def settle(self, answer: FirstRun) -> None:

@@ -28,7 +28,7 @@ from .ui.kit.messages import confirm, show_error
 from .ui.kit.tokens import State
 from .ui.window.crash_dialog import CrashReporter
 from .ui.window.main_window import ask_what_to_do_with_machines
-from .ui.window.server_dialog import ConnectionDialog
+from .ui.window.server_dialog import ServerDialog
 from .ui.window.sign_in_pages import Credentials, FirstRun, FirstRunPage, ProblemPage, SignInPage
 from .workers.agent.thread import AgentThread, leave_behind
 from .workers.background import Background
@@ -72,7 +72,7 @@ class Desktop(QObject):
 
     def open(self) -> None:
         """Open the installation in the background and show the right page."""
-        if not self._opened and isinstance(self.console.gate, FirstRunPage):
+        if not self._opened and isinstance(self.console.entry_page, FirstRunPage):
             return  # nothing is made before somebody has said where
         self._short.call(self._open, done=self._on_open, failed=self._on_closed, parent=self)
 
@@ -97,7 +97,7 @@ class Desktop(QObject):
     def _on_open(self, has_users: bool) -> None:
         self._start_agent()
         if not has_users and self.installation.config.embedded:
-            if not isinstance(self.console.gate, FirstRunPage):
+            if not isinstance(self.console.entry_page, FirstRunPage):
                 self.console.show_first_run()
         elif not has_users:
             self.console.show_problem(
@@ -106,14 +106,14 @@ class Desktop(QObject):
                     "“ggnet init --admin NAME --password-stdin”."
                 )
             )
-        elif not isinstance(self.console.gate, SignInPage):
+        elif not isinstance(self.console.entry_page, SignInPage):
             self.console.show_sign_in()
 
     def _on_closed(self, error: ConsoleError) -> None:
         _log.warning("%s (%s)", error, error.details)
-        gate = self.console.gate
-        if isinstance(gate, FirstRunPage) and not isinstance(error, SchemaError):
-            gate.failed(error)
+        entry_page = self.console.entry_page
+        if isinstance(entry_page, FirstRunPage) and not isinstance(error, SchemaError):
+            entry_page.failed(error)
         else:
             self.console.show_problem(error)
 
@@ -129,10 +129,10 @@ class Desktop(QObject):
             try:
                 self.console.settle(answer)
             except ConsoleError as error:
-                self._fail_gate(error)
+                self._fail_entry(error)
                 return
             self.installation = _installation(self.console.config)
-        self._gate_working("Setting up the private database…")
+        self._entry_working("Setting up the private database…")
 
         def work() -> SignedIn:
             users.require_good_password(answer.password)
@@ -145,11 +145,11 @@ class Desktop(QObject):
                     owner.close()
             return self._sign_in(answer.admin, answer.password)
 
-        self._short.call(work, done=self._begin_work, failed=self._fail_gate, parent=self)
+        self._short.call(work, done=self._begin_work, failed=self._fail_entry, parent=self)
 
     def sign_in(self, answer: Credentials) -> None:
         """Check name and password and open the workspace."""
-        self._gate_working("Signing in…")
+        self._entry_working("Signing in…")
 
         def work() -> SignedIn:
             self._open()
@@ -164,11 +164,11 @@ class Desktop(QObject):
             else:
                 self._begin_work(signed_in)
 
-        self._short.call(work, done=done, failed=self._fail_gate, parent=self)
+        self._short.call(work, done=done, failed=self._fail_entry, parent=self)
 
     def _choose_password(self, signed_in: SignedIn, present: str, new: str) -> None:
         """All that a sign-in with a password set by an admin may do."""
-        self._gate_working("Changing the password…")
+        self._entry_working("Changing the password…")
 
         def work() -> SignedIn:
             database = self.installation.signed_in(signed_in.role_name, signed_in.secret, PROGRAM)
@@ -179,7 +179,7 @@ class Desktop(QObject):
                 database.close()
             return signed_in
 
-        self._short.call(work, done=self._begin_work, failed=self._fail_gate, parent=self)
+        self._short.call(work, done=self._begin_work, failed=self._fail_entry, parent=self)
 
     def _sign_in(self, name: str, password: str) -> SignedIn:
         console: Database = self.installation.console(PROGRAM)
@@ -197,17 +197,17 @@ class Desktop(QObject):
         if self._changed:
             self.console.shell.notify(self._changed, State.FAILED)
 
-    def _gate_working(self, doing: str) -> None:
-        gate = self.console.gate
-        if not isinstance(gate, ProblemPage):
-            gate.working(doing)
+    def _entry_working(self, doing: str) -> None:
+        entry_page = self.console.entry_page
+        if not isinstance(entry_page, ProblemPage):
+            entry_page.working(doing)
 
-    def _fail_gate(self, error: ConsoleError) -> None:
-        gate = self.console.gate
-        if isinstance(error, SchemaError) or isinstance(gate, ProblemPage):
+    def _fail_entry(self, error: ConsoleError) -> None:
+        entry_page = self.console.entry_page
+        if isinstance(error, SchemaError) or isinstance(entry_page, ProblemPage):
             self.console.show_problem(error)
         else:
-            gate.failed(error)
+            entry_page.failed(error)
 
     # Elsewhere
 
@@ -261,7 +261,7 @@ class Desktop(QObject):
 
             self._short.call(prepare, done=leave, failed=failed, parent=self)
 
-        dialog = ConnectionDialog(
+        dialog = ServerDialog(
             self.console.shell,
             self.console.shell.notify,
             connections.spec_of(settings.database_url),
@@ -307,7 +307,7 @@ class Desktop(QObject):
 
         def then() -> None:
             self.console.show_sign_in()
-            self._fail_gate(error)
+            self._fail_entry(error)
 
         self._end_work(then)
 

@@ -92,9 +92,9 @@ class Home:
         return self.root / "undo.json"
 
     @property
-    def overlooked(self) -> Path:
+    def test_logins(self) -> Path:
         """What test logins did; no login of a machine."""
-        return self.root / "overlooked.json"
+        return self.root / "test-logins.json"
 
     @property
     def agent_lock(self) -> Path:

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject
 
 from .services import users
 from .services.users import SignedIn
-from .ui.window.sign_in_renewal import Renewal
+from .ui.window.sign_in_renewal import SignInRenewal
 from .ui.window.workspace import Workspace, make_feeds
 from .workers.background import Background
 from .workers.importer import Importer
@@ -54,7 +54,7 @@ class Work(QObject):
         self.listener.lost.connect(self._on_lost)
         self.listener.ended.connect(desktop.on_sign_in_ended)
         self._failures = 0
-        Renewal(
+        SignInRenewal(
             desktop.console.shell, self.background, lambda: self.importer.active > 0, parent=self
         )
         self.listener.start()

@@ -67,7 +67,7 @@ def _deeds() -> Iterator[tuple[str, ...]]:
     noun = ""
     for right in list_rights():
         marks = ("✓" if role in right.roles else "" for role in Role)
-        yield ("" if right.noun == noun else f"**{right.noun}**", right.deed, *marks)
+        yield ("" if right.noun == noun else f"**{right.noun}**", right.action, *marks)
         noun = right.noun
 
 

@@ -24,7 +24,7 @@ from ggnet_console.enums import JobKind, MachineStatus, Role
 from ggnet_console.errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ggnet_console.services.audit import AuditHead, OldAudit
 from ggnet_console.services.concurrent_edits import OpenRow
-from ggnet_console.services.machines import Left, MachineChanges
+from ggnet_console.services.machines import MachineChanges, Skipped
 from ggnet_console.services.targets import ChapMade
 from ggnet_console.ui.audit.page import AuditPage
 from ggnet_console.ui.audit.verify_dialog import tell_verdict
@@ -41,9 +41,9 @@ from ggnet_console.ui.machines.page import MachinesPage
 from ggnet_console.ui.targets.dialogs import SecretDialog, test_login
 from ggnet_console.ui.targets.page import TargetsPage
 from ggnet_console.ui.targets.plan_dialog import show_plan
-from ggnet_console.ui.targets.words import is_out_of_step
+from ggnet_console.ui.targets.words import has_drifted
 from ggnet_console.ui.users.page import UsersPage
-from ggnet_console.ui.window.main_window import Shell, ask_what_to_do_with_machines
+from ggnet_console.ui.window.main_window import MainWindow, ask_what_to_do_with_machines
 from ggnet_console.ui.window.sign_in_pages import (
     FirstRunPage,
     NewPasswordPage,
@@ -132,7 +132,7 @@ def pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
 
 def target_pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     """Targets that are not as wanted, and what can be done about them."""
-    shell, room, desk = window.shell, window.room, window.workspace.desk
+    shell, room, context = window.shell, window.room, window.workspace.context
     page = shell.show_page("targets")
     assert isinstance(page, TargetsPage)
     assert page.detail is not None
@@ -151,18 +151,18 @@ def target_pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     room.hosts = [replace(room.hosts[0], saved_problem="")]
     window.workspace.on_changed({"hosts": None})
     window.end_jobs(JobKind.TARGET_COMPARE, result={"targets": 42})
-    plan = show_plan(page, desk)
+    plan = show_plan(page, context)
     pass_time(_READ_MS)
     yield "dialog-plan", plan
     tick = next(tick for box in plan.boxes() for tick in box.ticks.values())
     tick.click()
     window.end_jobs(JobKind.TARGET_RECONCILE, result={"changed": 9})
-    room.targets = [row for row in room.targets if not is_out_of_step(row)]
+    room.targets = [row for row in room.targets if not has_drifted(row)]
     plan.go.click()
     pass_time(_READ_MS)
     yield from dialog(shell, "dialog-plan-applied")
     window.end_jobs(JobKind.TARGET_TEST, result={"steps": LOGIN})
-    tested = test_login(page, desk, room.targets[3])
+    tested = test_login(page, context, room.targets[3])
     pass_time(_READ_MS)
     yield from dialog(shell, "dialog-test-login")
     tested.close()
@@ -211,8 +211,8 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
     )
     many.form.boxes["status"].tick()
     yield from dialog(many, "dialog-change")
-    left = [Left(now.name, now, changes, None), Left("PC-19", None, (), removed)]
-    dialogs._tell_left(machines, window.workspace.desk, 6, left, MachineChanges())
+    left = [Skipped(now.name, now, changes, None), Skipped("PC-19", None, (), removed)]
+    dialogs._tell_left(machines, window.workspace.context, 6, left, MachineChanges())
     yield from dialog(many, "dialog-left")
 
 
@@ -287,7 +287,7 @@ def dialog(
 
 def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
     """The pages before anybody is signed in."""
-    shell = Shell(settings, Theme(app, settings))
+    shell = MainWindow(settings, Theme(app, settings))
     shell.resize(*SIZE)
     first = FirstRunPage(
         admin="admin",
@@ -295,7 +295,7 @@ def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
         portal="127.0.0.1:3260",
         probe=lambda _path: None,
     )
-    shell.show_gate(first)
+    shell.show_entry_page(first)
     shell.show()
     yield "first-run", shell
     first.form.unfold()
@@ -304,14 +304,14 @@ def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
     first.go.click()
     yield "first-run-error", shell
     sign_in = SignInPage(server="lab-server", user="anna")
-    shell.show_gate(sign_in)
+    shell.show_entry_page(sign_in)
     sign_in.form.boxes["password"].editor.setFocus()
     sign_in.working("Signing in…")
     sign_in.failed(ConsoleError("The name or the password is wrong."))
     yield "sign-in", shell
-    shell.show_gate(NewPasswordPage(person="carla"))
+    shell.show_entry_page(NewPasswordPage(person="carla"))
     yield "new-password", shell
-    shell.show_gate(
+    shell.show_entry_page(
         ProblemPage(
             ConsoleError(
                 "The database on lab-server is newer than this console. Update the console.",

@@ -241,8 +241,8 @@ def _print_entry(entry: PlanEntry) -> None:
     say(f"  {_WORDS[entry.action]:<6}  {entry.iqn}" + f"  {entry.machine}".rstrip())
     if entry.action is PlanAction.LEAVE:
         say(
-            f"          made by others and left alone; it cannot be adopted: {entry.oddity}"
-            if entry.oddity
+            f"          made by others and left alone; it cannot be adopted: {entry.unsupported}"
+            if entry.unsupported
             else "          made by others and left alone, unless an admin adopts it"
         )
         return

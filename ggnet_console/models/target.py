@@ -134,7 +134,7 @@ class TargetReport(Base):
     initiators: Mapped[_Rows]
     luns: Mapped[_Rows]
     chap_user: Mapped[Text0]
-    oddity: Mapped[Text0]
+    unsupported: Mapped[Text0]
     tree: Mapped[Text0]
     created_at: Mapped[Created]
     seen_at: Mapped[Created]

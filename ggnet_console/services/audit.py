@@ -28,7 +28,7 @@ class AuditRow:
     at: datetime
     severity: Severity
     user_id: int | None
-    """None for deeds of no account: of an agent, of set-up, of the database's owner."""
+    """None for what no user did: an agent, set-up, or the database's owner."""
     user_name: str
     client_address: str | None
     program: str

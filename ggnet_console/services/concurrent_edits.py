@@ -104,7 +104,7 @@ def changes_since(
 
     RemovedError when there is no row ``now``. Who and when come from the audit trail.
     """
-    deeds = list(
+    actions = list(
         session.execute(
             text(
                 "SELECT field, verb, user_name, at FROM last_changes(:noun, CAST(:id AS bigint))"
@@ -112,9 +112,9 @@ def changes_since(
         )
     )
     if now is None:
-        who, at = next(((d.user_name, d.at) for d in deeds if d.verb == "delete"), _NOBODY)
+        who, at = next(((d.user_name, d.at) for d in actions if d.verb == "delete"), _NOBODY)
         raise RemovedError(f"{read.name} was removed by {who}{_at(at)}.", read.name, who, at)
-    last = {deed.field: (deed.user_name, deed.at) for deed in deeds}
+    last = {action.field: (action.user_name, action.at) for action in actions}
     return tuple(
         FieldChange(
             field, getattr(read, field), getattr(now, field), mine, *last.get(field, _NOBODY)
@@ -126,13 +126,13 @@ def changes_since(
 
 def _sentence(name: str, changes: tuple[FieldChange, ...]) -> str:
     """Who changed what to what, for those who have no window to look at."""
-    deeds = (
+    actions = (
         f"{change.who} set {change.field.replace('_', ' ')} to “{_text(change.theirs)}”"
         f"{_at(change.at)} (it was “{_text(change.before)}”)"
         for change in changes
     )
     return (
-        f"{name} was changed meanwhile and nothing was saved: {'; '.join(deeds)}. "
+        f"{name} was changed meanwhile and nothing was saved: {'; '.join(actions)}. "
         "Look at the new values and try again."
     )
 

@@ -97,7 +97,7 @@ def _select() -> Select[*tuple[Any, ...]]:
         .limit(1)
         .scalar_subquery()
     )
-    astray = (
+    drifted = (
         select(TargetReport.drift)
         .join(Target, Target.id == TargetReport.target_id)
         .where(
@@ -134,7 +134,7 @@ def _select() -> Select[*tuple[Any, ...]]:
             newest.c.error.label("session_error"),
             newest.c.since.label("session_since"),
             func.coalesce(newest.c.image_name, prepared).label("image"),
-            astray.label("drift"),
+            drifted.label("drift"),
         )
         .outerjoin(newest, Machine.id == Machine.id)
         .order_by(func.lower(Machine.name))
@@ -241,7 +241,7 @@ class MachineChanges:
 
 
 @dataclass(frozen=True)
-class Left:
+class Skipped:
     """A machine that was left alone because somebody changed or removed it meanwhile."""
 
     name: str
@@ -253,7 +253,7 @@ class Left:
 
 def change_machines(
     session: Session, read: Sequence[MachineRow], changes: MachineChanges
-) -> list[Left]:
+) -> list[Skipped]:
     """Change the machines that are still as they were ``read``; returns those left alone."""
     values = {field: value for field, value in asdict(changes).items() if value is not None}
     for field, value in values.items():
@@ -276,14 +276,14 @@ def change_machines(
     return left
 
 
-def _left(session: Session, read: MachineRow, now: MachineRow | None) -> Left | None:
+def _left(session: Session, read: MachineRow, now: MachineRow | None) -> Skipped | None:
     """What happened to a machine whose version differs; None when it is as it was after all."""
     fields = {field.name: getattr(read, field.name) for field in dataclass_fields(MachineSpec)}
     try:
         changes = concurrent_edits.changes_since(session, "machine", read, now, fields)
     except RemovedError as error:
-        return Left(read.name, None, (), error)
-    return Left(read.name, now, changes, None) if changes else None
+        return Skipped(read.name, None, (), error)
+    return Skipped(read.name, now, changes, None) if changes else None
 
 
 def delete_machines(session: Session, ids: Iterable[int]) -> int:

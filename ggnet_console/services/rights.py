@@ -91,14 +91,14 @@ PLUMBING = frozenset({"schema_objects", "schema_revision", "installation_id"})
 
 @dataclass(frozen=True)
 class RightRow:
-    """A deed and who may do it."""
+    """An action and who may take it."""
 
     noun: str
-    deed: str
+    action: str
     roles: frozenset[Role]
 
 
-def _deeds(verb: str, name: str) -> Iterable[tuple[str, str]]:
+def _actions(verb: str, name: str) -> Iterable[tuple[str, str]]:
     if name == "object_history":
         return _HISTORY
     if name in PLUMBING:
@@ -109,7 +109,7 @@ def _deeds(verb: str, name: str) -> Iterable[tuple[str, str]]:
 
 
 def list_rights() -> list[RightRow]:
-    """All deeds by noun, in the order of the declared matrix; KeyError for one without words."""
+    """All actions by noun, in the order of the declared matrix; KeyError for one without words."""
     holders: dict[tuple[str, str], set[Role]] = {}
     for right in MATRIX:
         roles = {
@@ -119,8 +119,8 @@ def list_rights() -> list[RightRow]:
         }
         if roles:
             for name in right.objects:
-                for deed in _deeds(right.verb, name):
-                    holders.setdefault(deed, set()).update(roles)
+                for action in _actions(right.verb, name):
+                    holders.setdefault(action, set()).update(roles)
     order = list(dict.fromkeys(noun for noun, _deed in holders))
-    rows = [RightRow(*deed, frozenset(roles)) for deed, roles in holders.items()]
+    rows = [RightRow(*action, frozenset(roles)) for action, roles in holders.items()]
     return sorted(rows, key=lambda row: order.index(row.noun))

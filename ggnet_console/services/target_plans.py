@@ -39,8 +39,8 @@ class PlanEntry:
     cut_off: tuple[str, ...]
     portals: tuple[str, ...]
     adoptable: bool
-    """Whether an admin can adopt it; ``oddity`` says why not."""
-    oddity: str
+    """Whether an admin can adopt it; ``unsupported`` says why not."""
+    unsupported: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ def _entry(row: TargetRow) -> PlanEntry:
         tuple(one.machine or one.initiator_iqn for one in row.logged_in),
         () if is_foreign else row.cut_off,
         row.portals,
-        is_foreign and not row.oddity,
-        row.oddity,
+        is_foreign and not row.unsupported,
+        row.unsupported,
     )
 
 
@@ -172,7 +172,7 @@ def undo_targets(session: Session, host_id: int, cut: Iterable[str] = ()) -> int
 def adopt_target(session: Session, host_id: int, iqn: str) -> int:
     """Want a target that others made as it runs now (ADMIN); returns the job's id.
 
-    Refused, in the job or at once, when it has an oddity, runs no more or carries a name of ours.
+    Refused, in the job or at once, when it has something unsupported, runs no more or carries a name of ours.
     """
     return _job(session, func.target_adopt(host_id, iqn))
 

@@ -58,7 +58,7 @@ class Report:
     """What the agent found of one target; ``target_id`` None: nobody wants it.
 
     ``is_foreign``: it carries no name of ours and was not adopted. ``cut_off`` are the initiators
-    that would lose a disk if the target were made as wanted. ``oddity`` says of what others made
+    that would lose a disk if the target were made as wanted. ``unsupported`` says of what others made
     why it cannot be adopted, of any other target what cannot be expressed here. ``tree`` is drawn as ``targetcli ls`` does.
     """
 
@@ -75,7 +75,7 @@ class Report:
     initiators: tuple[str, ...] = ()
     luns: tuple[SeenLun, ...] = ()
     chap_user: str = ""
-    oddity: str = ""
+    unsupported: str = ""
     tree: str = ""
 
 
@@ -95,7 +95,7 @@ def report_of(row: TargetReport) -> Report:
         tuple(row.initiators),
         tuple(SeenLun(**one) for one in row.luns),
         row.chap_user,
-        row.oddity,
+        row.unsupported,
         row.tree,
     )
 

@@ -79,7 +79,7 @@ class TargetRow:
     cut_off: tuple[str, ...] = ()
     rates: tuple[LunRate, ...] = ()
     portals: tuple[str, ...] = ()
-    oddity: str = ""
+    unsupported: str = ""
     """Why it cannot be adopted; "" when it can."""
     tree: str = ""
     seen_at: datetime | None = None
@@ -204,7 +204,7 @@ def _seen(report: TargetReport, names: Mapping[str, str]) -> dict[str, Any]:
         "cut_off": tuple(names[name] for name in found.cut_off),
         "rates": found.rates,
         "portals": found.portals,
-        "oddity": found.oddity,
+        "unsupported": found.unsupported,
         "tree": found.tree,
         "seen_at": report.seen_at,
     }

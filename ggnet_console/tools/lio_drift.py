@@ -31,27 +31,27 @@ def differences(
     in_general = compare(in_words, in_use, portals)
     if not isinstance(found.origin, Tree):
         return in_general
-    wish = wanted_tree(wanted, portals, found.origin)
-    return (*in_general, *_beyond(wish, found.origin, {one.field for one in in_general}))
+    tree = wanted_tree(wanted, portals, found.origin)
+    return (*in_general, *_beyond(tree, found.origin, {one.field for one in in_general}))
 
 
-def _beyond(wish: Tree, fact: Tree, said: set[str]) -> Iterator[Difference]:
+def _beyond(wanted: Tree, fact: Tree, said: set[str]) -> Iterator[Difference]:
     """What the words that all backends share do not say."""
-    for name, value in sorted(wish.attributes.items()):
+    for name, value in sorted(wanted.attributes.items()):
         is_said = said & {"generate_node_acls": {"structure"}, "authentication": {"chap"}}.get(
             name, set()
         )
         found = fact.attributes.get(name)
         if found != value and not is_said:
             yield Difference(name, str(value), "" if found is None else str(found))
-    for number, store in sorted(wish.luns.items()):
+    for number, store in sorted(wanted.luns.items()):
         there = fact.luns.get(number)
         if store is not None and there is not None:
             lun = f"LUN {number}"
             yield from (one for one in _of_store(lun, store, there) if not _is_said(one, lun, said))
     if not said & {"chap", "structure"}:
         former = {acl.initiator: acl for acl in fact.acls}
-        for acl in wish.acls:
+        for acl in wanted.acls:
             if acl.initiator in former:
                 yield from _of_acl(acl, former[acl.initiator])
 
@@ -62,25 +62,27 @@ def _is_said(one: Difference, lun: str, said: set[str]) -> bool:
     return implied.get(one.field) in said
 
 
-def _of_store(lun: str, wish: Store, fact: Store) -> Iterator[Difference]:
-    for name, value in sorted(wish.attributes.items()):
+def _of_store(lun: str, wanted: Store, fact: Store) -> Iterator[Difference]:
+    for name, value in sorted(wanted.attributes.items()):
         if fact.attributes.get(name, value) != value:
             yield Difference(f"{lun} {name}", str(value), str(fact.attributes[name]))
-    if wish.plugin != fact.plugin:
-        yield Difference(f"{lun} kind", wish.plugin, fact.plugin)
-    if wish.size_bytes != fact.size_bytes:
-        yield Difference(f"{lun} bytes", str(wish.size_bytes), str(fact.size_bytes))
+    if wanted.plugin != fact.plugin:
+        yield Difference(f"{lun} kind", wanted.plugin, fact.plugin)
+    if wanted.size_bytes != fact.size_bytes:
+        yield Difference(f"{lun} bytes", str(wanted.size_bytes), str(fact.size_bytes))
 
 
-def _of_acl(wish: Acl, fact: Acl) -> Iterator[Difference]:
-    if wish.authentication != fact.authentication:
+def _of_acl(wanted: Acl, fact: Acl) -> Iterator[Difference]:
+    if wanted.authentication != fact.authentication:
         yield Difference(
-            f"{wish.initiator} authentication",
+            f"{wanted.initiator} authentication",
             *(
                 "as the target" if each == INHERIT else str(each)
-                for each in (wish.authentication, fact.authentication)
+                for each in (wanted.authentication, fact.authentication)
             ),
         )
-    if wish.chap != fact.chap:
-        users = ("none" if each is None else f"user {each.user}" for each in (wish.chap, fact.chap))
-        yield Difference(f"{wish.initiator} secret", *users)
+    if wanted.chap != fact.chap:
+        users = (
+            "none" if each is None else f"user {each.user}" for each in (wanted.chap, fact.chap)
+        )
+        yield Difference(f"{wanted.initiator} secret", *users)

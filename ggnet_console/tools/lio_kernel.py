@@ -299,8 +299,8 @@ def change(changes: Changes, wanted: Tree, found: Tree, save: Callable[[], None]
         changes.make_target(tag)
         found = replace(found, tag=tag)
     former = {acl.initiator: acl for acl in found.acls}
-    comers = {acl.initiator: acl for acl in wanted.acls}
-    stay: Set[str] = former.keys() & comers.keys()
+    wanted_acls = {acl.initiator: acl for acl in wanted.acls}
+    stay: Set[str] = former.keys() & wanted_acls.keys()
     if cuts_everybody(wanted, found):
         stay = set()
         if found.enabled:
@@ -317,10 +317,10 @@ def change(changes: Changes, wanted: Tree, found: Tree, save: Callable[[], None]
     _change_portals(changes, wanted, found)
     _make_luns(changes, wanted, found)
     for name in sorted(stay):
-        if former[name] != comers[name]:
-            changes.change_acl(tag, comers[name], former[name])
-    for name in sorted(comers.keys() - stay):
-        changes.make_acl(tag, comers[name])
+        if former[name] != wanted_acls[name]:
+            changes.change_acl(tag, wanted_acls[name], former[name])
+    for name in sorted(wanted_acls.keys() - stay):
+        changes.make_acl(tag, wanted_acls[name])
     save()
     if not found.enabled:
         changes.set_enabled(tag, True)
@@ -353,9 +353,9 @@ def cuts_everybody(wanted: Tree, found: Tree) -> bool:
     views = {acl.initiator: set(acl.mapped) for acl in wanted.acls}
 
     def sees_others(acl: Acl) -> bool:
-        wish = views.get(acl.initiator)
-        return wish is not None and not all(
-            mapped in wish or replace(mapped, read_only=False) in wish
+        wanted_view = views.get(acl.initiator)
+        return wanted_view is not None and not all(
+            mapped in wanted_view or replace(mapped, read_only=False) in wanted_view
             for mapped in acl.mapped
             if mapped.tpg_lun != NOWHERE
         )

@@ -117,7 +117,7 @@ class Tree:
         return [store for group in groups for store in group.luns.values() if store is not None]
 
     def running(self, sessions: int = 0) -> RunningTarget:
-        """The same in the terms that all backends share; what they cannot say is its oddity."""
+        """The same in the terms that all backends share; what they cannot say is its ``unsupported``."""
         required = [self._requires_chap(acl) for acl in self.acls]
         chap = self.acls[0].chap if self.acls and required[0] else None
         return RunningTarget(
@@ -144,7 +144,7 @@ class Tree:
             chap,
             self.portals,
             self.enabled,
-            "; ".join(self._oddities()),
+            "; ".join(self._not_supported()),
             self,
         )
 
@@ -153,7 +153,7 @@ class Tree:
             return bool(acl.authentication)
         return bool(self.attributes.get("authentication"))
 
-    def _oddities(self) -> list[str]:
+    def _not_supported(self) -> list[str]:
         """Each in words that can stand in a list."""
         found = []
         if self.more:

@@ -111,7 +111,7 @@ class RunningTarget:
     """A target as the backend runs it, or has saved it for the next start of this host.
 
     ``sessions`` is the number of logged-in sessions. ``portals`` are ``address:port``, an IPv6
-    address in brackets. ``oddity`` says in words what cannot be expressed here (a second portal
+    address in brackets. ``unsupported`` says in words what cannot be expressed here (a second portal
     group, an initiator that sees other LUNs than the rest …); such a target can be shown, not
     adopted. ``origin`` is all that the backend read, in its own form, if there is more.
     """
@@ -123,7 +123,7 @@ class RunningTarget:
     chap: Chap | None = None
     portals: frozenset[str] = frozenset()
     enabled: bool = True
-    oddity: str = ""
+    unsupported: str = ""
     origin: object = field(default=None, compare=False, repr=False)
 
     def serves(self, luns: tuple[WantedLun, ...]) -> bool:
@@ -284,11 +284,11 @@ def compare(
     """Field by field where ``found`` is not as wanted on these portals (``address:port``)."""
     differences = []
 
-    def note(field: str, wish: object, fact: object) -> None:
-        if wish != fact:
-            differences.append(Difference(field, _words(wish), _words(fact)))
+    def note(field: str, wanted_lun: object, fact: object) -> None:
+        if wanted_lun != fact:
+            differences.append(Difference(field, _words(wanted_lun), _words(fact)))
 
-    note("structure", "", found.oddity)
+    note("structure", "", found.unsupported)
     note("enabled", True, found.enabled)
     note("portals", portals, found.portals)
     note("initiators", wanted.initiators, found.initiators)
@@ -296,18 +296,18 @@ def compare(
         differences.append(
             Difference("chap", *_chap_words(wanted.chap, found.chap)),
         )
-    wishes = {lun.lun: lun for lun in wanted.luns}
+    wanted_luns = {lun.lun: lun for lun in wanted.luns}
     facts = {lun.lun: lun for lun in found.luns}
-    for number in sorted(wishes.keys() | facts.keys()):
-        wish, fact = wishes.get(number), facts.get(number)
+    for number in sorted(wanted_luns.keys() | facts.keys()):
+        wanted_lun, fact = wanted_luns.get(number), facts.get(number)
         name = f"LUN {number}"
-        if wish is None or fact is None:
-            note(name, str(wish.path) if wish else "", str(fact.path) if fact else "")
+        if wanted_lun is None or fact is None:
+            note(name, str(wanted_lun.path) if wanted_lun else "", str(fact.path) if fact else "")
             continue
-        note(f"{name} file", str(wish.path), str(fact.path))
-        note(f"{name} access", _access(wish.read_only), _access(fact.read_only))
-        note(f"{name} serial", wish.serial, fact.serial)
-        note(f"{name} write cache", wish.write_back, fact.write_back)
+        note(f"{name} file", str(wanted_lun.path), str(fact.path))
+        note(f"{name} access", _access(wanted_lun.read_only), _access(fact.read_only))
+        note(f"{name} serial", wanted_lun.serial, fact.serial)
+        note(f"{name} write cache", wanted_lun.write_back, fact.write_back)
     return tuple(differences)
 
 
@@ -324,10 +324,10 @@ def _access(read_only: bool) -> str:
     return "read-only" if read_only else "writable"
 
 
-def _chap_words(wish: Chap | None, fact: Chap | None) -> tuple[str, str]:
-    if wish is not None and fact is not None and wish.user == fact.user:
-        return f"user {wish.user}", "another secret"
-    return tuple("none" if one is None else f"user {one.user}" for one in (wish, fact))  # type: ignore[return-value]
+def _chap_words(wanted_lun: Chap | None, fact: Chap | None) -> tuple[str, str]:
+    if wanted_lun is not None and fact is not None and wanted_lun.user == fact.user:
+        return f"user {wanted_lun.user}", "another secret"
+    return tuple("none" if one is None else f"user {one.user}" for one in (wanted_lun, fact))  # type: ignore[return-value]
 
 
 def check_wanted(wanted: WantedTarget, *, first_lun: int = 1) -> None:

@@ -50,16 +50,19 @@ class Comparison:
 
 def compare_all(backend: TargetBackend, wanted: Iterable[WantedTarget]) -> Comparison:
     """Compare everything on this backend with what is wanted of it; raises ConsoleError."""
-    wishes = {one.iqn: one for one in wanted}
+    wanted_by_iqn = {one.iqn: one for one in wanted}
     running = {one.iqn: one for one in backend.running()}
     stored = backend.saved()
     saved: Mapping[str, RunningTarget] | None = None
     if stored is not None and not stored.problem:
         saved = {one.iqn: one for one in stored.targets}
     connections = backend.connections()
-    names = sorted({*wishes, *running, *(saved or {})})
+    names = sorted({*wanted_by_iqn, *running, *(saved or {})})
     return Comparison(
-        tuple(_find(backend, name, wishes.get(name), running.get(name), saved) for name in names),
+        tuple(
+            _find(backend, name, wanted_by_iqn.get(name), running.get(name), saved)
+            for name in names
+        ),
         connections,
         stored.problem if stored is not None else "",
     )
@@ -68,32 +71,32 @@ def compare_all(backend: TargetBackend, wanted: Iterable[WantedTarget]) -> Compa
 def _find(
     backend: TargetBackend,
     iqn: str,
-    wish: WantedTarget | None,
+    wanted: WantedTarget | None,
     running: RunningTarget | None,
     saved: Mapping[str, RunningTarget] | None,
 ) -> Finding:
-    found = _differences(backend, wish, running)
+    found = _differences(backend, wanted, running)
     stored = saved.get(iqn) if saved is not None else None
     if saved is None:
         of_saved: tuple[Difference, ...] = ()
     else:
-        of_saved = _differences(backend, wish, stored)
-    if wish is None:
+        of_saved = _differences(backend, wanted, stored)
+    if wanted is None:
         drift = Drift.EXTRA
     elif running is None:
         drift = Drift.MISSING
     else:
         drift = Drift.DIFFERENT if found or of_saved else Drift.IN_STEP
     changes = running is not None and drift is not Drift.IN_STEP
-    cut = backend.cuts(iqn, wish) if changes else frozenset()
-    return Finding(iqn, drift, wish, running, stored, found, of_saved, cut)
+    cut = backend.cuts(iqn, wanted) if changes else frozenset()
+    return Finding(iqn, drift, wanted, running, stored, found, of_saved, cut)
 
 
 def _differences(
-    backend: TargetBackend, wish: WantedTarget | None, found: RunningTarget | None
+    backend: TargetBackend, wanted: WantedTarget | None, found: RunningTarget | None
 ) -> tuple[Difference, ...]:
-    if wish is None:
+    if wanted is None:
         return () if found is None else (Difference("target", "", "there"),)
     if found is None:
         return (Difference("target", "there", ""),)
-    return backend.differences(wish, found)
+    return backend.differences(wanted, found)

@@ -34,8 +34,8 @@ def draw(target: RunningTarget, connections: Iterable[Connection] = ()) -> str:
         node = _Node("sessions", f"Sessions: {len(sessions)}", sessions)
         groups[0] = _Node(groups[0].name, groups[0].summary, (*groups[0].children, node))
     summary = f"TPGs: {len(groups)}"
-    if target.origin is None and target.oddity:  # what tgt has and this tree does not
-        summary += f"; {target.oddity}"
+    if target.origin is None and target.unsupported:  # what tgt has and this tree does not
+        summary += f"; {target.unsupported}"
     return "\n".join(_lines(_Node(target.iqn, summary, tuple(groups)), "", is_last=True))
 
 

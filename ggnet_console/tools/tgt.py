@@ -221,10 +221,10 @@ class Tgt:
         """A LUN that goes or changes is taken away from everybody first."""
         clients = (self._sessions(found.tid) or {}).values()
         logged_in = frozenset(client.initiator for client in clients)
-        wishes = {lun.lun: lun for lun in wanted.luns} if wanted is not None else {}
+        wanted_luns = {lun.lun: lun for lun in wanted.luns} if wanted is not None else {}
         for lun in found.target.luns:
-            wish = wishes.get(lun.lun)
-            if wish is None or not lun.serves(wish):
+            wanted_lun = wanted_luns.get(lun.lun)
+            if wanted_lun is None or not lun.serves(wanted_lun):
                 return logged_in
         return logged_in if wanted is None else logged_in - wanted.initiators
 

@@ -136,7 +136,7 @@ class _TargetsParser:
                 frozenset(acl).difference(addresses),
                 sessions,
                 Chap(users[0], "") if users else None,
-                oddity="; ".join(odd),
+                unsupported="; ".join(odd),
             )
             targets.append(ParsedTarget(tid, target, preceded_by, addresses, accounts))
         return tuple(targets)

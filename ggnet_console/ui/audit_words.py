@@ -34,7 +34,7 @@ from .kit.detail_pane import Fact, Tab
 from .kit.table_model import R
 from .kit.tokens import XL, XS, S, State
 from .kit.widgets import StateLine, Value, clear, label
-from .page_context import Desk
+from .page_context import PageContext
 
 NOUNS = {
     "machine": "Machine",
@@ -136,14 +136,14 @@ def sign_of(row: AuditRow) -> State:
     return _SIGNS[row.severity]
 
 
-def deed_of(row: AuditRow) -> str:
+def action_of(row: AuditRow) -> str:
     """What was done, such as “Machine changed”."""
     noun = NOUNS.get(row.noun, row.noun.capitalize())
     return f"{noun} {_VERBS.get(row.verb, row.verb)}"
 
 
 def who_of(row: AuditRow) -> str:
-    """Whose deed it was; nobody's for a sign-in that failed."""
+    """Who did it; nobody for a sign-in that failed."""
     if row.user_name.startswith(_AGENT):
         return f"Agent of {row.user_name.removeprefix(_AGENT)}"
     if row.user_id is None and row.user_name:
@@ -285,20 +285,20 @@ class History(Tab[R]):
 
     def __init__(
         self,
-        desk: Desk,
+        context: PageContext,
         noun: str,
         object_id: Callable[[R], object] = lambda row: row.id,
         changed: Callable[[R], object] = lambda row: row,
     ) -> None:
         """``changed``: of a row, what differs whenever there may be new entries."""
         super().__init__()
-        self._desk, self._noun, self._object_id = desk, noun, object_id
+        self._context, self._noun, self._object_id = context, noun, object_id
         self._changed = changed
         self._shown: R | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(XS)
-        desk.access.changed.connect(self._forget)
+        context.access.changed.connect(self._forget)
 
     def _forget(self) -> None:
         self._shown = None
@@ -307,7 +307,7 @@ class History(Tab[R]):
         if self._shown is not None and self._changed(row) == self._changed(self._shown):
             return
         self._shown = row
-        self._desk.runner.run(
+        self._context.runner.run(
             audit.object_history,
             self._noun,
             str(self._object_id(row)),
@@ -334,7 +334,7 @@ class History(Tab[R]):
         clear(self._column)
         for each in rows:
             line = StateLine()
-            line.show_state(sign_of(each), f"{deed_of(each)} by {who_of(each)}")
+            line.show_state(sign_of(each), f"{action_of(each)} by {who_of(each)}")
             when = label(fmt.ago(each.at), "secondary")
             when.setToolTip(fmt.exact(each.at))
             when.setContentsMargins(XL - XS, 0, 0, 0)

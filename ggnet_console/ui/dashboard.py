@@ -36,10 +36,10 @@ from .kit.theme import tabular
 from .kit.tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
 from .kit.widgets import Button, Sign, clear, copyable, hairline, label, restyle
 from .machines import page as machines_page
-from .page_context import Desk
+from .page_context import PageContext
 from .targets.plan_dialog import show_plan
 from .targets.repair import repair_targets_of, rewrite_saved
-from .targets.words import differ_text, is_out_of_step, subject_of
+from .targets.words import differ_text, has_drifted, subject_of
 from .targets.words import state_of as target_state_of
 
 _MOST_GROUPS = 12
@@ -66,9 +66,9 @@ _PLACES = {
 """Page and filter where the things of a noun are."""
 
 
-def problems(desk: Desk) -> list[Problem]:
+def problems(context: PageContext) -> list[Problem]:
     """What somebody has to look after: storage hosts, then failures, by cause, most first."""
-    feeds = desk.feeds
+    feeds = context.feeds
     hosts = sorted(feeds.hosts.rows.values(), key=lambda host: host.name)
     found = [Problem(State.FAILED, cause) for cause in map(trouble_of, hosts) if cause]
     found += [
@@ -87,11 +87,11 @@ def problems(desk: Desk) -> list[Problem]:
             else:
                 name = machine.name
             groups.setdefault((state, cause, "machine"), []).append((name, machine.id))
-    astray = [row for row in feeds.targets.rows.values() if is_out_of_step(row)]
-    if astray:
-        worst_of = worst(target_state_of(row)[0] for row in astray) or State.ATTENTION
-        key = worst_of, differ_text(len(astray)), "target"
-        groups[key] = [(subject_of(row), row.id) for row in astray]
+    drifted = [row for row in feeds.targets.rows.values() if has_drifted(row)]
+    if drifted:
+        worst_of = worst(target_state_of(row)[0] for row in drifted) or State.ATTENTION
+        key = worst_of, differ_text(len(drifted)), "target"
+        groups[key] = [(subject_of(row), row.id) for row in drifted]
     for image in feeds.images.rows.values():
         if image.status is ImageStatus.ERROR:
             groups.setdefault((State.FAILED, image.error, "image"), []).append(
@@ -159,9 +159,9 @@ class Tile(QFrame):
 class Dashboard(QWidget):
     """Live counts and problems; holds no rows of its own."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: PageContext) -> None:
         super().__init__()
-        self._desk = desk
+        self._context = context
         self._tiles: list[tuple[Tile, Callable[[], list[Any]]]] = []
         self._shown: object = None
         inner = QWidget()
@@ -191,9 +191,9 @@ class Dashboard(QWidget):
         self._soon.setSingleShot(True)
         self._soon.setInterval(50)
         self._soon.timeout.connect(self._draw)
-        for feed in desk.feeds.all():
+        for feed in context.feeds.all():
             feed.updated.connect(self._on_updated)
-        desk.access.changed.connect(self._on_updated)
+        context.access.changed.connect(self._on_updated)
         self._clock = QTimer(self)
         self._clock.setInterval(TICK_MS)
         self._clock.timeout.connect(self._draw)
@@ -201,7 +201,7 @@ class Dashboard(QWidget):
         self._draw()
 
     def _make_tiles(self) -> QGridLayout:
-        machines, images = self._desk.feeds.machines, self._desk.feeds.images
+        machines, images = self._context.feeds.machines, self._context.feeds.images
         grid = QGridLayout()
         grid.setSpacing(M)
         for number, (caption, chip, state) in enumerate(
@@ -238,7 +238,7 @@ class Dashboard(QWidget):
             self._soon.start()
 
     def _open(self, page: str, chip: str = "", ids: Sequence[Hashable] = ()) -> None:
-        shown = self._desk.show_page(page)
+        shown = self._context.show_page(page)
         if isinstance(shown, Page):
             if chip:
                 shown.show_chip(chip)
@@ -246,19 +246,19 @@ class Dashboard(QWidget):
                 shown.select(list(ids))
 
     def _draw(self) -> None:
-        feeds = self._desk.feeds
+        feeds = self._context.feeds
         for tile, found_by in self._tiles:
             tile.show_number(len(found_by()))
         broken = self._tiles[0][1]()
         self._tiles[0][0].warn(worst(map(machines_page.sign_of, broken)))
-        found = problems(self._desk)
+        found = problems(self._context)
         running = [job for job in feeds.jobs.rows.values() if job.status is JobStatus.RUNNING]
         hosts = sorted(feeds.hosts.rows.values(), key=lambda host: host.name)
         shown = (
             found,
             running,
             [(_state_of(h), h.name, h.portal, h.backend) for h in hosts],
-            self._desk.access.refusal(Role.OPERATOR),
+            self._context.access.refusal(Role.OPERATOR),
         )
         loaded = all(feed.loaded for feed in feeds.all() if not feed.on_demand)
         if (shown, loaded) == self._shown:
@@ -294,19 +294,19 @@ class Dashboard(QWidget):
         buttons = []
         if problem.noun == "host":
             (host_id,) = problem.ids
-            host = self._desk.feeds.hosts.rows[host_id]
+            host = self._context.feeds.hosts.rows[host_id]
             buttons = [
                 self._deed(
                     "Rewrite saved configuration…", lambda: self._on_unread(host), Role.OPERATOR
                 )
             ]
         elif problem.noun == "machine":
-            rows = [self._desk.feeds.machines.rows[each] for each in problem.ids]
+            rows = [self._context.feeds.machines.rows[each] for each in problem.ids]
             if any(why_not_again(row) is None for row in rows):
                 buttons.append(
                     self._deed("Start again", lambda: self._on_again(rows), Role.OPERATOR)
                 )
-            if any(map(machines_page.is_astray, rows)):
+            if any(map(machines_page.target_has_drifted, rows)):
                 buttons.append(
                     self._deed("Repair target", lambda: self._on_repair(rows), Role.OPERATOR)
                 )
@@ -327,23 +327,23 @@ class Dashboard(QWidget):
     def _deed(self, text: str, handler: Callable[[], None], needs: Role = Role.VIEWER) -> Button:
         """A button that says why it cannot be pressed, as actions of pages do."""
         button = Button(text)
-        refusal = self._desk.access.refusal(needs)
+        refusal = self._context.access.refusal(needs)
         button.setEnabled(refusal is None)
         button.setToolTip(refusal or "")
         button.clicked.connect(handler)
         return button
 
     def _on_again(self, rows: Sequence[MachineRow]) -> None:
-        start_again(self, self._desk, rows)
+        start_again(self, self._context, rows)
 
     def _on_repair(self, rows: Sequence[MachineRow]) -> None:
-        repair_targets_of(self, self._desk, [row.id for row in rows])
+        repair_targets_of(self, self._context, [row.id for row in rows])
 
     def _on_unread(self, host: HostRow) -> None:
-        rewrite_saved(self, self._desk, host)
+        rewrite_saved(self, self._context, host)
 
     def _on_plan(self) -> None:
-        show_plan(self._desk.show_page("targets"), self._desk)
+        show_plan(self._context.show_page("targets"), self._context)
 
     def _job(self, job: JobRow) -> QWidget:
         work = jobs_page.work_of(job)

@@ -19,8 +19,8 @@ from .kit.form_dialog import FormDialog
 from .kit.messages import Message
 from .kit.tokens import State
 from .kit.widgets import Button
-from .open_elsewhere import Presence
-from .page_context import Desk
+from .open_elsewhere import OpenElsewhere
+from .page_context import PageContext
 
 
 class EditDialog(FormDialog):
@@ -29,7 +29,7 @@ class EditDialog(FormDialog):
     def __init__(
         self,
         page: QWidget,
-        desk: Desk,
+        context: PageContext,
         row: Any,
         *,
         noun: Noun,
@@ -50,21 +50,21 @@ class EditDialog(FormDialog):
             verb="Save",
             fields=fields,
             submit=self._save,
-            notify=desk.notify,
+            notify=context.notify,
             words=("Saving", "saved"),
             intro=intro,
         )
-        self._desk, self._row, self._name = desk, row, name
+        self._context, self._row, self._name = context, row, name
         self._noun, self._fields = noun, fields
         self._spec, self._update, self._add = spec, update, add
-        self.body.insertWidget(0, Presence(self, page, desk, noun, row.id))
+        self.body.insertWidget(0, OpenElsewhere(self, page, context, noun, row.id))
 
     def _save(self, values: dict[str, Any], done: Done, failed: Failed) -> None:
         self._wanted = self._spec(**values)
         self._run(self._update, self._row, self._wanted, done=done, failed=failed)
 
     def _run(self, work: Callable[..., Any], *args: Any, done: Done, failed: Failed) -> None:
-        self._desk.runner.run(work, *args, done=done, failed=failed, parent=self._window)
+        self._context.runner.run(work, *args, done=done, failed=failed, parent=self._window)
 
     def _on_done(self, value: object) -> None:
         super()._on_done(value)
@@ -99,7 +99,7 @@ class EditDialog(FormDialog):
                 self.busy(False)
 
         dialog = ConflictDialog(
-            self, self._desk.notify, self._fields, error, save, self._name, typed=self.typed()
+            self, self._context.notify, self._fields, error, save, self._name, typed=self.typed()
         )
         dialog.settled.connect(self._on_done)
         dialog.refused.connect(self._on_failed)
@@ -112,7 +112,7 @@ class EditDialog(FormDialog):
         if others:
             labels = {field.key: field.label for field in self._fields}
             what = fmt.names([labels[change.field] for change in others])
-            self._desk.notify(
+            self._context.notify(
                 f"{self._name(self._row)} is saved. {people(others)} had changed {what} meanwhile; "
                 "that stays.",
                 State.RUNNING,

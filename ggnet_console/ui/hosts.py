@@ -18,7 +18,7 @@ from .kit.form import Field
 from .kit.form_dialog import FormDialog
 from .kit.tokens import XS, L, M, S, State
 from .kit.widgets import Button, Sign, clear, copyable, label
-from .page_context import Desk
+from .page_context import PageContext
 
 _BACKENDS = {"lio": "LIO", "tgt": "tgt"}
 _CHOICES = (
@@ -63,9 +63,9 @@ def unread_of(row: HostRow) -> str:
 class HostLines(QFrame):
     """Each storage host with what serves its targets, over the settings."""
 
-    def __init__(self, page: QWidget, desk: Desk) -> None:
+    def __init__(self, page: QWidget, context: PageContext) -> None:
         super().__init__()
-        self._page, self._desk = page, desk
+        self._page, self._context = page, context
         self._shown: list[tuple[object, ...]] = []
         self.buttons: dict[str, Button] = {}
         self.histories: dict[str, Button] = {}
@@ -78,13 +78,13 @@ class HostLines(QFrame):
         column.setSpacing(S)
         column.addWidget(label("Storage hosts", "section"))
         column.addLayout(self._grid)
-        desk.feeds.hosts.updated.connect(self._draw)
-        desk.access.changed.connect(self._draw)
+        context.feeds.hosts.updated.connect(self._draw)
+        context.access.changed.connect(self._draw)
         self._draw()
 
     def _draw(self) -> None:
-        refusal = self._desk.access.refusal(Role.ADMIN)
-        rows = sorted(self._desk.feeds.hosts.rows.values(), key=lambda row: row.name)
+        refusal = self._context.access.refusal(Role.ADMIN)
+        rows = sorted(self._context.feeds.hosts.rows.values(), key=lambda row: row.name)
         shown: list[tuple[object, ...]] = [
             (row.name, row.portal, backend_of(row), row.backend_choice, trouble_of(row), refusal)
             for row in rows
@@ -107,23 +107,25 @@ class HostLines(QFrame):
             button.setEnabled(refusal is None)
             button.setToolTip(refusal or "")
             button.clicked.connect(
-                lambda _on, host=row: choose_backend(self._page, self._desk, host)
+                lambda _on, host=row: choose_backend(self._page, self._context, host)
             )
             self._grid.addWidget(button, line, 5)
             self.buttons[row.name] = button
             past = Button("History…")
-            past.clicked.connect(lambda _on, host=row: show_history(self._page, self._desk, host))
+            past.clicked.connect(
+                lambda _on, host=row: show_history(self._page, self._context, host)
+            )
             self._grid.addWidget(past, line, 6)
             self.histories[row.name] = past
 
 
-def show_history(parent: QWidget, desk: Desk, row: HostRow) -> QDialog:
+def show_history(parent: QWidget, context: PageContext, row: HostRow) -> QDialog:
     """What was done to a host: there is no page of hosts with details that could show it."""
     dialog = QDialog(parent.window())
     dialog.setWindowTitle(f"History of {row.name}")
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    history = History[HostRow](desk, "host")
+    history = History[HostRow](context, "host")
     area = QScrollArea()
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
@@ -142,11 +144,11 @@ def show_history(parent: QWidget, desk: Desk, row: HostRow) -> QDialog:
     return dialog
 
 
-def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
+def choose_backend(parent: QWidget, context: PageContext, row: HostRow) -> FormDialog:
     """Ask which iSCSI target a host is to run."""
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        desk.runner.run(
+        context.runner.run(
             hosts.choose_backend,
             row.id,
             BackendChoice(values["backend"]),
@@ -165,9 +167,9 @@ def choose_backend(parent: QWidget, desk: Desk, row: HostRow) -> FormDialog:
             Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
         ],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
     )
-    served = [each for each in desk.feeds.sessions.rows.values() if each.open]
+    served = [each for each in context.feeds.sessions.rows.values() if each.open]
     number = sum(each.host == row.name for each in served)
     if number:
         dialog.refuse(f"{fmt.count(number, 'session')} open: stop them first.")

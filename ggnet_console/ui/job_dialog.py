@@ -18,26 +18,26 @@ from PySide6.QtWidgets import (
 
 from ..errors import ConsoleError
 from ..services.jobs import JobRow
-from .job_waiter import Waiting
+from .job_waiter import JobWaiter
 from .kit.asking_dialog import AskingDialog
 from .kit.messages import ErrorBox
 from .kit.tokens import XL, L, S
 from .kit.widgets import Button, clear, label, scrolling
-from .page_context import Desk
+from .page_context import PageContext
 
 _REST = 145
 """Height of all but the body."""
 
 
-class WorkDialog(AskingDialog):
+class JobDialog(AskingDialog):
     """Heading, a sentence, errors, a body that scrolls, a bar while work runs, and buttons.
 
     Closing it ends nothing: what was asked for goes on, and stands on the Jobs page.
     """
 
-    def __init__(self, parent: QWidget, desk: Desk, title: str, width: int = 560) -> None:
-        super().__init__(parent, desk.notify)
-        self.desk = desk
+    def __init__(self, parent: QWidget, context: PageContext, title: str, width: int = 560) -> None:
+        super().__init__(parent, context.notify)
+        self.context = context
         self._width = width
         self.setWindowTitle(title)
         self.sentence = label("", "secondary", wrap=True)
@@ -98,9 +98,9 @@ class WorkDialog(AskingDialog):
             self._bar.setValue(round(100 * share))
 
         def asked(job_ids: list[int]) -> None:
-            Waiting(self.desk, job_ids, all_ended, self, progressed)
+            JobWaiter(self.context, job_ids, all_ended, self, progressed)
 
-        runner, window = self.desk.runner, self._window
+        runner, window = self.context.runner, self._window
         self.ask(
             lambda done, failed: runner.run(ask, *args, done=done, failed=failed, parent=window),
             asked,

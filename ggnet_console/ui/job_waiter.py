@@ -13,10 +13,10 @@ from ..errors import ConsoleError
 
 if TYPE_CHECKING:
     from ..services.jobs import JobRow
-    from .page_context import Desk
+    from .page_context import PageContext
 
 
-class Waiting(QObject):
+class JobWaiter(QObject):
     """Calls ``ended`` once, with all jobs as they ended; until then ``progressed`` with a sentence.
 
     ``progressed`` is also told how much of all of it is done, 0 to 1.
@@ -27,28 +27,28 @@ class Waiting(QObject):
 
     def __init__(
         self,
-        desk: Desk,
+        context: PageContext,
         job_ids: Sequence[int],
         ended: Callable[[list[JobRow]], None],
         parent: QObject,
         progressed: Callable[[str, float], None] = lambda _text, _share: None,
     ) -> None:
         super().__init__(parent)
-        self._desk, self._ids = desk, tuple(job_ids)
+        self._context, self._ids = context, tuple(job_ids)
         self._ended, self._progressed = ended, progressed
-        watched, ids = desk.watched, self._ids
+        watched, ids = context.watched, self._ids
         watched.update(ids)
         # Who closes the dialog is told by a notice, as of any other job.
         self.destroyed.connect(lambda: watched.difference_update(ids))
         self._done = False
-        desk.feeds.jobs.updated.connect(self._look)
-        desk.feeds.hosts.updated.connect(self._look)
+        context.feeds.jobs.updated.connect(self._look)
+        context.feeds.hosts.updated.connect(self._look)
         self._look()
 
     def _look(self) -> None:
         if self._done:
             return
-        found = self._desk.feeds.jobs.rows
+        found = self._context.feeds.jobs.rows
         jobs = [found[number] for number in self._ids if number in found]
         opened = [job for job in jobs if job.open]
         if opened or len(jobs) < len(self._ids):
@@ -60,7 +60,7 @@ class Waiting(QObject):
         self._ended(jobs)
 
     def _sentence(self, opened: Sequence[JobRow]) -> str:
-        alive = {host.name for host in self._desk.feeds.hosts.rows.values() if host.alive}
+        alive = {host.name for host in self._context.feeds.hosts.rows.values() if host.alive}
         silent = sorted({job.host for job in opened} - alive)
         if silent:
             return f"Waiting for the agent of {', '.join(silent)}. It must run for this."

@@ -19,8 +19,8 @@ from .kit.page import Chip, Empty, Page
 from .kit.table_model import Column
 from .kit.tokens import S, State
 from .kit.widgets import label
-from .page_context import Desk
-from .window.status_bar import Work
+from .page_context import PageContext
+from .window.status_bar import RunningJob
 
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
 _ELSEWHERE = {JobKind.TARGET_APPLY: "Use “Start again” on Machines or Dashboard instead"}
@@ -44,9 +44,9 @@ def state_of(row: JobRow) -> tuple[State, str]:
     return fmt.state(row.status), fmt.word(row.status)
 
 
-def work_of(row: JobRow) -> Work:
+def work_of(row: JobRow) -> RunningJob:
     """A running job as the status bar shows it."""
-    return Work(title_of(row), row.percent / 100, fmt.time_left(row.seconds_left))
+    return RunningJob(title_of(row), row.percent / 100, fmt.time_left(row.seconds_left))
 
 
 def _running(row: JobRow) -> bool:
@@ -209,8 +209,8 @@ class ErrorTab(Tab[JobRow]):
 class JobsPage(Page[JobRow]):
     """Open jobs, and the newest of those that ended."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="jobs",
             title="Jobs",
@@ -236,12 +236,15 @@ class JobsPage(Page[JobRow]):
                 "the work goes on.",
             ),
             detail=DetailPane(
-                name=title_of, state=state_of, facts=facts, tabs=[ErrorTab(), History(desk, "job")]
+                name=title_of,
+                state=state_of,
+                facts=facts,
+                tabs=[ErrorTab(), History(context, "job")],
             ),
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
-        desk.feeds.jobs.attach(self)
+        context.feeds.jobs.attach(self)
 
     def _open(self) -> int:
         running, waiting, *_ended = self.model.counts
@@ -249,8 +252,8 @@ class JobsPage(Page[JobRow]):
 
     def _on_cancel(self, rows: list[JobRow]) -> None:
         for row in rows:
-            self._desk.do(self, jobs.cancel_job, row.id)
+            self._context.do(self, jobs.cancel_job, row.id)
 
     def _on_retry(self, rows: list[JobRow]) -> None:
         for row in rows:
-            self._desk.do(self, jobs.retry_job, row.id)
+            self._context.do(self, jobs.retry_job, row.id)

@@ -15,7 +15,7 @@ from ..services.concurrent_edits import Noun, OpenRow
 from .kit import format as fmt
 from .kit.tokens import State
 from .kit.widgets import StateLine
-from .page_context import Desk
+from .page_context import PageContext
 
 _log = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ def words(rows: Sequence[OpenRow]) -> str:
 class _Announcement:
     """Opens and closes in this order, though each call runs in a thread of its own."""
 
-    def __init__(self, desk: Desk, page: QWidget, noun: Noun, object_id: int) -> None:
-        self._desk, self._page, self._object = desk, page, (noun, object_id)
+    def __init__(self, context: PageContext, page: QWidget, noun: Noun, object_id: int) -> None:
+        self._context, self._page, self._object = context, page, (noun, object_id)
         self._is_open = self._over = False
-        self._desk.runner.run(
+        self._context.runner.run(
             concurrent_edits.open_object,
             *self._object,
             done=self._opened,
@@ -58,7 +58,7 @@ class _Announcement:
         """The dialog is closed; the page, which stays, waits for the answer."""
         self._over = True
         if self._is_open:
-            self._desk.runner.run(
+            self._context.runner.run(
                 concurrent_edits.close_object,
                 *self._object,
                 done=lambda _value: None,
@@ -72,17 +72,17 @@ def _unheard(error: ConsoleError) -> None:
     _log.warning("%s (%s)", error, error.details)
 
 
-class Presence(StateLine):
+class OpenElsewhere(StateLine):
     """A line that names who else has an object open; hidden while nobody has."""
 
     def __init__(
-        self, dialog: QDialog, page: QWidget, desk: Desk, noun: Noun, object_id: int
+        self, dialog: QDialog, page: QWidget, context: PageContext, noun: Noun, object_id: int
     ) -> None:
         """``page`` outlives the dialog."""
         super().__init__(dialog)
-        self._feed, self._object = desk.feeds.opened, (noun, object_id)
+        self._feed, self._object = context.feeds.opened, (noun, object_id)
         self.hide()
-        self._announcement = _Announcement(desk, page, noun, object_id)
+        self._announcement = _Announcement(context, page, noun, object_id)
         dialog.finished.connect(self._on_finished)
         self._feed.updated.connect(self._show)
         self._clock = QTimer(self)

@@ -82,7 +82,7 @@ class Feeds:
 
 
 @dataclass(frozen=True)
-class Desk:
+class PageContext:
     """The collaborators of a page."""
 
     runner: Runner

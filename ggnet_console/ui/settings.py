@@ -16,7 +16,7 @@ from .kit.detail_pane import DetailPane, Fact
 from .kit.form import Field
 from .kit.page import Empty, Page
 from .kit.table_model import Column
-from .page_context import Desk
+from .page_context import PageContext
 
 
 def title_of(row: SettingRow) -> str:
@@ -62,8 +62,8 @@ def facts(row: SettingRow) -> list[Fact]:
 class SettingsPage(Page[SettingRow]):
     """All settings of the installation."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="settings",
             title="Settings",
@@ -85,15 +85,15 @@ class SettingsPage(Page[SettingRow]):
                 name=title_of,
                 state=lambda r: (None, setting_value(r.name, r.value)),
                 facts=facts,
-                tabs=[History(desk, "setting")],
+                tabs=[History(context, "setting")],
             ),
             opens="Edit",
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
-        self.hosts = HostLines(self, desk)
+        self.hosts = HostLines(self, context)
         self.over.addWidget(self.hosts)
-        desk.feeds.settings.attach(self)
+        context.feeds.settings.attach(self)
 
     def _on_edit(self, rows: list[SettingRow]) -> None:
         row = rows[0]
@@ -111,7 +111,7 @@ class SettingsPage(Page[SettingRow]):
 
         dialog = EditDialog(
             self,
-            self._desk,
+            self._context,
             row,
             noun="setting",
             name=lambda r: f"“{title_of(r)}”",

@@ -11,7 +11,7 @@ REPORT_S = 0.25
 _WINDOW_S = 5.0
 
 
-class Pace:
+class ProgressPace:
     """Speed over the last seconds of one phase of the work."""
 
     def __init__(self) -> None:

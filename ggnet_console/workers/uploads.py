@@ -16,7 +16,7 @@ from ..services import images
 from ..services.images import ImageSpec, Upload
 from ..tools import storage
 from ..tools.copying import copy_in, open_regular, shown
-from .progress_pace import Pace
+from .progress_pace import ProgressPace
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def upload(
             begun = images.start_upload(session, spec, config.host, shown(source.name), size)
         started(begun)
         target = config.tree.incoming / str(begun.upload_id)
-        reporter = _Reporter(database, begun.job_id, stop or threading.Event(), progress)
+        reporter = _ProgressReporter(database, begun.job_id, stop or threading.Event(), progress)
         try:
             copied = copy_in(
                 source_fd,
@@ -88,7 +88,7 @@ def _fail(database: Database, begun: Upload, error: BaseException) -> None:
         _log.warning("upload %s could not be marked as failed: %s", begun.job_id, second)
 
 
-class _Reporter:
+class _ProgressReporter:
     """Writes the progress of one upload and learns from it whether to stop."""
 
     def __init__(
@@ -102,7 +102,7 @@ class _Reporter:
         self._job_id = job_id
         self._stop = stop
         self._show = show
-        self._pace = Pace()
+        self._pace = ProgressPace()
 
     def tick(self) -> None:
         if self._stop.is_set():

@@ -11,7 +11,7 @@ AS $$
 $$;
 
 -- One entry per changed row. Arguments: the noun, and the columns that are observations (progress,
--- counters, last seen), whose change is no deed of anybody.
+-- counters, last seen), whose change is nobody's action.
 CREATE FUNCTION audit_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -81,7 +81,7 @@ AS $$
     VALUES (signed_in_user(), actor_name(), inet_client_addr(), current_setting('application_name'),
             'WARNING', verb, noun, object_id, object_name, changes)
 $$;
-COMMENT ON FUNCTION audit_event IS 'An audit entry for a deed that changes no row people look at.';
+COMMENT ON FUNCTION audit_event IS 'An audit entry for an action that changes no row people look at.';
 
 CREATE FUNCTION audit_link() RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp

@@ -45,7 +45,7 @@ BEGIN
         ('boot_sessions', 'session',
          'client_address,connected,bytes_read,bytes_written,last_seen_at',
          '{"boot_sessions": "id", "machines": "machine_id"}'),
-        -- Who chose the backend is a deed, what the agent reports is not.
+        -- Who chose the backend is an action, what the agent reports is not.
         ('hosts', 'host',
          'portal,backend,backend_reason,problem,heartbeat_at,saved_problem,undoable,compared_at',
          '{"hosts": "id"}'),

@@ -237,8 +237,8 @@ BEGIN
     IF NOT report.is_foreign THEN
         PERFORM refuse(format('%s carries a name of ours, but nobody wants it; apply removes it.', target_iqn));
     END IF;
-    IF report.oddity <> '' THEN
-        PERFORM refuse(format('%s cannot be adopted: %s.', target_iqn, report.oddity));
+    IF report.unsupported <> '' THEN
+        PERFORM refuse(format('%s cannot be adopted: %s.', target_iqn, report.unsupported));
     END IF;
     RETURN new_job('target.adopt', host, target_iqn, NULL, NULL, jsonb_build_object('iqn', target_iqn),
                    'QUEUED');

@@ -254,7 +254,7 @@ CREATE TABLE target_reports (
     initiators JSONB DEFAULT '[]' NOT NULL,
     luns JSONB DEFAULT '[]' NOT NULL,
     chap_user TEXT DEFAULT '' NOT NULL,
-    oddity TEXT DEFAULT '' NOT NULL,
+    unsupported TEXT DEFAULT '' NOT NULL,
     tree TEXT DEFAULT '' NOT NULL,
     created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
     seen_at timestamptz DEFAULT clock_timestamp() NOT NULL,

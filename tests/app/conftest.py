@@ -21,7 +21,7 @@ from ggnet_console.enums import Role
 from ggnet_console.services import users
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.ui.kit.theme import Theme
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.workspace import Workspace, make_feeds
 from ggnet_console.workers.background import Background
 
@@ -93,7 +93,7 @@ def log_in() -> Iterator[Callable[[BootSessionRow], LoggedIn]]:
 class OpenWindow:
     """The real window of one signed-in person."""
 
-    shell: Shell
+    shell: MainWindow
     workspace: Workspace
     signed_in: users.SignedIn
 
@@ -102,12 +102,12 @@ class OpenWindow:
 def window_of(
     qapp: QApplication, qtbot, tmp_path, database: RealDatabase
 ) -> Iterator[Callable[[Role], OpenWindow]]:
-    opened: list[tuple[Shell, Theme, Background]] = []
+    opened: list[tuple[MainWindow, Theme, Background]] = []
 
     def open_window(role: Role) -> OpenWindow:
         settings = QSettings(str(tmp_path / f"{role}.ini"), QSettings.Format.IniFormat)
         theme = Theme(qapp, settings)
-        shell = Shell(settings, theme)
+        shell = MainWindow(settings, theme)
         signed_in = database.log_in(role.lower())
         background = Background(database.open(database.dsn(signed_in)), shell)
         workspace = Workspace(

@@ -10,7 +10,7 @@ from ggnet_console.services import target_reports
 from ggnet_console.services.target_reports import LunRate
 from ggnet_console.tools.target_backend import Connection, LunTraffic
 from ggnet_console.tools.target_comparison import Comparison, Finding
-from ggnet_console.workers.agent.drift_reporter import Reporter
+from ggnet_console.workers.agent.drift_reporter import DriftReporter
 
 IQN = "iqn.2020-01.org.example:disk"
 GIB = 2**30
@@ -27,7 +27,7 @@ def busy(bytes_read: int, commands: int) -> Connection:
 
 
 def test_whoever_comes_back_has_moved_nothing_yet(database: RealDatabase) -> None:
-    reporter = Reporter(database.agent, database.host_id)
+    reporter = DriftReporter(database.agent, database.host_id)
 
     def rates(*connections: Connection) -> tuple[LunRate, ...]:
         reporter.write(seen(*connections), {}, {}, 0)

@@ -249,7 +249,7 @@ def test_what_others_made_is_shown_and_left_alone_until_it_is_adopted(
     made = make_foreign(served, served.folder)
     row = served.wait_for_drift(FOREIGN, Drift.EXTRA)
     assert row is not None
-    assert (row.origin, row.oddity, row.initiator_iqn) == (TargetOrigin.FOREIGN, "", INITIATOR)
+    assert (row.origin, row.unsupported, row.initiator_iqn) == (TargetOrigin.FOREIGN, "", INITIATOR)
     [entry] = plan(served)
     assert (entry.action, entry.adoptable) == (PlanAction.LEAVE, True)
     apply(served)
@@ -296,9 +296,9 @@ def test_what_the_console_could_not_make_again_is_not_adopted(
 
     def odd() -> bool:
         row = served.target(FOREIGN)
-        return row is not None and row.oddity == "it lets in the addresses ALL"
+        return row is not None and row.unsupported == "it lets in the addresses ALL"
 
-    wait_for(odd, "the oddity is reported")
+    wait_for(odd, "what is not supported is reported")
     with pytest.raises(ConsoleError, match="lets in the addresses ALL"), admin.begin() as opened:
         target_plans.adopt_target(opened, served.host().id, FOREIGN)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must never take a disk away: a lock, an old job, a wish, the agent's end, a damaged file."""
+"""What must never take a disk away: a lock, an old job, what is wanted, the agent's end, a damaged file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ggnet_console.services import jobs, target_plans, targets
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.tools.target_backend import LockedError
 from ggnet_console.tools.tgt import Tgt
-from ggnet_console.workers.agent.job import WorkInterruptedError
+from ggnet_console.workers.agent.job import JobInterruptedError
 from ggnet_console.workers.agent.reconciler import Reconciler
 from ggnet_console.workers.agent.target_keeper import TargetKeeper
 
@@ -280,7 +280,7 @@ def test_what_cannot_be_adopted_says_so_before_anybody_tries(served: RealHost) -
     served.tgtadm("--mode account --op bind --user by-hand --tid 77")
     wait_for(lambda: not plan(served)[0].adoptable, "the refusal is reported")
     [entry] = plan(served)
-    assert entry.oddity == (
+    assert entry.unsupported == (
         "it asks for the CHAP secret of by-hand, which nobody tells. Take that account away first"
     )
 
@@ -296,13 +296,13 @@ def test_an_apply_that_is_interrupted_can_be_undone_as_a_whole(
 
     def interrupt(done: int, _total: int) -> None:
         if done == 1:
-            raise WorkInterruptedError
+            raise JobInterruptedError
 
     def wrong() -> list[str]:
         found = kept.reconciler.compare().findings
         return [one.iqn for one in found if one.drift is not Drift.IN_STEP]
 
-    with pytest.raises(WorkInterruptedError):
+    with pytest.raises(JobInterruptedError):
         kept.reconciler.reconcile(7, None, frozenset(), interrupt)
     assert wrong() == iqns[1:]
     assert served.host().undoable == 1

@@ -230,7 +230,7 @@ def test_a_report_is_shown_with_its_target_and_its_machines_by_name(
             portals=("127.0.0.1:3260",),
             tree="o- x",
         ),
-        foreign(oddity="is odd"),
+        foreign(unsupported="is odd"),
     )
     with operator.begin() as session:
         mine, other = targets.list_targets(session)
@@ -238,7 +238,11 @@ def test_a_report_is_shown_with_its_target_and_its_machines_by_name(
     assert (mine.id, mine.drift, mine.differences) == (target.id, Drift.DIFFERENT, (drift,))
     assert [one.machine for one in mine.logged_in] == ["pc-01", ""]
     assert (mine.cut_off, mine.bytes_per_s, mine.tree) == (("pc-01",), 120, "o- x")
-    assert (other.wanted, other.origin, other.oddity) == (False, TargetOrigin.FOREIGN, "is odd")
+    assert (other.wanted, other.origin, other.unsupported) == (
+        False,
+        TargetOrigin.FOREIGN,
+        "is odd",
+    )
     assert other.id < 0
     assert [(e.action, e.adoptable) for e in plan.entries] == [
         (PlanAction.CHANGE, False),
@@ -304,7 +308,7 @@ def test_only_an_admin_adopts_and_only_what_was_asked_for(database: RealDatabase
     ("found", "sentence"),
     [
         (None, "There is no target"),
-        (foreign(oddity="it has two portal groups"), "it has two portal groups"),
+        (foreign(unsupported="it has two portal groups"), "it has two portal groups"),
         (Report(FOREIGN, None, Drift.EXTRA, False), "carries a name of ours"),
     ],
 )

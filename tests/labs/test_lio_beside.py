@@ -78,7 +78,7 @@ def test_hand_made_targets_are_shown_and_never_touched(bench: Bench) -> None:
     for wanted in (first, second, replace(first, chap=Chap("other", "other-secret"))):
         bench.lio.apply(wanted)
         (shown,) = (each for each in bench.lio.running() if each.iqn == target)
-        assert (shown.initiators, shown.oddity) == ({initiator(200)}, "")
+        assert (shown.initiators, shown.unsupported) == ({initiator(200)}, "")
         assert [(lun.lun, lun.store) for lun in shown.luns] == [(1, "byhand")]
     bench.lio.disconnect(first.iqn)
     bench.lio.remove(first.iqn)

@@ -151,7 +151,7 @@ def test_what_an_admin_adopts_comes_back_after_a_power_cut_and_is_let_go_untouch
     host.compare()
     found = host.wait_for_drift(iqn, Drift.EXTRA)
     assert found is not None
-    assert (found.origin, found.oddity) == (TargetOrigin.FOREIGN, "")
+    assert (found.origin, found.unsupported) == (TargetOrigin.FOREIGN, "")
 
     with host.owner.begin() as session:
         users.create_user(session, "adam", Role.ADMIN, "adam-password")

@@ -60,7 +60,7 @@ def test_sessions_of_targets_that_let_everybody_in_are_told_too(bench: Bench) ->
         assert [lun.bytes_read for lun in one.luns] == [2 * MIB]
         (running,) = bench.lio.running()
         assert running.sessions == 1
-        assert "everybody may log in" in running.oddity
+        assert "everybody may log in" in running.unsupported
         with pytest.raises(ConsoleError, match="lets everybody in"):
             bench.lio.disconnect(target, initiator(1))
         bench.lio.disconnect(target)
@@ -255,7 +255,7 @@ def test_a_session_on_a_lost_file_goes_on(bench: Bench) -> None:
     bench.lio.apply(wanted)
     with bench.logged_in(wanted) as session:
         bench.guest("rm", wanted.luns[0].path)
-        assert "does not exist" in bench.lio.running()[0].oddity
+        assert "does not exist" in bench.lio.running()[0].unsupported
         with pytest.raises(ConsoleError, match="Import the image again"):
             bench.lio.apply(wanted)
         assert "512 bytes, 1 ops" in command(session, "read 0 512")
@@ -286,7 +286,7 @@ def test_a_mapped_lun_that_is_half_made_neither_stops_the_looks_nor_costs_the_se
             (one,) = look()
             assert [lun.lun for lun in one.luns] == [1]
         (running,) = bench.lio.running()
-        assert running.oddity
+        assert running.unsupported
         assert bench.lio.cuts(wanted.iqn, wanted) == frozenset()
         bench.lio.apply(wanted)
         assert bench.lio.differences(wanted, bench.lio.running()[0]) == ()
@@ -380,7 +380,7 @@ def test_the_comparison_names_whom_the_repair_would_cut_off(
     with bench.logged_in(wanted) as session:
         bench.targetcli(*by_hand.format(**_names(wanted)).split())
         finding = bench.lio.process.python(compare, wanted=wanted)
-        assert finding.running_differences or field in bench.lio.running()[0].oddity
+        assert finding.running_differences or field in bench.lio.running()[0].unsupported
         if finding.cut:
             with pytest.raises(SessionsCutError) as caught:
                 bench.lio.apply(wanted, cut={initiator(2)})

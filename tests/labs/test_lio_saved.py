@@ -206,9 +206,9 @@ def test_a_file_lost_before_a_restart_is_noticed_and_its_target_closed(bench: Be
         bench.lio.apply(wanted)
     bench.guest("rm", bad.luns[0].path)
     bench.restart()
-    oddities = {each.iqn: each.oddity for each in bench.lio.running()}
-    assert oddities[good.iqn] == ""
-    assert "has 0 bytes" in oddities[bad.iqn]
+    unsupported = {each.iqn: each.unsupported for each in bench.lio.running()}
+    assert unsupported[good.iqn] == ""
+    assert "has 0 bytes" in unsupported[bad.iqn]
     with pytest.raises(ConsoleError, match=r"it is empty\. Import the image again"):
         bench.lio.apply(bad)
     bench.lio.apply(good)

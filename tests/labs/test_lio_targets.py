@@ -24,7 +24,7 @@ def test_what_was_applied_runs_is_saved_and_needs_nothing_more(bench: Bench) -> 
     bench.lio.apply(wanted)
     (running,) = bench.lio.running()
     assert (running.iqn, running.initiators, running.chap) == (iqn(1), {initiator(1)}, CHAP)
-    assert (running.portals, running.enabled, running.oddity) == ({PORTAL}, True, "")
+    assert (running.portals, running.enabled, running.unsupported) == ({PORTAL}, True, "")
     assert bench.lio.differences(wanted, running) == ()
     assert bench.lio.saved().targets == (running,)
 

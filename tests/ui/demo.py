@@ -48,7 +48,7 @@ from ggnet_console.services.users import (
 from ggnet_console.ui.kit.feed import Feed
 from ggnet_console.ui.kit.theme import Theme
 from ggnet_console.ui.page_context import Feeds
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.workspace import Workspace
 from ggnet_console.values import initiator_iqn, target_iqn
 
@@ -399,7 +399,7 @@ class Window:
     def __init__(self, app: QApplication, settings: QSettings, room: Room) -> None:
         self.room = room
         self.theme = Theme(app, settings)
-        self.shell = Shell(settings, self.theme)
+        self.shell = MainWindow(settings, self.theme)
         self.runner = DirectRunner(room)
         self.importer = NoImporter()
         self.workspace = Workspace(

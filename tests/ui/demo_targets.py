@@ -142,7 +142,7 @@ def unwanted(since: datetime) -> list[TargetRow]:
         rates=(LunRate(1, 0, 41 * 2**20, 164),),
     )
     odd = row(3, BY_HAND[1], TargetOrigin.FOREIGN, (volume, replace(disk, lun=1)))
-    odd = replace(odd, oddity="it has a second portal group")
+    odd = replace(odd, unsupported="it has a second portal group")
     return [replace(each, tree=tree_of(each)) for each in (left, hand, odd)]
 
 

@@ -32,11 +32,11 @@ from ggnet_console.ui.kit.conflict_dialog import MINE, THEIRS, ConflictDialog
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 from ggnet_console.ui.machines import dialogs
-from ggnet_console.ui.page_context import Desk
+from ggnet_console.ui.page_context import PageContext
 from ggnet_console.ui.targets.dialogs import new_target, test_login
 from ggnet_console.ui.targets.plan_dialog import PlanDialog
 from ggnet_console.ui.users import password_dialog
-from ggnet_console.ui.window.server_dialog import ConnectionDialog
+from ggnet_console.ui.window.server_dialog import ServerDialog
 
 from .demo import Window
 
@@ -98,8 +98,8 @@ class Case:
     """Closes without a question, and a late good answer interests nobody."""
 
 
-def desk(window: Window) -> Desk:
-    return window.workspace.desk
+def context(window: Window) -> PageContext:
+    return window.workspace.context
 
 
 def only(kind: type) -> Any:
@@ -136,16 +136,16 @@ def by_function(page: str, function: Callable, **values: object) -> Callable:
 
 
 def machine(window: Window, number: int = 1):
-    return desk(window).feeds.machines.rows[number]
+    return context(window).feeds.machines.rows[number]
 
 
 def host(window: Window):
-    return replace(next(iter(desk(window).feeds.hosts.rows.values())), name="elsewhere")
+    return replace(next(iter(context(window).feeds.hosts.rows.values())), name="elsewhere")
 
 
 def conflict(window: Window, held: Held) -> ConflictDialog:
     page, row = window.shell.show_page("machines"), machine(window)
-    form = dialogs.edit_machine(page, desk(window), row)
+    form = dialogs.edit_machine(page, context(window), row)
     submit(form, held, room="Lab 9")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", window.room.now)
     held.answer(StaleError("Changed.", replace(row, room="Lab 3"), (change,)))
@@ -156,11 +156,11 @@ def conflict(window: Window, held: Held) -> ConflictDialog:
     return dialog
 
 
-def connection(window: Window, held: Held, *, tried: bool) -> ConnectionDialog:
+def connection(window: Window, held: Held, *, tried: bool) -> ServerDialog:
     def work(_spec: object, done: Callable, failed: Callable) -> None:
         held.keep(done, failed, window.shell)
 
-    dialog = ConnectionDialog(
+    dialog = ServerDialog(
         window.shell,
         window.shell.notify,
         ServerSpec("db.example.net", "5432", "ggnet", "", TlsMode.REQUIRE, "secret horse"),
@@ -174,7 +174,7 @@ def connection(window: Window, held: Held, *, tried: bool) -> ConnectionDialog:
 
 
 def plan(window: Window, held: Held) -> PlanDialog:
-    dialog = PlanDialog(window.shell.show_page("targets"), desk(window))
+    dialog = PlanDialog(window.shell.show_page("targets"), context(window))
     dialog.open()
     held.arm()
     dialog.compare()
@@ -182,9 +182,9 @@ def plan(window: Window, held: Held) -> PlanDialog:
 
 
 def login(window: Window, held: Held) -> AskingDialog:
-    row = next(iter(desk(window).feeds.targets.rows.values()))
+    row = next(iter(context(window).feeds.targets.rows.values()))
     held.arm()
-    return test_login(window.shell.show_page("targets"), desk(window), row)
+    return test_login(window.shell.show_page("targets"), context(window), row)
 
 
 HEAD = AuditHead(7, "ab" * 32, None)
@@ -209,7 +209,7 @@ CASES = [
         "machines/dialogs",
         by_function(
             "machines",
-            lambda p, w: dialogs.edit_machine(p, desk(w), machine(w)),
+            lambda p, w: dialogs.edit_machine(p, context(w), machine(w)),
             room="Lab 9",
         ),
         (),
@@ -220,7 +220,7 @@ CASES = [
         "machines/dialogs",
         by_function(
             "machines",
-            lambda p, w: dialogs.change_machines(p, desk(w), [machine(w, 1), machine(w, 2)]),
+            lambda p, w: dialogs.change_machines(p, context(w), [machine(w, 1), machine(w, 2)]),
             room="Lab 9",
         ),
         [],
@@ -229,7 +229,7 @@ CASES = [
     Case(
         "start sessions",
         "boot_sessions/start_dialog",
-        by_function("machines", lambda p, w: start_sessions(p, desk(w), [machine(w, 5)])),
+        by_function("machines", lambda p, w: start_sessions(p, context(w), [machine(w, 5)])),
         Started([1], 1),
         "Image: ",
     ),
@@ -238,7 +238,7 @@ CASES = [
         "images/import_dialog",
         by_function(
             "images",
-            lambda p, w: import_image(p, desk(w), Path("/disks/new.vhdx"), lambda _id: None),
+            lambda p, w: import_image(p, context(w), Path("/disks/new.vhdx"), lambda _id: None),
         ),
         Upload(1, 1, uuid.uuid4()),
         "File: /disks/new.vhdx",
@@ -255,7 +255,7 @@ CASES = [
     Case(
         "choose backend",
         "hosts",
-        by_function("settings", lambda p, w: hosts.choose_backend(p, desk(w), host(w))),
+        by_function("settings", lambda p, w: hosts.choose_backend(p, context(w), host(w))),
         None,
         "Served by: ",
     ),
@@ -273,7 +273,7 @@ CASES = [
         "users/password_dialog",
         by_function(
             "machines",
-            lambda _p, w: password_dialog.change_password(w.shell, desk(w)),
+            lambda _p, w: password_dialog.change_password(w.shell, context(w)),
             present_password="old horse",
             **NEW,
         ),
@@ -283,7 +283,7 @@ CASES = [
         "audit/verify_dialog",
         by_function(
             "audit",
-            lambda p, w: verify_dialog.verify_audit(p, desk(w)),
+            lambda p, w: verify_dialog.verify_audit(p, context(w)),
             head=verify_dialog.head_text(HEAD),
         ),
         ([], HEAD),
@@ -294,7 +294,7 @@ CASES = [
         "remove old entries",
         "audit/prune_dialog",
         by_function(
-            "audit", lambda p, w: prune_dialog.remove_old_entries(p, desk(w), lambda: None)
+            "audit", lambda p, w: prune_dialog.remove_old_entries(p, context(w), lambda: None)
         ),
         OldAudit(datetime(2026, 1, 1, tzinfo=UTC), 5),
         "Days to keep: ",
@@ -303,7 +303,7 @@ CASES = [
     Case(
         "prepare target",
         "targets/dialogs",
-        by_function("targets", lambda p, w: new_target(p, desk(w))),
+        by_function("targets", lambda p, w: new_target(p, context(w))),
         7,
         "Machine: ",
     ),
@@ -458,7 +458,7 @@ def test_a_conflict_that_comes_late_is_a_notice_like_any_other(admin: Window) ->
     held = Held(admin)
     row = machine(admin)
     page = admin.shell.show_page("machines")
-    form = submit(dialogs.edit_machine(page, desk(admin), row), held, room="Lab 9")
+    form = submit(dialogs.edit_machine(page, context(admin), row), held, room="Lab 9")
     close_meanwhile(form)
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
     held.answer(StaleError("PC-01 was changed meanwhile.", row, (change,)))
@@ -490,7 +490,7 @@ def test_what_was_decided_in_a_conflict_stays_so_when_another_one_comes(admin: W
 
     held.keep = keep
     page = admin.shell.show_page("machines")
-    form = submit(dialogs.edit_machine(page, desk(admin), row), held, room="Lab 9", notes="mine")
+    form = submit(dialogs.edit_machine(page, context(admin), row), held, room="Lab 9", notes="mine")
     now = replace(row, room="Lab 3")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
     held.answer(StaleError("Changed.", now, (change,)))
@@ -532,7 +532,7 @@ def test_a_conflict_is_saved_once(admin: Window) -> None:
 def test_the_focus_comes_back_with_a_refusal(admin: Window, qtbot) -> None:
     held = Held(admin)
     page = admin.shell.show_page("machines")
-    form = dialogs.edit_machine(page, desk(admin), machine(admin))
+    form = dialogs.edit_machine(page, context(admin), machine(admin))
     notes = form.form.boxes["room"].editor
     notes.setFocus()
     submit(form, held, room="Lab 9")

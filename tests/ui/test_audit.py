@@ -19,7 +19,7 @@ from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldA
 from ggnet_console.services.audit_export import export_audit
 from ggnet_console.ui.audit.page import TYPING_MS, AuditPage
 from ggnet_console.ui.audit.verify_dialog import head_text
-from ggnet_console.ui.audit_words import NOUNS, changes_of, deed_of, object_of, who_of
+from ggnet_console.ui.audit_words import NOUNS, action_of, changes_of, object_of, who_of
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 
@@ -138,7 +138,7 @@ def test_before_and_after_stand_field_by_field_in_the_details(page):
 
 
 def test_entries_are_said_in_words(admin):
-    said = {deed_of(row): row for row in admin.room.audit[:9]}
+    said = {action_of(row): row for row in admin.room.audit[:9]}
     assert list(said) == [
         "Machine changed",
         "Account changed",
@@ -330,7 +330,7 @@ def test_what_set_up_did_is_said_without_roles_and_keys():
         }
     )
     assert who_of(row) == "Set-up"
-    assert (deed_of(row), object_of(row)) == ("Setting added", "Lock-out lasts")
+    assert (action_of(row), object_of(row)) == ("Setting added", "Lock-out lasts")
     assert changes_of(row) == [
         ("At least", "0 s"),
         ("At most", "7 d"),

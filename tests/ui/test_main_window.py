@@ -123,14 +123,14 @@ def test_a_job_that_fails_before_it_was_ever_seen_running_is_told_too(window):
 
 
 def test_a_lost_connection_never_opens_a_dialog_but_other_errors_are_told(window):
-    window.workspace.desk.feeds.machines.failed.emit(UnreachableError("gone"))
+    window.workspace.context.feeds.machines.failed.emit(UnreachableError("gone"))
     assert toasts(window) == []
-    window.workspace.desk.feeds.machines.failed.emit(RefusedError("You may not read machines."))
+    window.workspace.context.feeds.machines.failed.emit(RefusedError("You may not read machines."))
     assert toasts(window) == ["You may not read machines."]
 
 
 def test_the_dashboard_groups_problems_by_cause_and_leads_to_them(qtbot, window):
-    found = problems(window.workspace.desk)
+    found = problems(window.workspace.context)
     assert [(p.cause, len(p.ids)) for p in found] == [
         (LOCKED, 3),
         ("Its target is missing", 2),
@@ -173,7 +173,7 @@ def test_a_saved_configuration_that_cannot_be_read_needs_attention(qtbot, window
     window.room.hosts[0] = replace(window.room.hosts[0], saved_problem="it is empty")
     window.workspace.on_changed({"hosts": None})
     told = "The saved configuration of lab-server cannot be read: it is empty."
-    qtbot.waitUntil(lambda: problems(window.workspace.desk)[0].cause == told)
+    qtbot.waitUntil(lambda: problems(window.workspace.context)[0].cause == told)
     rewrite = "Rewrite saved configuration…"
     qtbot.waitUntil(lambda: any(b.text() == rewrite for b in dashboard.findChildren(QPushButton)))
     press(qtbot, dashboard, rewrite)
@@ -196,8 +196,8 @@ def test_a_silent_storage_host_is_the_first_problem(qtbot, window):
         window.room.hosts[0], alive=False, heartbeat_at=window.room.ago(3)
     )
     window.workspace.on_changed({"hosts": None})
-    qtbot.waitUntil(lambda: not problems(window.workspace.desk)[0].ids)
-    first = problems(window.workspace.desk)[0]
+    qtbot.waitUntil(lambda: not problems(window.workspace.context)[0].ids)
+    first = problems(window.workspace.context)[0]
     assert first.state is State.FAILED
     assert first.cause.startswith("The storage host lab-server does not answer (last heard 3 min")
 

@@ -16,7 +16,7 @@ from ggnet_console.enums import (
 )
 from ggnet_console.errors import ConsoleError, FieldChange
 from ggnet_console.services import machines
-from ggnet_console.services.machines import Left, MachineChanges
+from ggnet_console.services.machines import MachineChanges, Skipped
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Details, Message
 from ggnet_console.ui.kit.widgets import StateLine
@@ -375,7 +375,7 @@ def test_machines_that_changed_meanwhile_are_told_of_and_can_be_set_all_the_same
     first, second = page.view.selected()
     now = replace(second, room="Lab 9", version=2)
     change = FieldChange("room", "Lab 3", "Lab 9", "Lab 3", "ben", None)
-    window.runner.answer = lambda *_args: [Left(second.name, now, (change,), None)]
+    window.runner.answer = lambda *_args: [Skipped(second.name, now, (change,), None)]
     page.action("Set to maintenance").trigger()
     message = dialog(qtbot, Message)
     assert message.windowTitle() == "1 of 2 machines was left as it is"

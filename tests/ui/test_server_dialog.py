@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 from ggnet_console.enums import TlsMode
 from ggnet_console.errors import UnreachableError
 from ggnet_console.services.connections import ServerSpec, spec_of
-from ggnet_console.ui.window.server_dialog import ConnectionDialog
+from ggnet_console.ui.window.server_dialog import ServerDialog
 
 SPEC = ServerSpec("db.example.net", "5432", "ggnet", "/etc/ggnet/ca.crt", TlsMode.VERIFY_FULL, "pw")
 
@@ -40,7 +40,7 @@ def opened(qtbot):
 
     def opened(dsn=None, *, embedded=True):
         try_out, use = Calls(), Calls()
-        dialog = ConnectionDialog(
+        dialog = ServerDialog(
             window, lambda *_: None, spec_of(dsn), embedded=embedded, try_out=try_out, use=use
         )
         dialog.open()

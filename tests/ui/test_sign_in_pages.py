@@ -14,7 +14,7 @@ from ggnet_console.errors import ConsoleError, FieldError
 from ggnet_console.services import users
 from ggnet_console.ui.kit.theme import Theme
 from ggnet_console.ui.window import sign_in_pages
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.sign_in_pages import (
     Credentials,
     FirstRun,
@@ -102,11 +102,11 @@ def test_sign_in_keeps_what_was_typed_when_it_is_refused(qtbot):
 def test_a_problem_is_said_whole_with_one_thing_to_do(qtbot, qapp, settings):
     pressed = []
     theme = Theme(qapp, settings)
-    shell = Shell(settings, theme)
+    shell = MainWindow(settings, theme)
     qtbot.addWidget(shell)
     sentence = "The database on lab-server is newer than this console. " * 3
     page = ProblemPage(ConsoleError(sentence), "Try again", lambda: pressed.append(1))
-    shell.show_gate(page)
+    shell.show_entry_page(page)
     shell.show()
     label = page.findChild(type(page.go).__mro__[0].__class__ and sign_in_pages.ErrorBox).sentence
     qtbot.waitUntil(lambda: label.height() >= label.heightForWidth(label.width()))

@@ -10,13 +10,15 @@ from PySide6.QtTest import QTest
 
 from ggnet_console.errors import UnreachableError
 from ggnet_console.services import users
-from ggnet_console.ui.window.sign_in_renewal import EVERY_S, Renewal
+from ggnet_console.ui.window.sign_in_renewal import EVERY_S, SignInRenewal
 
 RENEWED = (users.renew_sign_in, ())
 
 
-def renewal(window, copying: bool = False, every_s: float = 0) -> Renewal:
-    return Renewal(window.shell, window.runner, lambda: copying, window.shell, every_s=every_s)
+def renewal(window, copying: bool = False, every_s: float = 0) -> SignInRenewal:
+    return SignInRenewal(
+        window.shell, window.runner, lambda: copying, window.shell, every_s=every_s
+    )
 
 
 def move(handle: QWindow) -> None:

@@ -27,7 +27,7 @@ from ggnet_console.ui.targets import plan_dialog
 from ggnet_console.ui.targets.dialogs import LoginDialog, SecretDialog
 from ggnet_console.ui.targets.page import TargetsPage
 from ggnet_console.ui.targets.plan_dialog import PlanDialog
-from ggnet_console.ui.targets.words import is_out_of_step
+from ggnet_console.ui.targets.words import has_drifted
 
 from .demo import LOCKED, Window
 from .demo_targets import BY_HAND, LEFT_OVER, LOGIN
@@ -110,7 +110,7 @@ def test_the_line_over_the_table_counts_what_differs_and_goes_when_nothing_does(
 ):
     assert page.drift.text == "9 targets differ from what is wanted."
     window.room.targets = [
-        row for row in window.room.targets if not is_out_of_step(row) or row.id == LEFT
+        row for row in window.room.targets if not has_drifted(row) or row.id == LEFT
     ]
     window.workspace.on_changed({"targets": None})
     qtbot.waitUntil(lambda: page.drift.text == "1 target differs from what is wanted.")
@@ -233,7 +233,7 @@ def test_what_was_ticked_is_applied_and_named_and_can_be_undone(qtbot, window, p
     plan.boxes()[0].ticks["PC-07"].click()
     assert plan.go.text() == "Apply 9 changes, cut off 1"
     window.end_jobs(JobKind.TARGET_RECONCILE, result={"changed": 9})
-    window.room.targets = [row for row in window.room.targets if not is_out_of_step(row)]
+    window.room.targets = [row for row in window.room.targets if not has_drifted(row)]
     plan.go.click()
     qtbot.waitUntil(lambda: not plan.working and not plan.boxes())
     [[(_host, iqns, cut)]] = [args[0] for args in asked(window)]
@@ -266,9 +266,9 @@ def test_whoever_closes_the_plan_is_told_of_a_failure_by_a_notice(qtbot, window,
     window.end_jobs(JobKind.TARGET_RECONCILE, status=JobStatus.RUNNING)
     plan.go.click()
     [job] = [job for job in window.room.jobs if job.kind is JobKind.TARGET_RECONCILE]
-    qtbot.waitUntil(lambda: job.id in window.workspace.desk.watched)
+    qtbot.waitUntil(lambda: job.id in window.workspace.context.watched)
     plan.closing.click()
-    qtbot.waitUntil(lambda: job.id not in window.workspace.desk.watched)
+    qtbot.waitUntil(lambda: job.id not in window.workspace.context.watched)
     failed = replace(job, status=JobStatus.FAILED, error="The disk is gone.")
     window.room.jobs[window.room.jobs.index(job)] = failed
     window.workspace.on_changed({"jobs": {job.id}})
@@ -293,7 +293,7 @@ def test_a_host_whose_agent_is_silent_is_not_asked_and_the_plan_says_how_old_it_
     silent = replace(window.room.hosts[0], alive=False)
     window.room.hosts = [silent]
     window.workspace.on_changed({"hosts": None})
-    feed = window.workspace.desk.feeds.hosts
+    feed = window.workspace.context.feeds.hosts
     qtbot.waitUntil(lambda: feed.rows[1] == silent)
     window.runner.answer = lambda *_args: []
     page.action("Plan…").trigger()

@@ -217,7 +217,7 @@ def test_the_rights_of_the_role_are_shown_as_they_are_granted(qtbot, page):
     tab = page.detail._tabs[1]
     expected = {"Machines", "Audit trail", "Viewer", "Operator", "Admin"}
     qtbot.waitUntil(lambda: expected <= set(texts(tab)))
-    table = {(row.noun, row.deed): row.roles for row in rights.list_rights()}
+    table = {(row.noun, row.action): row.roles for row in rights.list_rights()}
     assert table["Machines", "See"] == set(Role)
     assert table["Machines", "Delete"] == {Role.OPERATOR, Role.ADMIN}
     assert table["Audit trail", "See"] == {Role.ADMIN}
@@ -233,7 +233,7 @@ def test_every_function_that_people_are_granted_has_words():
         for name in right.objects
     }
     assert named - rights.PLUMBING - {"object_history"} == named & rights._DEEDS.keys()
-    assert ("Images", "See history") in {(row.noun, row.deed) for row in rights.list_rights()}
+    assert ("Images", "See history") in {(row.noun, row.action) for row in rights.list_rights()}
 
 
 # Rights that change while the window is open
@@ -264,7 +264,7 @@ def test_a_role_given_brings_its_pages(admin, window):
 def test_accounts_are_read_for_a_page_that_shows_them_and_not_for_anybody_else(qtbot, window):
     reads = []
     read = window.room.list_accounts
-    feed = window.workspace.desk.feeds.users
+    feed = window.workspace.context.feeds.users
     feed._read = lambda session, ids=None: reads.append(ids) or read(session, ids)
     window.runner.room.list_accounts = feed._read
     window.workspace.on_changed({"users": {1}})
@@ -305,16 +305,16 @@ def test_the_person_menu_offers_it(window):
 
 
 def test_a_password_set_by_an_admin_is_changed_before_anything_else(qtbot):
-    gate = NewPasswordPage(person="carla")
-    qtbot.addWidget(gate)
+    entry_page = NewPasswordPage(person="carla")
+    qtbot.addWidget(entry_page)
     chosen = []
-    gate.submitted.connect(chosen.append)
-    gate.form.boxes["password"].set_raw("only mine now")
-    gate.form.boxes["again"].set_raw("only mine")
-    gate.go.click()
-    assert gate.form.boxes["again"].error == "The two passwords differ."
-    gate.form.boxes["again"].set_raw("only mine now")
-    gate.go.click()
+    entry_page.submitted.connect(chosen.append)
+    entry_page.form.boxes["password"].set_raw("only mine now")
+    entry_page.form.boxes["again"].set_raw("only mine")
+    entry_page.go.click()
+    assert entry_page.form.boxes["again"].error == "The two passwords differ."
+    entry_page.form.boxes["again"].set_raw("only mine now")
+    entry_page.go.click()
     assert chosen == ["only mine now"]
 
 

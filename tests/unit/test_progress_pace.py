@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ggnet_console.workers import progress_pace
-from ggnet_console.workers.progress_pace import REPORT_S, Pace, rest_s
+from ggnet_console.workers.progress_pace import REPORT_S, ProgressPace, rest_s
 
 MIB = 2**20
 
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_the_first_report_is_due_at_once_and_the_next_after_a_while(clock: Clock) -> None:
-    one = Pace()
+    one = ProgressPace()
     assert one.due()
     assert not one.due()
     clock.now += REPORT_S * 0.9
@@ -38,14 +38,14 @@ def test_the_first_report_is_due_at_once_and_the_next_after_a_while(clock: Clock
 
 
 def test_nothing_is_known_at_first_and_then_speed_and_time_left(clock: Clock) -> None:
-    one = Pace()
+    one = ProgressPace()
     assert one.measure(0, 100 * MIB) == (None, None)
     clock.now += 1
     assert one.measure(10 * MIB, 100 * MIB) == (10 * MIB, 9)
 
 
 def test_the_speed_is_that_of_the_last_seconds(clock: Clock) -> None:
-    one, done = Pace(), 0
+    one, done = ProgressPace(), 0
     for speed, seconds in ((100, 20), (10, 20)):
         for _ in range(seconds):
             done += speed * MIB
@@ -55,7 +55,7 @@ def test_the_speed_is_that_of_the_last_seconds(clock: Clock) -> None:
 
 
 def test_a_standstill_has_no_time_left(clock: Clock) -> None:
-    one = Pace()
+    one = ProgressPace()
     one.measure(5, 100)
     for _ in range(20):
         clock.now += 1
@@ -64,7 +64,7 @@ def test_a_standstill_has_no_time_left(clock: Clock) -> None:
 
 
 def test_another_phase_begins_anew(clock: Clock) -> None:
-    one = Pace()
+    one = ProgressPace()
     one.measure(0, 100 * MIB)
     clock.now += 1
     one.measure(100 * MIB, 100 * MIB)
@@ -75,7 +75,7 @@ def test_another_phase_begins_anew(clock: Clock) -> None:
 
 
 def test_at_the_end_no_time_is_left(clock: Clock) -> None:
-    one = Pace()
+    one = ProgressPace()
     one.measure(0, 10 * MIB)
     clock.now += 2
     assert one.measure(10 * MIB, 10 * MIB) == (5 * MIB, 0)

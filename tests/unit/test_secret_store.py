@@ -24,7 +24,7 @@ KEPT = KeptSignIn("ada", "ggnet_s_1", 'secret "with" quotes \\ é')
 class MemoryKeyring(KeyringBackend):
     """A keyring in memory, used through the real keyring library.
 
-    A fake, because a real one cannot be made to refuse at a wish. Its twin on a real Secret
+    A fake, because a real one cannot be made to refuse on demand. Its twin on a real Secret
     Service is ``tests/tools/test_keyring.py``.
     """
 

@@ -34,7 +34,7 @@ def test_a_target_is_drawn_as_a_tree_without_its_secret() -> None:
     target = RunningTarget(
         *(IQN, luns, frozenset({"iqn.a.b:1"}), 1),
         *(Chap("gg12", "hush-hush"), frozenset({"10.0.0.1:3260"})),
-        oddity="lets in the addresses ALL",
+        unsupported="lets in the addresses ALL",
     )
     of_another = Connection("k", "iqn.a.b:other", "iqn.a.b:2", "10.0.0.8", ())
     drawn = draw(target, [Connection("k", IQN, "iqn.a.b:1", "10.0.0.9", ()), of_another])

@@ -18,7 +18,7 @@ from ...errors import ConsoleError
 from ...services import audit, users
 from ...services.audit import PAGE, AuditFilter, AuditHead, AuditRow
 from ...services.audit_export import export_audit
-from ..audit_words import NOUNS, deed_of, facts, object_of, sign_of, summary_of, who_of
+from ..audit_words import NOUNS, action_of, facts, object_of, sign_of, summary_of, who_of
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed
@@ -30,7 +30,7 @@ from ..kit.paged_table import PagedTableModel
 from ..kit.table_model import Column
 from ..kit.tokens import State
 from ..kit.widgets import Button, Choice
-from ..page_context import Desk
+from ..page_context import PageContext
 from .prune_dialog import remove_old_entries
 from .verify_dialog import head_text, verify_audit
 
@@ -57,7 +57,7 @@ COLUMNS: tuple[Column[AuditRow], ...] = (
         width=160,
         tabular=True,
     ),
-    Column("deed", "What", deed_of, state=sign_of, width=144),
+    Column("action", "What", action_of, state=sign_of, width=144),
     Column("object", "Object", object_of, width=128),
     Column("who", "By", who_of, width=120),
     Column("changes", "Changes", summary_of, width=184, stretch=True, secondary=True),
@@ -85,8 +85,8 @@ class AuditPage(Page[AuditRow]):
 
     model: PagedTableModel[AuditRow]
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         self._wanted = AuditFilter()
         self._object: tuple[str, str, str] | None = None
         self._between: tuple[datetime | None, datetime | None] = (None, None)
@@ -103,7 +103,7 @@ class AuditPage(Page[AuditRow]):
                 Action(
                     "Verify",
                     "shield-check",
-                    lambda _rows: verify_audit(self.window(), desk),
+                    lambda _rows: verify_audit(self.window(), context),
                     on_rows=False,
                     needs=admin,
                     button="plain",
@@ -123,7 +123,7 @@ class AuditPage(Page[AuditRow]):
                 Action(
                     "Remove old entries",
                     "trash-2",
-                    lambda _rows: remove_old_entries(self, desk, self._ask),
+                    lambda _rows: remove_old_entries(self, context, self._ask),
                     on_rows=False,
                     needs=admin,
                 ),
@@ -134,10 +134,10 @@ class AuditPage(Page[AuditRow]):
                 "recorded here by the database itself.",
             ),
             detail=DetailPane(
-                name=deed_of, state=lambda r: (sign_of(r), fmt.word(r.severity)), facts=facts
+                name=action_of, state=lambda r: (sign_of(r), fmt.word(r.severity)), facts=facts
             ),
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
         header = self.view.horizontalHeader()
         self.view.setSortingEnabled(False)
@@ -152,9 +152,11 @@ class AuditPage(Page[AuditRow]):
         self.model.more_wanted.connect(self._ask_more)
         self.older_wanted.connect(self.model.fetchMore)
         self.reread.connect(self._ask)
-        for feed in desk.feeds.all():
+        for feed in context.feeds.all():
             feed.updated.connect(self._on_changes)
-        desk.runner.run(users.list_users, done=self._on_users, failed=self._on_failed, parent=self)
+        context.runner.run(
+            users.list_users, done=self._on_users, failed=self._on_failed, parent=self
+        )
         self._ask()
 
     def _timer(self, interval_ms: int, handler: Callable[[], None]) -> QTimer:
@@ -289,7 +291,7 @@ class AuditPage(Page[AuditRow]):
                 ),
             ],
             submit=submit,
-            notify=self._desk.notify,
+            notify=self._context.notify,
         )
         dialog.open()
 
@@ -351,7 +353,7 @@ class AuditPage(Page[AuditRow]):
             self.model.resume()
             self._on_failed(error)
 
-        self._desk.runner.run(
+        self._context.runner.run(
             partial(audit.list_audit, before_id=before_id),
             self._wanted,
             done=done,
@@ -379,14 +381,14 @@ class AuditPage(Page[AuditRow]):
             else:
                 self.model.update_rows(rows)
 
-        self._desk.runner.run(
+        self._context.runner.run(
             audit.list_audit, self._wanted, done=done, failed=self._on_failed, parent=self
         )
 
     def _on_failed(self, error: ConsoleError) -> None:
-        self._desk.notify(error.summary, State.FAILED)
+        self._context.notify(error.summary, State.FAILED)
 
-    # Deeds
+    # Actions
 
     def _on_export(self, _rows: list[AuditRow]) -> None:
         dialog = QFileDialog(self, "Export what is shown", str(Path.home()))
@@ -407,20 +409,20 @@ class AuditPage(Page[AuditRow]):
 
         def done(number: int) -> None:
             entries = "1 entry" if number == 1 else f"{fmt.number(number)} entries"
-            self._desk.notify(f"{entries} written to {path}.", State.RUNNING)
+            self._context.notify(f"{entries} written to {path}.", State.RUNNING)
 
-        self._desk.do(self, export_audit, path, wanted, done=done)
+        self._context.do(self, export_audit, path, wanted, done=done)
 
     def _on_head(self, _rows: list[AuditRow]) -> None:
         def done(head: AuditHead) -> None:
             QGuiApplication.clipboard().setText(head_text(head))
-            self._desk.notify(
+            self._context.notify(
                 f"Chain head no. {fmt.number(head.number)} copied. Keep it where nobody here can "
                 "change it; “Verify” measures the trail by it.",
                 State.RUNNING,
             )
 
-        self._desk.do(self, audit.audit_head, done=done)
+        self._context.do(self, audit.audit_head, done=done)
 
 
 _TIME_HELP = "Local time, such as 2026-11-23 08:00."

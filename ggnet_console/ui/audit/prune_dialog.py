@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removing old audit entries: how many days to keep, what goes, and the deed."""
+"""Removing old audit entries: how many days to keep, what goes, and doing it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import confirm
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 
 KEEP = "audit_keep_days"
 
 
-def remove_old_entries(page: QWidget, desk: Desk, removed: Callable[[], None]) -> None:
+def remove_old_entries(page: QWidget, context: PageContext, removed: Callable[[], None]) -> None:
     """Ask what to keep, say what goes, and remove it; ``removed`` is called then."""
-    desk.do(page, settings.get_setting, KEEP, done=partial(_ask, page, desk, removed))
+    context.do(page, settings.get_setting, KEEP, done=partial(_ask, page, context, removed))
 
 
-def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) -> None:
+def _ask(page: QWidget, context: PageContext, removed: Callable[[], None], fewest: int) -> None:
     def days(text: str) -> int:
         digits = "".join(text.replace(",", "").split())
         if not digits.isdecimal() or len(digits) > 5:
@@ -48,7 +48,7 @@ def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) ->
             else:
                 failed(FieldError("days", f"No entry is older than {fmt.moment(old.before)}."))
 
-        desk.runner.run(
+        context.runner.run(
             audit.old_audit, values["days"], done=found, failed=failed, parent=page.window()
         )
 
@@ -68,16 +68,18 @@ def _ask(page: QWidget, desk: Desk, removed: Callable[[], None], fewest: int) ->
             )
         ],
         submit=submit,
-        notify=desk.notify,
-        then=lambda old: _confirm(page, desk, removed, old),
+        notify=context.notify,
+        then=lambda old: _confirm(page, context, removed, old),
         freely=True,
     )
     dialog.open()
 
 
-def _confirm(page: QWidget, desk: Desk, removed: Callable[[], None], old: OldAudit) -> None:
+def _confirm(
+    page: QWidget, context: PageContext, removed: Callable[[], None], old: OldAudit
+) -> None:
     def done(pruned: Pruned) -> None:
-        desk.notify(f"{_entries(pruned.entries)} removed from the audit trail.", State.RUNNING)
+        context.notify(f"{_entries(pruned.entries)} removed from the audit trail.", State.RUNNING)
         removed()
 
     confirm(
@@ -88,7 +90,7 @@ def _confirm(page: QWidget, desk: Desk, removed: Callable[[], None], old: OldAud
         "itself. The chain stays whole; chain heads kept elsewhere from before then prove nothing "
         "any more. Ended sign-ins of that age go, too.",
         f"Remove {_entries(old.entries)}",
-        lambda: desk.do(page, audit.prune_audit, old.before, done=done),
+        lambda: context.do(page, audit.prune_audit, old.before, done=done),
     )
 
 

@@ -17,15 +17,15 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, show_error
 from ..kit.widgets import Button
-from ..page_context import Desk
+from ..page_context import PageContext
 
 
-def verify_audit(parent: QWidget, desk: Desk) -> None:
+def verify_audit(parent: QWidget, context: PageContext) -> None:
     """Ask for a head kept elsewhere, then read the whole trail in the background."""
     window = parent.window()
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        desk.runner.run(_verify, values["head"], done=done, failed=failed, parent=window)
+        context.runner.run(_verify, values["head"], done=done, failed=failed, parent=window)
 
     dialog = FormDialog(
         parent,
@@ -43,7 +43,7 @@ def verify_audit(parent: QWidget, desk: Desk) -> None:
             )
         ],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         then=lambda answer: tell_verdict(window, *answer),
         freely=True,
     )

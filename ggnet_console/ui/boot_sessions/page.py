@@ -21,7 +21,7 @@ from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import URGENCY, XL, XS, S, State
 from ..kit.widgets import StateLine, clear, label
-from ..page_context import Desk
+from ..page_context import PageContext
 
 
 def state_of(row: BootSessionRow) -> tuple[State, str]:
@@ -144,8 +144,8 @@ def _stop_refusal(rows: Sequence[BootSessionRow]) -> str | None:
 class SessionsPage(Page[BootSessionRow]):
     """Open sessions, and the newest of those that ended."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="sessions",
             title="Sessions",
@@ -175,14 +175,14 @@ class SessionsPage(Page[BootSessionRow]):
                 name=lambda r: r.machine,
                 state=state_of,
                 facts=facts,
-                tabs=[History(desk, "session")],
+                tabs=[History(context, "session")],
             ),
             opens="Show machine",
             sort="state",
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
-        desk.feeds.sessions.attach(self)
+        context.feeds.sessions.attach(self)
 
     def _on_stop(self, rows: list[BootSessionRow]) -> None:
         ids = [row.id for row in rows]
@@ -193,7 +193,7 @@ class SessionsPage(Page[BootSessionRow]):
             "The disk goes away at once; what has not been saved on it is lost.",
             f"Stop {fmt.count(len(rows), 'session')}",
             names=names,
-            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+            then=lambda: self._context.do(self, boot_sessions.stop_boot_sessions, ids),
         )
 
     def _open(self) -> int:
@@ -201,7 +201,7 @@ class SessionsPage(Page[BootSessionRow]):
         return running + waiting + disconnected
 
     def _on_machine(self, rows: list[BootSessionRow]) -> None:
-        page = self._desk.show_page("machines")
+        page = self._context.show_page("machines")
         if isinstance(page, Page):
             page.select([rows[0].machine_id])
 
@@ -212,9 +212,9 @@ class MachineSessions(Tab[MachineRow]):
     title = "Sessions"
     _MOST = 20
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: PageContext) -> None:
         super().__init__()
-        self._desk = desk
+        self._context = context
         self._shown: MachineRow | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -224,7 +224,7 @@ class MachineSessions(Tab[MachineRow]):
         if row == self._shown:
             return
         self._shown = row
-        self._desk.runner.run(
+        self._context.runner.run(
             partial(boot_sessions.list_boot_sessions, machine_id=row.id, limit=self._MOST),
             done=lambda rows: self._show(row, rows),
             failed=lambda error: self._say(error.summary),

@@ -20,20 +20,26 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import choose
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 
 _EACH_ITS_LAST = "each its last"
 _MOST_NAMED = 3
 
 
-def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog | None:
+def start_sessions(
+    parent: QWidget, context: PageContext, rows: Sequence[MachineRow]
+) -> FormDialog | None:
     """Ask which image these machines get; None when there is no image to give yet.
 
     Proposed is what they had last, or the only image there is to machines that had none: a room
     that starts with the wrong disk is worse than a choice to be made.
     """
     ready = sorted(
-        (image for image in desk.feeds.images.rows.values() if image.status is ImageStatus.READY),
+        (
+            image
+            for image in context.feeds.images.rows.values()
+            if image.status is ImageStatus.READY
+        ),
         key=lambda image: image.name.casefold(),
     )
     if not ready:
@@ -41,7 +47,7 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
             parent.window(),
             "There is no image to boot from yet",
             "Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file.",
-            [("Open Images", False, lambda: _open_images(desk))],
+            [("Open Images", False, lambda: _open_images(context))],
         )
         return None
     session_ids = [row.session_id for row in rows if row.session_id is not None]
@@ -57,9 +63,9 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
         def started(value: object) -> None:
             done(value)
             if isinstance(value, StartedAgain) and value.left:
-                desk.notify(" ".join(value.left), State.ATTENTION)
+                context.notify(" ".join(value.left), State.ATTENTION)
 
-        desk.runner.run(work, *args, done=started, failed=failed, parent=parent.window())
+        context.runner.run(work, *args, done=started, failed=failed, parent=parent.window())
 
     count = fmt.count(len(rows), "session")
     verb = f"Start {count}" if len(rows) > 1 else "Start session"
@@ -89,7 +95,7 @@ def start_sessions(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> F
             ),
         ],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         words=("Starting", "started"),
     )
     dialog.open()
@@ -128,7 +134,7 @@ def why_not_again(row: MachineRow) -> str | None:
     return None
 
 
-def start_again(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> None:
+def start_again(parent: QWidget, context: PageContext, rows: Sequence[MachineRow]) -> None:
     """Give each machine its last image for the same purpose, and say who could not have it."""
     left = [reason for row in rows if (reason := why_not_again(row)) is not None]
     ids = [row.session_id for row in rows if why_not_again(row) is None]
@@ -137,10 +143,10 @@ def start_again(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> None
         reasons = [f"{reason}." for reason in left] + list(again.left)
         done = f"{fmt.count(len(again.session_ids), 'session')} started again."
         sign = State.ATTENTION if reasons else State.RUNNING
-        desk.notify(" ".join([done, *reasons]), sign)
+        context.notify(" ".join([done, *reasons]), sign)
 
-    desk.do(parent, boot_sessions.start_boot_sessions_again, ids, done=started)
+    context.do(parent, boot_sessions.start_boot_sessions_again, ids, done=started)
 
 
-def _open_images(desk: Desk) -> None:
-    desk.show_page("images")
+def _open_images(context: PageContext) -> None:
+    context.show_page("images")

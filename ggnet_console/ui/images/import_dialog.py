@@ -18,7 +18,7 @@ from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
-from ..page_context import Desk
+from ..page_context import PageContext
 
 _FILES = "Disk images (*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso);;All files (*)"
 
@@ -31,12 +31,12 @@ def _source(text: str) -> Path:
 
 
 def import_image(
-    parent: QWidget, desk: Desk, source: Path | None, imported: Callable[[Hashable], None]
+    parent: QWidget, context: PageContext, source: Path | None, imported: Callable[[Hashable], None]
 ) -> FormDialog:
     """Ask what to import; ``imported`` is told the image's id once its row exists."""
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        desk.importer.start(
+        context.importer.start(
             values["source"],
             ImageSpec(values["name"], values["type"]),
             sha256=values["sha256"],
@@ -86,7 +86,7 @@ def import_image(
             Field("md5", "Expected MD5", parse=partial(parse_digest, kind="MD5"), more=True),
         ],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         then=lambda begun: imported(begun.image_id),
         words=("Beginning", "begun"),
     )

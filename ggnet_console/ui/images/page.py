@@ -22,7 +22,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 from .import_dialog import import_image
 
 
@@ -169,8 +169,8 @@ def _cancellable(rows: Sequence[ImageRow]) -> str | None:
 class ImagesPage(Page[ImageRow]):
     """All images."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="images",
             title="Images",
@@ -202,17 +202,17 @@ class ImagesPage(Page[ImageRow]):
                 name=lambda r: r.name,
                 state=state_of,
                 facts=facts,
-                tabs=[History(desk, "image")],
+                tabs=[History(context, "image")],
             ),
             opens="Edit",
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
-        desk.feeds.images.attach(self)
+        context.feeds.images.attach(self)
 
     def import_file(self, source: Path | None) -> FormDialog:
         """Open the import dialog, prefilled with a file."""
-        return import_image(self, self._desk, source, self.select_when_there)
+        return import_image(self, self._context, source, self.select_when_there)
 
     def _on_import(self, _rows: list[ImageRow]) -> None:
         self.import_file(None)
@@ -221,7 +221,7 @@ class ImagesPage(Page[ImageRow]):
         row = rows[0]
         EditDialog(
             self,
-            self._desk,
+            self._context,
             row,
             noun="image",
             fields=[
@@ -241,13 +241,13 @@ class ImagesPage(Page[ImageRow]):
 
     def _on_verify(self, rows: list[ImageRow]) -> None:
         for row in rows:
-            self._desk.do(self, images.verify_image, row.id)
+            self._context.do(self, images.verify_image, row.id)
 
     def _on_export(self, rows: list[ImageRow]) -> None:
         row = rows[0]
 
         def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-            self._desk.runner.run(
+            self._context.runner.run(
                 images.convert_image,
                 row.id,
                 values["format"],
@@ -272,19 +272,19 @@ class ImagesPage(Page[ImageRow]):
                 )
             ],
             submit=submit,
-            notify=self._desk.notify,
+            notify=self._context.notify,
             words=("Asking", "asked for"),
         ).open()
 
     def _on_cancel(self, rows: list[ImageRow]) -> None:
         for row in rows:
             if row.job_id is not None:
-                self._desk.do(self, jobs.cancel_job, row.job_id)
+                self._context.do(self, jobs.cancel_job, row.job_id)
 
     def _on_delete(self, rows: list[ImageRow]) -> None:
         def delete() -> None:
             for row in rows:
-                self._desk.do(self, images.remove_image, row.id)
+                self._context.do(self, images.remove_image, row.id)
 
         size = sum(row.actual_size_bytes or 0 for row in rows)
         names = [row.name for row in rows]

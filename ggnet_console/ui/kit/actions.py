@@ -91,7 +91,7 @@ class Action(Generic[R]):
     """Its words for several, such as “Start {} again”; by default those of ``text``."""
     applies: Callable[[R], bool] | None = None
     """Which of the rows it is done to, where it is possible; the others are left alone."""
-    mends: Callable[[Sequence[R]], bool] | None = None
+    fixes: Callable[[Sequence[R]], bool] | None = None
     """While true of the rows, it is offered beside their state in the details."""
 
 

@@ -38,7 +38,7 @@ def shown(field: Field, value: Any) -> str:
     return dict(field.choices).get(value) or str(value or "") or fmt.NONE
 
 
-def deed(change: FieldChange, field: Field) -> str:
+def change_text(change: FieldChange, field: Field) -> str:
     """Who set what, and when: “ben set Room to “Lab 2” 3 min ago”."""
     when = f" {fmt.ago(change.at)}" if change.at else ""
     return f"{change.who} set {field.label} to “{shown(field, change.theirs)}”{when}"

@@ -196,7 +196,7 @@ class DetailPane(QWidget, Generic[R]):
         self._bar.setVisible(bool(self._tabs))
 
     def add_deeds(self, buttons: Sequence[QWidget]) -> None:
-        """What mends the rows shown, below their state; the page says which are seen when."""
+        """What helps the rows shown, below their state; the page says which are seen when."""
         for button in buttons:
             button.hide()
             self._deeds.addWidget(button)

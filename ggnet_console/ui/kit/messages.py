@@ -183,7 +183,7 @@ def confirm(
 ) -> Message:
     """Ask before something that cannot be undone; the safe answer is the default.
 
-    ``title`` names the deed and its objects, ``text`` what depends on them, ``verb`` the button.
+    ``title`` names the action and its objects, ``text`` what depends on them, ``verb`` the button.
     ``names`` are all objects, listed where the title cannot name them all.
     """
     listed = "\n".join(names) if len(names) > fmt.NAMED + 1 else ""

@@ -220,7 +220,7 @@ class Page(QWidget, Generic[R]):
             self._mending = [
                 (action, action.make_button("primary"))
                 for action in self.actions_
-                if action.declared.mends
+                if action.declared.fixes
             ]
             self.detail.add_deeds([button for _, button in self._mending])
             self._splitter.addWidget(self.detail)
@@ -435,8 +435,8 @@ class Page(QWidget, Generic[R]):
         if wanted:
             self.detail.show_rows(rows, self._noun)
             for action, button in self._mending:
-                mends = action.declared.mends
-                button.setVisible(mends is not None and mends(rows))
+                fixes = action.declared.fixes
+                button.setVisible(fixes is not None and fixes(rows))
         if wanted and self.detail.isHidden():
             width = int(
                 str(self._settings.value(f"detail/{self._key}", self.detail.preferred_width))

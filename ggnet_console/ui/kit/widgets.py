@@ -289,7 +289,7 @@ class MenuButton(QToolButton):
 
 
 class IconLabel(QLabel):
-    """An icon without a deed, in the strength of secondary text."""
+    """An icon that does nothing, in the strength of secondary text."""
 
     def __init__(self, icon: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)

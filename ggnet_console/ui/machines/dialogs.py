@@ -13,17 +13,17 @@ from PySide6.QtWidgets import QWidget
 from ...enums import BootMode, MachineStatus
 from ...errors import ConsoleError
 from ...services import machines
-from ...services.machines import Left, MachineChanges, MachineRow, MachineSpec
+from ...services.machines import MachineChanges, MachineRow, MachineSpec, Skipped
 from ...values import parse_ip, parse_mac
 from ..edit_dialog import EditDialog
 from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed
-from ..kit.conflict_dialog import deed
+from ..kit.conflict_dialog import change_text
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, show_error
 from ..kit.widgets import Button
-from ..page_context import Desk
+from ..page_context import PageContext
 
 _BULK = frozenset(field.name for field in dataclass_fields(MachineChanges))
 
@@ -69,13 +69,15 @@ def _fields(row: MachineRow | None) -> list[Field]:
     ]
 
 
-def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) -> FormDialog:
+def new_machine(
+    parent: QWidget, context: PageContext, added: Callable[[object], None]
+) -> FormDialog:
     """Ask for a new machine; ``added`` is told its id."""
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         spec = MachineSpec(**values)
         window = parent.window()
-        desk.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=window)
+        context.runner.run(machines.create_machine, spec, done=done, failed=failed, parent=window)
 
     dialog = FormDialog(
         parent,
@@ -83,7 +85,7 @@ def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) ->
         verb="Add machine",
         fields=_fields(None),
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         words=("Saving", "saved"),
         then=added,
     )
@@ -91,11 +93,11 @@ def new_machine(parent: QWidget, desk: Desk, added: Callable[[object], None]) ->
     return dialog
 
 
-def edit_machine(parent: QWidget, desk: Desk, row: MachineRow) -> FormDialog:
+def edit_machine(parent: QWidget, context: PageContext, row: MachineRow) -> FormDialog:
     """Edit a machine as it was read; what somebody else saves meanwhile is not overwritten."""
     dialog = EditDialog(
         parent,
-        desk,
+        context,
         row,
         noun="machine",
         fields=_fields(row),
@@ -109,7 +111,9 @@ def edit_machine(parent: QWidget, desk: Desk, row: MachineRow) -> FormDialog:
     return dialog
 
 
-def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> FormDialog:
+def change_machines(
+    parent: QWidget, context: PageContext, rows: Sequence[MachineRow]
+) -> FormDialog:
     """Ask which fields to change in several machines; the rest stays as each has it."""
     verb = f"Change {fmt.count(len(rows), 'machine')}"
 
@@ -117,7 +121,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
         if not values:
             failed(ConsoleError("Tick what is to change."))
             return
-        apply_changes(parent, desk, rows, MachineChanges(**values), done=done, failed=failed)
+        apply_changes(parent, context, rows, MachineChanges(**values), done=done, failed=failed)
 
     dialog = FormDialog(
         parent,
@@ -126,7 +130,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
         intro=f"{fmt.names([row.name for row in rows])}. Only what is ticked changes.",
         fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         words=("Saving", "saved"),
     )
     dialog.open()
@@ -135,7 +139,7 @@ def change_machines(parent: QWidget, desk: Desk, rows: Sequence[MachineRow]) -> 
 
 def apply_changes(
     parent: QWidget,
-    desk: Desk,
+    context: PageContext,
     rows: Sequence[MachineRow],
     changes: MachineChanges,
     *,
@@ -148,12 +152,12 @@ def apply_changes(
     """
     window = parent.window()
 
-    def finish(left: list[Left]) -> None:
+    def finish(left: list[Skipped]) -> None:
         done(left)
         if left:
-            _tell_left(window, desk, len(rows), left, changes)
+            _tell_left(window, context, len(rows), left, changes)
 
-    desk.runner.run(
+    context.runner.run(
         machines.change_machines,
         rows,
         changes,
@@ -177,7 +181,11 @@ def _shared(field: Field, rows: Sequence[MachineRow]) -> Field:
 
 
 def _tell_left(
-    parent: QWidget, desk: Desk, asked: int, left: Sequence[Left], changes: MachineChanges
+    parent: QWidget,
+    context: PageContext,
+    asked: int,
+    left: Sequence[Skipped],
+    changes: MachineChanges,
 ) -> None:
     """Say which machines somebody changed or removed meanwhile, and offer to change them too."""
     there = [each.now for each in left if each.now is not None]
@@ -195,15 +203,17 @@ def _tell_left(
     if there:
         verb = f"Change {fmt.count(len(there), 'machine')} too"
         message.add_button(
-            Button(verb), lambda: apply_changes(parent, desk, there, changes), safe=False
+            Button(verb), lambda: apply_changes(parent, context, there, changes), safe=False
         )
     message.add_button(Button("Close"), lambda: None, safe=True)
     message.open()
 
 
-def _left(left: Left) -> str:
+def _left(left: Skipped) -> str:
     if left.removed is not None:
         when = f" {fmt.ago(left.removed.at)}" if left.removed.at else ""
         return f"{left.name}: removed by {left.removed.who}{when}"
     fields = {field.key: field for field in _fields(None)}
-    return f"{left.name}: {'; '.join(deed(each, fields[each.field]) for each in left.changes)}"
+    return (
+        f"{left.name}: {'; '.join(change_text(each, fields[each.field]) for each in left.changes)}"
+    )

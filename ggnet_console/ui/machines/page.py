@@ -18,7 +18,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import URGENCY, State
-from ..page_context import Desk
+from ..page_context import PageContext
 from ..targets.repair import repair_targets_of
 from .dialogs import apply_changes, change_machines, edit_machine, new_machine
 
@@ -34,20 +34,20 @@ _SIGNS = {
 
 def sign_of(row: MachineRow) -> State:
     """A machine's sign: that of its newest session, and whether it is or can get logged in."""
-    if is_astray(row):
+    if target_has_drifted(row):
         return State.FAILED if row.drift is Drift.MISSING else State.ATTENTION
     sign = _SIGNS[row.session_status]
     return State.ATTENTION if sign is State.RUNNING and not row.online else sign
 
 
-def is_astray(row: MachineRow) -> bool:
+def target_has_drifted(row: MachineRow) -> bool:
     """Whether its disk cannot be reached: it waits or is away, and its target is not as wanted."""
     return row.drift is not None and is_open(row) and not row.online
 
 
 def words_of(row: MachineRow) -> str:
     """What there is to say about a machine; the sign beside it says “failed”."""
-    if is_astray(row):
+    if target_has_drifted(row):
         is_missing = row.drift is Drift.MISSING
         return "Its target is missing" if is_missing else "Its target is not as wanted"
     match row.session_status:
@@ -181,7 +181,11 @@ def _stop_refusal(rows: Sequence[MachineRow]) -> str | None:
 
 
 def _repairable(rows: Sequence[MachineRow]) -> str | None:
-    return None if any(map(is_astray, rows)) else "No machine is kept from booting by its target"
+    return (
+        None
+        if any(map(target_has_drifted, rows))
+        else "No machine is kept from booting by its target"
+    )
 
 
 def _idle(rows: Sequence[MachineRow]) -> str | None:
@@ -192,8 +196,8 @@ def _idle(rows: Sequence[MachineRow]) -> str | None:
 class MachinesPage(Page[MachineRow]):
     """All machines, with their sessions."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="machines",
             title="Machines",
@@ -222,7 +226,7 @@ class MachinesPage(Page[MachineRow]):
                     noun="session",
                     several="Start {} again",
                     applies=_can_start_again,
-                    mends=lambda rows: any(map(_has_ended_badly, rows)),
+                    fixes=lambda rows: any(map(_has_ended_badly, rows)),
                 ),
                 Action(
                     "Repair target",
@@ -230,8 +234,8 @@ class MachinesPage(Page[MachineRow]):
                     self._on_repair,
                     enabled=_repairable,
                     noun="target",
-                    applies=is_astray,
-                    mends=lambda rows: any(map(is_astray, rows)),
+                    applies=target_has_drifted,
+                    fixes=lambda rows: any(map(target_has_drifted, rows)),
                 ),
                 Action(
                     "Stop session",
@@ -257,32 +261,32 @@ class MachinesPage(Page[MachineRow]):
                 name=lambda r: r.name,
                 state=state_of,
                 facts=facts,
-                tabs=[MachineSessions(desk), History(desk, "machine")],
+                tabs=[MachineSessions(context), History(context, "machine")],
             ),
             opens="Edit",
             sort="state",
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
-        desk.feeds.machines.attach(self)
+        context.feeds.machines.attach(self)
 
     def _on_add(self, _rows: list[MachineRow]) -> None:
-        new_machine(self, self._desk, self.select_when_there)
+        new_machine(self, self._context, self.select_when_there)
 
     def _on_edit(self, rows: list[MachineRow]) -> None:
         if len(rows) == 1:
-            edit_machine(self, self._desk, rows[0])
+            edit_machine(self, self._context, rows[0])
         else:
-            change_machines(self, self._desk, rows)
+            change_machines(self, self._context, rows)
 
     def _on_start(self, rows: list[MachineRow]) -> None:
-        start_sessions(self, self._desk, rows)
+        start_sessions(self, self._context, rows)
 
     def _on_again(self, _rows: list[MachineRow]) -> None:
-        start_again(self, self._desk, self.view.selected())
+        start_again(self, self._context, self.view.selected())
 
     def _on_repair(self, rows: list[MachineRow]) -> None:
-        repair_targets_of(self, self._desk, {row.id for row in rows})
+        repair_targets_of(self, self._context, {row.id for row in rows})
 
     def _on_stop(self, rows: list[MachineRow]) -> None:
         ids = [row.session_id for row in rows]
@@ -293,7 +297,7 @@ class MachinesPage(Page[MachineRow]):
             "The disk goes away at once; what has not been saved on it is lost.",
             f"Stop {fmt.count(len(rows), 'session')}",
             names=names,
-            then=lambda: self._desk.do(self, boot_sessions.stop_boot_sessions, ids),
+            then=lambda: self._context.do(self, boot_sessions.stop_boot_sessions, ids),
         )
 
     def _on_maintenance(self, rows: list[MachineRow]) -> None:
@@ -303,7 +307,7 @@ class MachinesPage(Page[MachineRow]):
         self._set_status(rows, MachineStatus.ACTIVE)
 
     def _set_status(self, rows: list[MachineRow], status: MachineStatus) -> None:
-        apply_changes(self, self._desk, rows, MachineChanges(status=status))
+        apply_changes(self, self._context, rows, MachineChanges(status=status))
 
     def _on_delete(self, rows: list[MachineRow]) -> None:
         history = "Its history of sessions goes with it."
@@ -316,7 +320,7 @@ class MachinesPage(Page[MachineRow]):
             f"{history} This cannot be undone.",
             f"Delete {fmt.count(len(rows), 'machine')}",
             names=names,
-            then=lambda: self._desk.do(self, machines.delete_machines, [row.id for row in rows]),
+            then=lambda: self._context.do(self, machines.delete_machines, [row.id for row in rows]),
         )
 
 

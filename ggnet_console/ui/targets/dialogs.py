@@ -12,7 +12,7 @@ from ...enums import ImageStatus
 from ...services import target_plans, targets
 from ...services.jobs import JobRow
 from ...services.targets import ChapMade, TargetRow
-from ..job_dialog import WorkDialog
+from ..job_dialog import JobDialog
 from ..job_waiter import error_of
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
@@ -20,13 +20,13 @@ from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, choose, confirm
 from ..kit.tokens import XL, XS, S, State
 from ..kit.widgets import Button, StateLine, Value, label
-from ..page_context import Desk
+from ..page_context import PageContext
 
 
-def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
+def new_target(parent: QWidget, context: PageContext) -> FormDialog | None:
     """Ask for machine and image; None when there is nothing to choose from yet."""
-    machines = sorted(desk.feeds.machines.rows.values(), key=lambda row: row.name.casefold())
-    images = [row for row in desk.feeds.images.rows.values() if row.status is ImageStatus.READY]
+    machines = sorted(context.feeds.machines.rows.values(), key=lambda row: row.name.casefold())
+    images = [row for row in context.feeds.images.rows.values() if row.status is ImageStatus.READY]
     if not machines or not images:
         choose(
             parent.window(),
@@ -38,7 +38,7 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
         return None
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        desk.runner.run(
+        context.runner.run(
             targets.create_target,
             values["machine"],
             values["image"],
@@ -69,7 +69,7 @@ def new_target(parent: QWidget, desk: Desk) -> FormDialog | None:
             ),
         ],
         submit=submit,
-        notify=desk.notify,
+        notify=context.notify,
         words=("Asking", "asked for"),
     )
     dialog.open()
@@ -111,7 +111,7 @@ def _copy(shown: QLineEdit) -> None:
     QGuiApplication.clipboard().setText(shown.text())
 
 
-def turn_chap_on(parent: QWidget, desk: Desk, row: TargetRow) -> None:
+def turn_chap_on(parent: QWidget, context: PageContext, row: TargetRow) -> None:
     """Ask, make a secret and show it."""
 
     def made(answer: ChapMade) -> None:
@@ -126,27 +126,27 @@ def turn_chap_on(parent: QWidget, desk: Desk, row: TargetRow) -> None:
         + (", and the one it has now counts no more." if row.chap_user else ".")
         + " Who is logged in stays logged in. The target is kept when its session ends.",
         "Make secret",
-        lambda: desk.do(parent, targets.turn_chap_on, row.id, done=made),
+        lambda: context.do(parent, targets.turn_chap_on, row.id, done=made),
         danger=False,
     )
 
 
-def turn_chap_off(parent: QWidget, desk: Desk, row: TargetRow) -> None:
+def turn_chap_off(parent: QWidget, context: PageContext, row: TargetRow) -> None:
     """Ask, then ask the machine for no secret any more."""
     confirm(
         parent,
         f"Ask {row.machine} for no CHAP secret any more?",
         "Its secret is forgotten. Its initiator name alone lets it in then.",
         "Turn CHAP off",
-        lambda: desk.do(parent, targets.turn_chap_off, row.id),
+        lambda: context.do(parent, targets.turn_chap_off, row.id),
     )
 
 
-class LoginDialog(WorkDialog):
+class LoginDialog(JobDialog):
     """A real discovery and login by the agent, step by step."""
 
-    def __init__(self, parent: QWidget, desk: Desk, row: TargetRow) -> None:
-        super().__init__(parent, desk, f"Test login to {row.machine or row.iqn}")
+    def __init__(self, parent: QWidget, context: PageContext, row: TargetRow) -> None:
+        super().__init__(parent, context, f"Test login to {row.machine or row.iqn}")
         self._row = row
         self.sentence.setText(
             "The storage host discovers the target and logs in as its machine does, with the same "
@@ -196,9 +196,9 @@ def _test(session: Any, target_id: int) -> list[int]:
     return [target_plans.test_login(session, target_id)]
 
 
-def test_login(parent: QWidget, desk: Desk, row: TargetRow) -> LoginDialog:
+def test_login(parent: QWidget, context: PageContext, row: TargetRow) -> LoginDialog:
     """Open the dialog and try."""
-    dialog = LoginDialog(parent, desk, row)
+    dialog = LoginDialog(parent, context, row)
     dialog.open()
     dialog.test()
     return dialog

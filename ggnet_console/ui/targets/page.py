@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Targets page: what each storage host exports to whom, and how that differs from the wish."""
+"""The Targets page: what each storage host exports to whom, and how that differs from what is wanted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..kit.notices import Notice
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 from .dialogs import new_target, test_login, turn_chap_off, turn_chap_on
 from .plan_dialog import as_before, show_plan, undo
 from .repair import have_done, repair, rewrite_saved
@@ -33,9 +33,9 @@ from .words import (
     access_of,
     acl_of,
     differ_text,
+    has_drifted,
     initiators_of,
     is_foreign,
-    is_out_of_step,
     is_problem,
     state_of,
     subject_of,
@@ -218,8 +218,8 @@ def _adoptable(rows: Sequence[TargetRow]) -> str | None:
     for row in rows:
         if not is_foreign(row):
             return "Only a target that was made by hand can be adopted"
-        if row.oddity:
-            return f"Cannot be adopted: {row.oddity}"
+        if row.unsupported:
+            return f"Cannot be adopted: {row.unsupported}"
     return None
 
 
@@ -233,8 +233,8 @@ def _releasable(rows: Sequence[TargetRow]) -> str | None:
 class TargetsPage(Page[TargetRow]):
     """All targets that are wanted or run, with what their storage hosts made of them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         super().__init__(
             key="targets",
             title="Targets",
@@ -256,21 +256,21 @@ class TargetsPage(Page[TargetRow]):
                     Differences(),
                     Tree(),
                     Sessions(),
-                    History(desk, "target", changed=_history_of),
+                    History(context, "target", changed=_history_of),
                 ],
                 width=388,
             ),
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
         self.drift = Notice()
         self.unread = Notice(State.FAILED)
         self.over.addWidget(self.unread)
         self.over.addWidget(self.drift)
         self.model.content_changed.connect(self._tell)
-        desk.feeds.hosts.updated.connect(self._tell)
-        desk.access.changed.connect(self._tell)
-        desk.feeds.targets.attach(self)
+        context.feeds.hosts.updated.connect(self._tell)
+        context.access.changed.connect(self._tell)
+        context.feeds.targets.attach(self)
         self._tell()
 
     def _declared(self) -> tuple[Action[TargetRow], ...]:
@@ -284,7 +284,7 @@ class TargetsPage(Page[TargetRow]):
         ) -> Action[TargetRow]:
             return Action(text, icon, lambda rows: handler(rows[0]), single=True, **how)
 
-        desk = self._desk
+        context = self._context
         return (
             anywhere(
                 "Plan…",
@@ -300,13 +300,13 @@ class TargetsPage(Page[TargetRow]):
             one(
                 "Turn CHAP on",
                 "lock",
-                lambda row: turn_chap_on(self, desk, row),
+                lambda row: turn_chap_on(self, context, row),
                 enabled=_chap_on,
             ),
             one(
                 "Turn CHAP off",
                 "lock-open",
-                lambda row: turn_chap_off(self, desk, row),
+                lambda row: turn_chap_off(self, context, row),
                 enabled=_chap_off,
             ),
             one("Adopt", "hand", self._on_adopt, enabled=_adoptable, needs=Role.ADMIN),
@@ -321,13 +321,13 @@ class TargetsPage(Page[TargetRow]):
     # What the page says above its table
 
     def _hosts(self) -> list[HostRow]:
-        return sorted(self._desk.feeds.hosts.rows.values(), key=lambda host: host.name)
+        return sorted(self._context.feeds.hosts.rows.values(), key=lambda host: host.name)
 
-    def _out_of_step(self) -> int:
-        return sum(map(is_out_of_step, self.model.rows))
+    def _drifted(self) -> int:
+        return sum(map(has_drifted, self.model.rows))
 
     def _tell(self) -> None:
-        number = self._out_of_step()
+        number = self._drifted()
         self.drift.say(differ_text(number) if number else "", "Plan…", self._on_plan)
         broken = next((host for host in self._hosts() if host.saved_problem), None)
         if broken is None:
@@ -336,13 +336,13 @@ class TargetsPage(Page[TargetRow]):
             self.unread.say(
                 unread_of(broken),
                 "Rewrite saved configuration…",
-                lambda: rewrite_saved(self, self._desk, broken),
-                refusal=self._desk.access.refusal(Role.OPERATOR),
+                lambda: rewrite_saved(self, self._context, broken),
+                refusal=self._context.access.refusal(Role.OPERATOR),
             )
         self.refresh_actions()
 
     def _repairable(self, _rows: Sequence[TargetRow]) -> str | None:
-        return None if self._out_of_step() else "Everything runs as wanted"
+        return None if self._drifted() else "Everything runs as wanted"
 
     def _undoable(self, _rows: Sequence[TargetRow]) -> str | None:
         if any(host.undoable for host in self._hosts()):
@@ -354,22 +354,22 @@ class TargetsPage(Page[TargetRow]):
     def _work(
         self, work: Callable[..., list[int]], *args: Any, told: Callable[[JobRow], str]
     ) -> None:
-        have_done(self, self._desk, work, *args, told=told)
+        have_done(self, self._context, work, *args, told=told)
 
     def _on_new(self, _rows: list[TargetRow]) -> None:
-        new_target(self, self._desk)
+        new_target(self, self._context)
 
     def _on_plan(self) -> None:
-        show_plan(self, self._desk)
+        show_plan(self, self._context)
 
     def _on_test(self, row: TargetRow) -> None:
-        test_login(self, self._desk, row)
+        test_login(self, self._context, row)
 
     def _on_copy(self, rows: list[TargetRow]) -> None:
         QGuiApplication.clipboard().setText("\n".join(row.iqn for row in rows))
 
     def _on_repair(self) -> None:
-        repair(self, self._desk, {row.host_id for row in self.model.rows if is_out_of_step(row)})
+        repair(self, self._context, {row.host_id for row in self.model.rows if has_drifted(row)})
 
     def _on_undo(self) -> None:
         hosts = [host for host in self._hosts() if host.undoable]
@@ -415,7 +415,7 @@ class TargetsPage(Page[TargetRow]):
     def _on_remove(self, rows: list[TargetRow]) -> None:
         def remove() -> None:
             for row in rows:
-                self._desk.do(self, targets.remove_target, row.id)
+                self._context.do(self, targets.remove_target, row.id)
 
         names = [row.machine for row in rows]
         confirm(

@@ -13,12 +13,12 @@ from ...enums import PlanAction, Role
 from ...services import target_plans
 from ...services.jobs import JobRow
 from ...services.target_plans import HostPlan, PlanEntry
-from ..job_dialog import WorkDialog
+from ..job_dialog import JobDialog
 from ..job_waiter import error_of
 from ..kit import format as fmt
 from ..kit.tokens import XL, XS, M, S, State
 from ..kit.widgets import Button, IconLabel, Sign, StateLine, Tick, Value, copyable, label
-from ..page_context import Desk
+from ..page_context import PageContext
 from .tabs import difference_grid
 
 _ICONS = {
@@ -34,9 +34,9 @@ def compare(session: Any, host_ids: Sequence[int]) -> list[int]:
     return [target_plans.compare_targets(session, each) for each in host_ids]
 
 
-def apply(session: Any, wishes: Sequence[tuple[int, list[str], list[str]]]) -> list[int]:
+def apply(session: Any, wanted: Sequence[tuple[int, list[str], list[str]]]) -> list[int]:
     """Apply ``(host, IQNs, machines that may lose their disk)``; the jobs."""
-    return [target_plans.apply_targets(session, *wish) for wish in wishes]
+    return [target_plans.apply_targets(session, *one) for one in wanted]
 
 
 def undo(session: Any, host_ids: Sequence[int]) -> list[int]:
@@ -90,11 +90,11 @@ class EntryBox(QFrame):
         return all(tick.isChecked() for tick in self.ticks.values())
 
 
-class PlanDialog(WorkDialog):
+class PlanDialog(JobDialog):
     """Compares when it opens; applies what needs no tick, and what was ticked."""
 
-    def __init__(self, parent: QWidget, desk: Desk) -> None:
-        super().__init__(parent, desk, "Plan for the targets", _WIDTH)
+    def __init__(self, parent: QWidget, context: PageContext) -> None:
+        super().__init__(parent, context, "Plan for the targets", _WIDTH)
         self._boxes: list[tuple[int, EntryBox]] = []
         self._applied: list[int] = []
         self._result = ""
@@ -107,14 +107,14 @@ class PlanDialog(WorkDialog):
         self.buttons.insertWidget(0, self.again)
         self.buttons.insertWidget(2, self.undoing)
         self.buttons.addWidget(self.go)
-        desk.access.changed.connect(self.on_work)
+        context.access.changed.connect(self.on_work)
         self.on_work()
 
     def compare(self) -> None:
         """Have every agent that answers look anew, then show the plan."""
         self._result = ""
         self._applied = []
-        hosts = [host.id for host in self.desk.feeds.hosts.rows.values() if host.alive]
+        hosts = [host.id for host in self.context.feeds.hosts.rows.values() if host.alive]
         self.have_done("Comparing what runs with what is wanted…", compare, hosts, ended=self._read)
 
     def boxes(self) -> list[EntryBox]:
@@ -127,7 +127,7 @@ class PlanDialog(WorkDialog):
         if errors:
             self.errors.show_error(errors[0])
         self.begin("Reading the plan…")
-        self.desk.runner.run(
+        self.context.runner.run(
             target_plans.read_plans, done=self._show, failed=self.show_error, parent=self
         )
 
@@ -147,7 +147,7 @@ class PlanDialog(WorkDialog):
     def _show_host(self, plan: HostPlan, *, alone: bool) -> None:
         if not alone:
             self.body.addWidget(label(plan.host, "section"))
-        alive = {host.id for host in self.desk.feeds.hosts.rows.values() if host.alive}
+        alive = {host.id for host in self.context.feeds.hosts.rows.values() if host.alive}
         if plan.host_id not in alive:
             since = (
                 f"compared {fmt.ago(plan.compared_at)}" if plan.compared_at else "never compared"
@@ -196,7 +196,7 @@ class PlanDialog(WorkDialog):
         """The buttons say what they would do now, or why they cannot."""
         chosen = [box for box in self.boxes() if box.agreed]
         cut = sum(len(box.ticks) for box in chosen)
-        refusal = self.desk.access.refusal(Role.OPERATOR)
+        refusal = self.context.access.refusal(Role.OPERATOR)
         text = f"Apply {fmt.count(len(chosen), 'change')}" if chosen else "Apply"
         self.go.setText(f"{text}, cut off {cut}" if cut else text)
         self.go.setEnabled(bool(chosen) and not self.working and refusal is None)
@@ -211,14 +211,14 @@ class PlanDialog(WorkDialog):
             tick.setEnabled(not self.working)
 
     def _on_apply(self) -> None:
-        wishes: dict[int, tuple[list[str], list[str]]] = {}
+        wanted: dict[int, tuple[list[str], list[str]]] = {}
         for host_id, box in self._boxes:
             if box.agreed:
-                iqns, cut = wishes.setdefault(host_id, ([], []))
+                iqns, cut = wanted.setdefault(host_id, ([], []))
                 iqns.append(box.entry.iqn)
                 cut += [each for each in box.ticks if each not in cut]
-        self._applied = list(wishes)
-        asked = [(host_id, *wish) for host_id, wish in wishes.items()]
+        self._applied = list(wanted)
+        asked = [(host_id, *one) for host_id, one in wanted.items()]
         self.have_done("Applying…", apply, asked, ended=self._on_applied)
 
     def _on_applied(self, jobs: list[JobRow]) -> None:
@@ -260,9 +260,9 @@ def as_before(job: JobRow) -> str:
     return f"{done} Not brought back: {each}."
 
 
-def show_plan(parent: QWidget, desk: Desk) -> PlanDialog:
+def show_plan(parent: QWidget, context: PageContext) -> PlanDialog:
     """Open the plan and compare."""
-    dialog = PlanDialog(parent, desk)
+    dialog = PlanDialog(parent, context)
     dialog.open()
     dialog.compare()
     return dialog

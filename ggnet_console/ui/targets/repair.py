@@ -11,16 +11,16 @@ from PySide6.QtWidgets import QWidget
 from ...services import target_plans
 from ...services.hosts import HostRow
 from ...services.jobs import JobRow
-from ..job_waiter import Waiting, error_of
+from ..job_waiter import JobWaiter, error_of
 from ..kit import format as fmt
 from ..kit.messages import confirm, show_error
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 
 
 def have_done(
     parent: QWidget,
-    desk: Desk,
+    context: PageContext,
     work: Callable[..., list[int]],
     *args: Any,
     told: Callable[[JobRow], str],
@@ -31,28 +31,28 @@ def have_done(
         for job in jobs:
             error = error_of(job)
             if error is None:
-                desk.notify(told(job), State.RUNNING)
+                context.notify(told(job), State.RUNNING)
             else:
                 show_error(parent.window(), error)
 
     def asked(job_ids: list[int]) -> None:
-        Waiting(desk, job_ids, ended, parent)
+        JobWaiter(context, job_ids, ended, parent)
 
-    desk.do(parent, work, *args, done=asked)
+    context.do(parent, work, *args, done=asked)
 
 
-def repair(parent: QWidget, desk: Desk, host_ids: Iterable[int]) -> None:
+def repair(parent: QWidget, context: PageContext, host_ids: Iterable[int]) -> None:
     """Put right whatever can be without taking a disk away from anybody."""
-    have_done(parent, desk, _repair, sorted(host_ids), False, told=_repaired)
+    have_done(parent, context, _repair, sorted(host_ids), False, told=_repaired)
 
 
-def repair_targets_of(parent: QWidget, desk: Desk, machine_ids: Collection[int]) -> None:
+def repair_targets_of(parent: QWidget, context: PageContext, machine_ids: Collection[int]) -> None:
     """Repair where these machines' targets are."""
-    targets = desk.feeds.targets.rows.values()
-    repair(parent, desk, {each.host_id for each in targets if each.machine_id in machine_ids})
+    targets = context.feeds.targets.rows.values()
+    repair(parent, context, {each.host_id for each in targets if each.machine_id in machine_ids})
 
 
-def rewrite_saved(parent: QWidget, desk: Desk, host: HostRow) -> None:
+def rewrite_saved(parent: QWidget, context: PageContext, host: HostRow) -> None:
     """Ask, then write anew the saved configuration that cannot be read."""
     confirm(
         parent,
@@ -61,7 +61,7 @@ def rewrite_saved(parent: QWidget, desk: Desk, host: HostRow) -> None:
         "wants is saved anew; targets that others had saved there, and that do not run now, "
         "are no longer restored at the next start.",
         "Rewrite saved configuration",
-        lambda: have_done(parent, desk, _repair, [host.id], True, told=_repaired),
+        lambda: have_done(parent, context, _repair, [host.id], True, told=_repaired),
         danger=False,
     )
 

@@ -74,7 +74,7 @@ class Differences(_Column):
     title = "Differences"
 
     def part_of(self, row: TargetRow) -> object:
-        return row.differences, row.drift, row.cut_off, row.oddity
+        return row.differences, row.drift, row.cut_off, row.unsupported
 
     def draw(self, row: TargetRow) -> None:
         if row.drift is None:
@@ -82,8 +82,8 @@ class Differences(_Column):
         elif is_foreign(row):
             self.say("It was made by hand. Nothing is wanted of it, and apply leaves it alone.")
             self.say(
-                f"It cannot be adopted: {row.oddity}."
-                if row.oddity
+                f"It cannot be adopted: {row.unsupported}."
+                if row.unsupported
                 else "An admin can adopt it; it is then wanted just as it runs now."
             )
         elif not row.differences:

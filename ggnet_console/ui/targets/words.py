@@ -20,7 +20,7 @@ def is_foreign(row: TargetRow) -> bool:
     return row.origin is TargetOrigin.FOREIGN
 
 
-def is_out_of_step(row: TargetRow) -> bool:
+def has_drifted(row: TargetRow) -> bool:
     """Whether apply would change something about it."""
     return row.drift not in (None, Drift.IN_STEP) and not is_foreign(row) and not _being_made(row)
 

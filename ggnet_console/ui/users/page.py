@@ -25,7 +25,7 @@ from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import XL, XS, S, State
 from ..kit.widgets import Button, StateLine, clear, label
-from ..page_context import Desk
+from ..page_context import PageContext
 from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
 from .rights_tab import RoleRights
 
@@ -162,8 +162,8 @@ def last_admin(rows: Sequence[AccountRow]) -> AccountRow | None:
 class UsersPage(Page[AccountRow]):
     """All accounts."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
         admin = Role.ADMIN
         super().__init__(
             key="users",
@@ -225,14 +225,14 @@ class UsersPage(Page[AccountRow]):
                 name=lambda r: r.name,
                 state=state_of,
                 facts=facts,
-                tabs=[SignIns(desk), RoleRights(), History(desk, "user")],
+                tabs=[SignIns(context), RoleRights(), History(context, "user")],
             ),
             opens="Change role",
-            access=desk.access,
-            settings=desk.settings,
+            access=context.access,
+            settings=context.settings,
         )
         self.model.content_changed.connect(self.refresh_actions)
-        desk.feeds.users.attach(self)
+        context.feeds.users.attach(self)
 
     # Why not
 
@@ -243,7 +243,7 @@ class UsersPage(Page[AccountRow]):
         return None
 
     def _own(self, rows: Sequence[AccountRow]) -> str | None:
-        if any(row.id == self._desk.access.user_id for row in rows):
+        if any(row.id == self._context.access.user_id for row in rows):
             return "This is your own account: change your password at the bottom of the window"
         return None
 
@@ -257,12 +257,12 @@ class UsersPage(Page[AccountRow]):
             return "Is disabled already"
         return self._is_last_admin(rows)
 
-    # Deeds
+    # Actions
 
     def _do(self, work: Callable[..., Any], rows: Sequence[AccountRow], **how: bool) -> None:
         """One unit of work per account."""
         for row in rows:
-            self._desk.do(self, partial(work, **how), row.id, done=self._sweep)
+            self._context.do(self, partial(work, **how), row.id, done=self._sweep)
 
     def _on_add(self, _rows: list[AccountRow]) -> None:
         self._ask(
@@ -309,7 +309,7 @@ class UsersPage(Page[AccountRow]):
 
     def _sweep(self, _value: object) -> None:
         """Whoever connected while the sign-in was being ended is cut off, too."""
-        self._desk.do(self, users.end_stale_connections)
+        self._context.do(self, users.end_stale_connections)
 
     def _ask(
         self,
@@ -323,15 +323,15 @@ class UsersPage(Page[AccountRow]):
         intro: str = "",
     ) -> None:
         """A form whose values are handed to ``work`` in the background."""
-        desk, window = self._desk, self.window()
+        context, window = self._context, self.window()
 
         def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
             def finished(value: Any) -> None:
                 done(value)
                 if ends_sign_ins:
-                    desk.do(window, users.end_stale_connections)
+                    context.do(window, users.end_stale_connections)
 
-            desk.runner.run(work, values, done=finished, failed=failed, parent=window)
+            context.runner.run(work, values, done=finished, failed=failed, parent=window)
 
         dialog = FormDialog(
             self,
@@ -339,7 +339,7 @@ class UsersPage(Page[AccountRow]):
             verb=verb,
             fields=fields,
             submit=submit,
-            notify=desk.notify,
+            notify=context.notify,
             words=("Saving", "saved"),
             then=then,
             intro=intro,
@@ -404,9 +404,9 @@ class SignIns(Tab[AccountRow]):
 
     title = "Sign-ins"
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: PageContext) -> None:
         super().__init__()
-        self._desk = desk
+        self._context = context
         self._shown: AccountRow | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
@@ -416,7 +416,7 @@ class SignIns(Tab[AccountRow]):
         if row == self._shown:
             return
         self._shown = row
-        self._desk.runner.run(
+        self._context.runner.run(
             users.list_sign_ins,
             row.id,
             done=lambda rows: self._show(row, rows),
@@ -460,9 +460,9 @@ class SignIns(Tab[AccountRow]):
     def _on_revoke(self, row: SignInRow) -> None:
         def sweep(_value: object) -> None:
             self._shown = None
-            self._desk.do(self, users.end_stale_connections)
+            self._context.do(self, users.end_stale_connections)
 
-        self._desk.do(self, users.revoke_sign_in, row.id, done=sweep)
+        self._context.do(self, users.revoke_sign_in, row.id, done=sweep)
 
 
 def place(workstation: str, client_address: str | None) -> str:

@@ -13,11 +13,11 @@ from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.tokens import State
-from ..page_context import Desk
+from ..page_context import PageContext
 from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
 
 
-def change_password(parent: QWidget, desk: Desk) -> None:
+def change_password(parent: QWidget, context: PageContext) -> None:
     """Ask for the present password and, twice, for the new one."""
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
@@ -27,7 +27,7 @@ def change_password(parent: QWidget, desk: Desk) -> None:
             failed(error)
             return
 
-        desk.runner.run(
+        context.runner.run(
             users.change_password,
             values["present_password"],
             new,
@@ -46,8 +46,8 @@ def change_password(parent: QWidget, desk: Desk) -> None:
             *NEW_PASSWORD,
         ],
         submit=submit,
-        notify=desk.notify,
-        then=lambda _value: desk.notify(
+        notify=context.notify,
+        then=lambda _value: context.notify(
             "Your password is changed; your other sign-ins have ended.", State.RUNNING
         ),
     )

@@ -48,8 +48,8 @@ class RoleRights(Tab[AccountRow]):
                 self._grid.addWidget(heading, line, 0, 1, len(Role) + 1)
                 line += 1
             allowed = row.role in right.roles
-            deed = label(right.deed, "" if allowed else "secondary", wrap=True)
-            self._grid.addWidget(deed, line, 0)
+            action = label(right.action, "" if allowed else "secondary", wrap=True)
+            self._grid.addWidget(action, line, 0)
             for column, role in enumerate(Role, 1):
                 may = role in right.roles
                 mark = label(

@@ -35,7 +35,7 @@ from ..kit.theme import MODES, Mode, Theme
 from ..kit.tokens import L, S, State
 from ..kit.widgets import hairline
 from .sidebar import Sidebar
-from .status_bar import StatusBar, Work
+from .status_bar import RunningJob, StatusBar
 
 _DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
 _MODE_WORDS: dict[Mode, str] = {"system": "As the system", "light": "Light", "dark": "Dark"}
@@ -53,7 +53,7 @@ class PageSpec:
     """Shown to those who have this role."""
 
 
-class Shell(QMainWindow):
+class MainWindow(QMainWindow):
     """Holds either a gate (first run, sign-in) or the workspace with its pages."""
 
     file_dropped = Signal(object)
@@ -82,11 +82,11 @@ class Shell(QMainWindow):
 
     # Gate and workspace
 
-    def show_gate(self, gate: QWidget) -> None:
+    def show_entry_page(self, entry_page: QWidget) -> None:
         """Show a page that fills the window; what was there before is let go."""
         self._drop_workspace()
-        self._stack.addWidget(gate)
-        self._stack.setCurrentWidget(gate)
+        self._stack.addWidget(entry_page)
+        self._stack.setCurrentWidget(entry_page)
         self.setAcceptDrops(False)
 
     def show_workspace(self, pages: Sequence[PageSpec], first: str, server: str) -> None:
@@ -206,7 +206,7 @@ class Shell(QMainWindow):
             self.notify("Connected again. Everything on screen has been read anew.", State.RUNNING)
         self.status.set_connected(True)
 
-    def set_work(self, work: Sequence[Work]) -> None:
+    def set_work(self, work: Sequence[RunningJob]) -> None:
         """The running work, the most telling first."""
         self.status.set_work(work)
 
@@ -273,7 +273,7 @@ class Shell(QMainWindow):
 
 
 def ask_what_to_do_with_machines(
-    shell: Shell, running: int, keep: Callable[[], None], stop: Callable[[], None] | None
+    shell: MainWindow, running: int, keep: Callable[[], None], stop: Callable[[], None] | None
 ) -> None:
     """Closing the last window while machines run: keep serving them, stop them, or stay.
 

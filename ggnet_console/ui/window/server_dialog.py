@@ -32,7 +32,7 @@ Work = Callable[[Any, Done, Failed], None]
 """``work(spec, done, failed)``: do it elsewhere and call one of the two when it ends."""
 
 
-class ConnectionDialog(FormDialog):
+class ServerDialog(FormDialog):
     """A place to choose, the server's fields, and a button that tries them out."""
 
     def __init__(

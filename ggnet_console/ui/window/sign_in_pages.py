@@ -64,7 +64,7 @@ class Credentials:
     password: str
 
 
-class Gate(QWidget):
+class EntryPage(QWidget):
     """A card in the middle of the window with a form and one button."""
 
     submitted = Signal(object)
@@ -158,7 +158,7 @@ class Gate(QWidget):
         return super().eventFilter(watched, event)
 
 
-class FirstRunPage(Gate):
+class FirstRunPage(EntryPage):
     """Asks for the first admin; folder and portal are prefilled, under “More”."""
 
     def __init__(
@@ -214,7 +214,7 @@ class FirstRunPage(Gate):
         return FirstRun(values["admin"], password, Path(values["home"]), values["portal"])
 
 
-class SignInPage(Gate):
+class SignInPage(EntryPage):
     """Asks who is there."""
 
     def __init__(self, *, server: str, user: str = "", parent: QWidget | None = None) -> None:
@@ -235,7 +235,7 @@ class SignInPage(Gate):
         return Credentials(values["user"], values["password"])
 
 
-class NewPasswordPage(Gate):
+class NewPasswordPage(EntryPage):
     """For a sign-in that may do nothing before it has a password of its own; submits that."""
 
     def __init__(self, *, person: str, parent: QWidget | None = None) -> None:

@@ -29,7 +29,7 @@ _USE = frozenset(
 )
 
 
-class Renewal(QObject):
+class SignInRenewal(QObject):
     """Renews the sign-in when somebody uses the window, or when it is copying a file in."""
 
     def __init__(

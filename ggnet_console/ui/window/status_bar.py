@@ -15,7 +15,7 @@ from ..kit.widgets import Button, MenuButton, Sign, label
 
 
 @dataclass(frozen=True)
-class Work:
+class RunningJob:
     """One running job as the status bar shows it."""
 
     text: str
@@ -68,7 +68,7 @@ class StatusBar(QWidget):
         self._sign.set_state(State.RUNNING if connected else State.ATTENTION)
         self._connection.setText(self._server if connected else f"{self._server}: no connection")
 
-    def set_work(self, work: Sequence[Work]) -> None:
+    def set_work(self, work: Sequence[RunningJob]) -> None:
         """Show the first of the running work and how much more there is."""
         for widget in (self._work, self._bar, self._left):
             widget.setVisible(bool(work))

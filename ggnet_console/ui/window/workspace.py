@@ -18,8 +18,8 @@ from ..kit.actions import Access
 from ..kit.feed import Changes, Feed, Older, Runner, Update
 from ..kit.messages import show_error
 from ..kit.tokens import State, worst
-from ..page_context import Desk, Feeds, Importer
-from .main_window import PageSpec, Shell
+from ..page_context import Feeds, Importer, PageContext
+from .main_window import MainWindow, PageSpec
 
 if TYPE_CHECKING:
     from ...services.users import Me
@@ -110,7 +110,7 @@ class Workspace(QObject):
 
     def __init__(
         self,
-        shell: Shell,
+        shell: MainWindow,
         runner: Runner,
         feeds: Feeds,
         importer: Importer,
@@ -128,7 +128,7 @@ class Workspace(QObject):
         self._drifts: dict[int, object] = {}
         self._unloaded = True
         self.access = Access(role, self, user_id=user_id)
-        self.desk = Desk(
+        self.context = PageContext(
             runner, feeds, importer, self.access, settings, shell.notify, shell.show_page
         )
         self._specs = self._pages()
@@ -174,7 +174,7 @@ class Workspace(QObject):
     def on_changed(self, changes: object) -> None:
         """Hints of the listener: changed ids by table, or None for anything."""
         hints: Changes | None = changes if isinstance(changes, dict) else None
-        for feed in self.desk.feeds.all():
+        for feed in self.context.feeds.all():
             feed.on_changed(hints)
         if hints is None or not hints.keys().isdisjoint(("users", "sign_ins")):
             self._ask_who_i_am()
@@ -193,12 +193,12 @@ class Workspace(QObject):
     @property
     def open_sessions(self) -> int:
         """How many machines have a session now."""
-        return sum(row.open for row in self.desk.feeds.sessions.rows.values())
+        return sum(row.open for row in self.context.feeds.sessions.rows.values())
 
     @property
     def open_jobs(self) -> int:
         """How many jobs wait or run."""
-        return sum(row.open for row in self.desk.feeds.jobs.rows.values())
+        return sum(row.open for row in self.context.feeds.jobs.rows.values())
 
     # Who is signed in
 
@@ -211,7 +211,9 @@ class Workspace(QObject):
     def _ask_who_i_am(self) -> None:
         from ...services import users  # noqa: PLC0415
 
-        self.desk.runner.run(users.who_am_i, done=self._on_me, failed=self._on_failed, parent=self)
+        self.context.runner.run(
+            users.who_am_i, done=self._on_me, failed=self._on_failed, parent=self
+        )
 
     def _on_me(self, me: Me) -> None:
         """Rights that were given or taken hold at once: the window follows the database."""
@@ -226,7 +228,7 @@ class Workspace(QObject):
     def _on_password(self) -> None:
         from ..users.password_dialog import change_password  # noqa: PLC0415
 
-        change_password(self._shell, self.desk)
+        change_password(self._shell, self.context)
 
     # Pages
 
@@ -246,47 +248,47 @@ class Workspace(QObject):
     def _dashboard(self) -> QWidget:
         from ..dashboard import Dashboard  # noqa: PLC0415 - pages are imported when first shown
 
-        return Dashboard(self.desk)
+        return Dashboard(self.context)
 
     def _machines(self) -> QWidget:
         from ..machines.page import MachinesPage  # noqa: PLC0415
 
-        return MachinesPage(self.desk)
+        return MachinesPage(self.context)
 
     def _images(self) -> QWidget:
         from ..images.page import ImagesPage  # noqa: PLC0415
 
-        return ImagesPage(self.desk)
+        return ImagesPage(self.context)
 
     def _targets(self) -> QWidget:
         from ..targets.page import TargetsPage  # noqa: PLC0415
 
-        return TargetsPage(self.desk)
+        return TargetsPage(self.context)
 
     def _sessions(self) -> QWidget:
         from ..boot_sessions.page import SessionsPage  # noqa: PLC0415
 
-        return SessionsPage(self.desk)
+        return SessionsPage(self.context)
 
     def _jobs(self) -> QWidget:
         from ..jobs import JobsPage  # noqa: PLC0415
 
-        return JobsPage(self.desk)
+        return JobsPage(self.context)
 
     def _audit(self) -> QWidget:
         from ..audit.page import AuditPage  # noqa: PLC0415
 
-        return AuditPage(self.desk)
+        return AuditPage(self.context)
 
     def _users(self) -> QWidget:
         from ..users.page import UsersPage  # noqa: PLC0415
 
-        return UsersPage(self.desk)
+        return UsersPage(self.context)
 
     def _settings(self) -> QWidget:
         from ..settings import SettingsPage  # noqa: PLC0415
 
-        return SettingsPage(self.desk)
+        return SettingsPage(self.context)
 
     # Reactions
 
@@ -309,9 +311,9 @@ class Workspace(QObject):
         """The numbers beside the pages."""
         from ..hosts import trouble_of, unread_of  # noqa: PLC0415
         from ..machines.page import is_problem, sign_of  # noqa: PLC0415
-        from ..targets.words import is_out_of_step, state_of  # noqa: PLC0415
+        from ..targets.words import has_drifted, state_of  # noqa: PLC0415
 
-        feeds, show = self.desk.feeds, self._shell.sidebar.set_count
+        feeds, show = self.context.feeds, self._shell.sidebar.set_count
         broken = [sign_of(row) for row in feeds.machines.rows.values() if is_problem(row)]
         hosts = [
             State.FAILED
@@ -319,7 +321,7 @@ class Workspace(QObject):
             for trouble in (trouble_of(host), unread_of(host))
             if trouble
         ]
-        astray = [state_of(row)[0] for row in feeds.targets.rows.values() if is_out_of_step(row)]
+        drifted = [state_of(row)[0] for row in feeds.targets.rows.values() if has_drifted(row)]
         total, trouble = len(feeds.machines.rows), "with a problem"
         show("dashboard", len(broken + hosts), worst(broken + hosts), "Need attention")
         if broken:
@@ -328,8 +330,8 @@ class Workspace(QObject):
             show("machines", total)
         show("images", len(feeds.images.rows))
         total = len(feeds.targets.rows)
-        if astray:
-            show("targets", len(astray), worst(astray), f"{len(astray)} differ, {total} in all")
+        if drifted:
+            show("targets", len(drifted), worst(drifted), f"{len(drifted)} differ, {total} in all")
         else:
             show("targets", total)
         show("sessions", self.open_sessions, about=f"{self.open_sessions} open")
@@ -344,7 +346,7 @@ class Workspace(QObject):
                 changed.add(row.machine_id)
             self._drifts[row.id] = shown
         if changed and not update.whole:
-            self.desk.feeds.machines.reread(changed)
+            self.context.feeds.machines.reread(changed)
 
     def _on_hosts(self) -> None:
         """Whatever page is open: without its storage hosts a room stands still."""
@@ -359,7 +361,7 @@ class Workspace(QObject):
     def _trouble(self) -> str:
         from ..hosts import trouble_of  # noqa: PLC0415
 
-        hosts = sorted(self.desk.feeds.hosts.rows.values(), key=lambda host: host.name)
+        hosts = sorted(self.context.feeds.hosts.rows.values(), key=lambda host: host.name)
         return "\n".join(filter(None, map(trouble_of, hosts)))
 
     def _tell_trouble(self) -> None:
@@ -368,14 +370,14 @@ class Workspace(QObject):
     def _on_jobs(self, update: Update[Any]) -> None:
         from ..jobs import title_of, work_of  # noqa: PLC0415
 
-        running = [job for job in self.desk.feeds.jobs.rows.values() if job.open]
+        running = [job for job in self.context.feeds.jobs.rows.values() if job.open]
         self._shell.set_work([work_of(job) for job in running if job.status is JobStatus.RUNNING])
         for job in update.rows:
             before = self._seen.get(job.id)
             self._seen[job.id] = job.status
             if self._unloaded or update.older or job.open or before is job.status:
                 continue
-            if job.status is JobStatus.FAILED and job.id not in self.desk.watched:
+            if job.status is JobStatus.FAILED and job.id not in self.context.watched:
                 text = f"{title_of(job)}: failed. {job.error}"
                 show = partial(self._show_job, job.id)
                 self._shell.notify(text, State.FAILED, "Show", show)

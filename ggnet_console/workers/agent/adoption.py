@@ -12,8 +12,8 @@ def refusal(backend: TargetBackend, found: RunningTarget | None) -> str:
     """Why it cannot be adopted, as words behind “cannot be adopted: ”; "" when it can."""
     if found is None:
         return "it does not run"
-    if found.oddity:
-        return found.oddity
+    if found.unsupported:
+        return found.unsupported
     try:
         wanted = undo_file.as_wanted(found)
         check_wanted(wanted, first_lun=0)

@@ -27,10 +27,10 @@ def select(config: Config, chosen: BackendChoice) -> Selection:
     Where LIO was chosen but cannot run, tgt serves and the reason says so.
     """
     pinned = config.backend_choice
-    wish = pinned or chosen
+    wanted = pinned or chosen
     who = "this host's configuration says so" if pinned else "an admin chose it"
-    if wish is BackendChoice.TGT:
-        return Selection(wish, who)
+    if wanted is BackendChoice.TGT:
+        return Selection(wanted, who)
     problem = lio_available()
     if problem:
         return Selection(BackendChoice.TGT, problem)
@@ -38,7 +38,7 @@ def select(config: Config, chosen: BackendChoice) -> Selection:
     saved = config.saved_config or saved_path()
     return Selection(
         BackendChoice.LIO,
-        f"{who if wish is BackendChoice.LIO else found}; it saves in {saved}",
+        f"{who if wanted is BackendChoice.LIO else found}; it saves in {saved}",
     )
 
 

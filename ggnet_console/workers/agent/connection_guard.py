@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 2.0
 
 
-class Guard(QThread):
+class ConnectionGuard(QThread):
     """Has the database end connections whose sign-in is over, and those that hold up others.
 
     The agent's own thread may be among those held up, so it cannot do this.
@@ -48,7 +48,7 @@ class Guard(QThread):
 @contextlib.contextmanager
 def guarding(database: Database) -> Iterator[None]:
     """A guard for as long as the block runs; ``database`` is the agent's."""
-    guard = Guard(database)
+    guard = ConnectionGuard(database)
     guard.start()
     try:
         yield

@@ -16,7 +16,7 @@ from ...tools.target_comparison import Comparison, Finding
 from ...tools.target_drawing import draw
 
 
-class Reporter:
+class DriftReporter:
     """What was last reported of one host; one thread at a time uses it."""
 
     def __init__(self, database: Database, host_id: int) -> None:
@@ -146,6 +146,6 @@ def _report(
         if found
         else (),
         found.chap.user if found and found.chap else "",
-        refusal if refusal is not None else found.oddity if found else "",
+        refusal if refusal is not None else found.unsupported if found else "",
         draw(found, here) if found else "",
     )

@@ -17,7 +17,7 @@ from ...tools import disk_images, storage
 from ...tools.copying import copy_in, open_incoming, open_offered
 from ...tools.disk_images import Phase, RawImage
 from ...tools.sandbox import Sandbox
-from .job import Work
+from .job import Job
 
 _SPANS = {
     Phase.CHECKING: (0.0, 5.0),
@@ -33,7 +33,7 @@ _WORDS = {
 }
 
 
-class ImageWork(Work):
+class ImageJob(Job):
     """What the jobs on one image share."""
 
     _begun = 0.0
@@ -60,7 +60,7 @@ class ImageWork(Work):
         self.context.progress(_WORDS[phase], done, total, (begin, end))
 
 
-class ImportImage(ImageWork):
+class ImportImage(ImageJob):
     """PROCESSING: make the sealed raw image out of what was handed over."""
 
     kind = JobKind.IMAGE_IMPORT
@@ -152,7 +152,7 @@ class ImportImage(ImageWork):
             agent_jobs.begin_processing(session, self.image_id, copied.size_bytes, copied.sha256)
 
 
-class VerifyImage(ImageWork):
+class VerifyImage(ImageJob):
     """Compare the stored file with the SHA-256 it was sealed with."""
 
     kind = JobKind.IMAGE_VERIFY
@@ -179,7 +179,7 @@ class VerifyImage(ImageWork):
         raise ConsoleError(message)
 
 
-class ConvertImage(ImageWork):
+class ConvertImage(ImageJob):
     """Export the newest version into the host's ``exports`` folder."""
 
     kind = JobKind.IMAGE_CONVERT
@@ -203,7 +203,7 @@ class ConvertImage(ImageWork):
         return {"file": name, "size_bytes": size, "format": wanted.value}
 
 
-class RemoveImage(ImageWork):
+class RemoveImage(ImageJob):
     """Forget the image, then delete its files."""
 
     kind = JobKind.IMAGE_REMOVE

@@ -18,12 +18,12 @@ from ...errors import CancelledError, ConsoleError, UnreachableError
 from ...paths import Home
 from ...services import agent_jobs, settings
 from ...services.agent_jobs import Task
-from ..progress_pace import Pace, rest_s
+from ..progress_pace import ProgressPace, rest_s
 from .reconciler import Reconciler
 from .target_keeper import TargetKeeper
 
 
-class WorkInterruptedError(ConsoleError):
+class JobInterruptedError(ConsoleError):
     """The agent is ending, or lost its database; the work will be taken up again."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class WorkInterruptedError(ConsoleError):
 
 
 @dataclass
-class Context:
+class JobContext:
     """What a job works with."""
 
     task: Task
@@ -44,7 +44,7 @@ class Context:
     """Whether the operator asked to stop."""
     interrupted: Callable[[], bool]
     """Whether the agent ends, or lost its job queue."""
-    _pace: Pace = field(default_factory=Pace)
+    _pace: ProgressPace = field(default_factory=ProgressPace)
 
     @property
     def tree(self) -> Home:
@@ -66,7 +66,7 @@ class Context:
         if self.cancelled():
             raise CancelledError
         if self.interrupted():
-            raise WorkInterruptedError
+            raise JobInterruptedError
 
     def progress(
         self, phase: str, done: int, total: int, span: tuple[float, float] = (0.0, 100.0)
@@ -117,12 +117,12 @@ class Context:
             return  # the work can go on without; its end will say when the database stays away
 
 
-class Work(ABC):
+class Job(ABC):
     """One kind of job; a subclass per kind, made anew for each job."""
 
     kind: ClassVar[JobKind]
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: JobContext) -> None:
         self.context = context
         self.task = context.task
 
@@ -139,5 +139,5 @@ class Work(ABC):
     def revert(self, session: Session, error: ConsoleError) -> None:
         """After a failure or cancel: mark what was worked on, in the transaction that ends the job.
 
-        Files are left over from then on, see ``remove_leftovers``.
+        Files are left over from then on, see ``remove_orphan_files``.
         """

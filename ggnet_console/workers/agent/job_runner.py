@@ -26,8 +26,8 @@ from ...enums import JobStatus
 from ...errors import CancelledError, ConsoleError, UnreachableError
 from ...services import agent_jobs
 from .image_jobs import ConvertImage, ImportImage, RemoveImage, VerifyImage
-from .job import Context, Work, WorkInterruptedError
-from .orphan_files import remove_leftovers
+from .job import Job, JobContext, JobInterruptedError
+from .orphan_files import remove_orphan_files
 from .reconciler import Reconciler
 from .target_jobs import (
     AdoptTarget,
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 CONCURRENCY = 3
 _TASK = "ggnet.run"
-_KINDS: dict[str, type[Work]] = {
+_KINDS: dict[str, type[Job]] = {
     work.kind: work
     for work in (
         *(ImportImage, VerifyImage, ConvertImage, RemoveImage),
@@ -64,7 +64,7 @@ class _AgainStrategy(BaseRetryStrategy):
         del job
         return (
             RetryDecision(retry_in={"seconds": 0})
-            if isinstance(exception, WorkInterruptedError)
+            if isinstance(exception, JobInterruptedError)
             else None
         )
 
@@ -91,7 +91,7 @@ class JobThread(QThread):
         self._done(error)
 
 
-def run_job(context: Context) -> None:
+def run_job(context: JobContext) -> None:
     """Do one job and record how it ended; raises what ended it.
 
     WorkInterruptedError means that nothing was recorded and the job is to be done again.
@@ -110,9 +110,9 @@ def run_job(context: Context) -> None:
             agent_jobs.for_job(session, task.job_id)
             work.finish(session, result)
             agent_jobs.end_job(session, task.job_id, JobStatus.SUCCEEDED, result=result)
-    except (WorkInterruptedError, UnreachableError) as error:
+    except (JobInterruptedError, UnreachableError) as error:
         _log.warning("job interrupted: %s", error)
-        raise WorkInterruptedError from error
+        raise JobInterruptedError from error
     except CancelledError:
         _failed(work, CancelledError("The work was cancelled."), JobStatus.CANCELLED)
         raise
@@ -128,7 +128,7 @@ def run_job(context: Context) -> None:
     _log.info("job done")
 
 
-def _failed(work: Work, error: ConsoleError, status: JobStatus) -> None:
+def _failed(work: Job, error: ConsoleError, status: JobStatus) -> None:
     _log.warning("job ended as %s: %s (%s)", status, error, error.details)
     context, job_id = work.context, work.task.job_id
     try:
@@ -136,9 +136,9 @@ def _failed(work: Work, error: ConsoleError, status: JobStatus) -> None:
             agent_jobs.for_job(session, job_id)
             work.revert(session, error)
             agent_jobs.end_job(session, job_id, status, error=error.summary, details=error.details)
-        remove_leftovers(context.database, context.tree, context.host_id)
+        remove_orphan_files(context.database, context.tree, context.host_id)
     except UnreachableError as lost:
-        raise WorkInterruptedError from lost
+        raise JobInterruptedError from lost
 
 
 class Runner(QThread):
@@ -259,10 +259,10 @@ class Runner(QThread):
             with self._database.begin() as session:
                 task = agent_jobs.take_up(session, job_id)
         except UnreachableError as error:
-            raise WorkInterruptedError from error
+            raise JobInterruptedError from error
         if task is None:
             return
-        context = Context(
+        context = JobContext(
             task,
             self._host_id,
             self._config,
@@ -277,7 +277,7 @@ class Runner(QThread):
         with log.context(job=job_id, user=task.user, kind=task.kind, object=task.object_name):
             try:
                 run_job(context)
-            except WorkInterruptedError:
+            except JobInterruptedError:
                 self._put_back(job_id)
                 raise
 

@@ -14,7 +14,7 @@ from ...services import agent_jobs
 _log = logging.getLogger(__name__)
 
 
-def remove_leftovers(database: Database, tree: Home, host_id: int) -> None:
+def remove_orphan_files(database: Database, tree: Home, host_id: int) -> None:
     """Remove every file of the agent's folders that belongs to no image and no open job.
 
     May be called at any time: a row is always committed before its file appears, so what was

@@ -16,7 +16,7 @@ from ...tools.target_comparison import Comparison, Finding, compare_all
 from ...values import is_ours
 from . import adoption, undo_file
 from .batch import Tell, for_each, raise_for
-from .drift_reporter import Reporter
+from .drift_reporter import DriftReporter
 from .target_keeper import TargetKeeper
 from .wanted_targets import wanted_target
 
@@ -39,7 +39,7 @@ class Reconciler:
         self._tree = tree
         self._host_id = host_id
         self._portal = portal
-        self._reporter = Reporter(database, host_id)
+        self._reporter = DriftReporter(database, host_id)
 
     def compare(self) -> Comparison:
         """Compare now, and report what has changed."""

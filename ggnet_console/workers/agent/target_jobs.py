@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from ...enums import JobKind, SessionStatus
 from ...errors import ConsoleError
-from .job import Work
+from .job import Job
 from .login_test import try_login
 
 
-class ApplyTargets(Work):
+class ApplyTargets(Job):
     """Make the targets of started sessions real."""
 
     kind = JobKind.TARGET_APPLY
@@ -28,7 +28,7 @@ class ApplyTargets(Work):
         self.context.keeper.give_up(session, self.task.params["target_ids"], error.summary)
 
 
-class RemoveTargets(Work):
+class RemoveTargets(Job):
     """Refuse the machines of stopped sessions, or take targets away."""
 
     kind = JobKind.TARGET_REMOVE
@@ -44,7 +44,7 @@ class RemoveTargets(Work):
         return {"sessions": len(sessions), "targets": len(targets)}
 
 
-class CompareTargets(Work):
+class CompareTargets(Job):
     """Look anew how what runs and is saved compares with what is wanted."""
 
     kind = JobKind.TARGET_COMPARE
@@ -53,7 +53,7 @@ class CompareTargets(Work):
         return {"targets": len(self.context.reconciler.compare().findings)}
 
 
-class ReconcileTargets(Work):
+class ReconcileTargets(Job):
     """Make targets as wanted, cutting off nobody but those who were named."""
 
     kind = JobKind.TARGET_RECONCILE
@@ -69,7 +69,7 @@ class ReconcileTargets(Work):
         return {"changed": changed}
 
 
-class RepairTargets(Work):
+class RepairTargets(Job):
     """Make as wanted what can be without cutting anybody off."""
 
     kind = JobKind.TARGET_REPAIR
@@ -83,7 +83,7 @@ class RepairTargets(Work):
         return {"changed": changed, "left": left}
 
 
-class UndoTargets(Work):
+class UndoTargets(Job):
     """Make targets again what they were before the last apply, and say what is not."""
 
     kind = JobKind.TARGET_UNDO
@@ -95,7 +95,7 @@ class UndoTargets(Work):
         return {"changed": changed, "not_restored": lost}
 
 
-class AdoptTarget(Work):
+class AdoptTarget(Job):
     """Want a target that others made as it runs."""
 
     kind = JobKind.TARGET_ADOPT
@@ -104,7 +104,7 @@ class AdoptTarget(Work):
         return {"target_id": self.context.reconciler.adopt(self.task.params["iqn"])}
 
 
-class TestLogin(Work):
+class TestLogin(Job):
     """Discover a target and log in to it as its machine does."""
 
     kind = JobKind.TARGET_TEST

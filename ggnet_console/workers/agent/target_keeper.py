@@ -126,7 +126,7 @@ class TargetKeeper:
                 seen = self._backend.activity()
                 here = [one for one in seen if one.target_iqn == iqn]
                 watched.see(here)
-                file = self._tree.overlooked
+                file = self._tree.test_logins
                 test_logins.add(file, test_logins.used(here), test_logins.used(seen))
 
     @property
@@ -195,10 +195,10 @@ class TargetKeeper:
             self.changed.set()
             found = compare_all(self._backend, (wanted_target(self._tree, one) for one in wanted))
             drift = {one.iqn: one.drift for one in found.findings}
-            leftovers = [
+            left_over = [
                 one.iqn for one in found.findings if one.wanted is None and is_ours(one.iqn)
             ]
-            failures = for_each(leftovers, str, self._backend.remove)
+            failures = for_each(left_over, str, self._backend.remove)
             self._note_made(one for one in wanted if drift[one.iqn] is Drift.IN_STEP)
             wrong = [one for one in wanted if drift[one.iqn] is not Drift.IN_STEP]
             failures |= self._make(wrong, adopt=not is_new)
@@ -403,7 +403,7 @@ class TargetKeeper:
                 one.bytes_read,
                 one.bytes_written,
                 adopt=adopt,
-                used=dict(test_logins.read(self._tree.overlooked)),
+                used=dict(test_logins.read(self._tree.test_logins)),
                 written=Activity(
                     one.session_id,
                     one.machine_id,

@@ -23,7 +23,7 @@ def used(connections: Iterable[Connection]) -> Used:
 
 
 def read(file: Path) -> Used:
-    """What is to be overlooked; nothing when the file is not there or not one of ours."""
+    """What test logins did; nothing when the file is not there or not one of ours."""
     try:
         document = json.loads(file.read_text("utf-8"))
         return {key: tuple(LunTraffic(**lun) for lun in luns) for key, luns in document.items()}
@@ -35,7 +35,7 @@ def read(file: Path) -> Used:
 
 
 def add(file: Path, tested: Used, there: Used) -> None:
-    """Overlook what was ``tested`` as well; what is not ``there`` any more is forgotten."""
+    """Keep what was ``tested``, too; what is not ``there`` any more is forgotten."""
     known = {key: luns for key, luns in read(file).items() if key in there} | dict(tested)
     part = file.with_suffix(".part")
     try:

@@ -32,7 +32,7 @@ from ...tools.target_backend import BackendDownError, TryLaterError
 from .backend_choice import Selection, going_on, make, select, waiting_for
 from .connection_guard import guarding
 from .job_runner import Runner
-from .orphan_files import remove_leftovers
+from .orphan_files import remove_orphan_files
 from .reconciler import Reconciler
 from .target_keeper import LOOK_S, TargetKeeper
 
@@ -49,7 +49,7 @@ _DETACH_S = 20.0
 
 
 @dataclass
-class _Chore:
+class _Periodic:
     """Something the agent does again and again; why it does not work now is told, not fatal."""
 
     action: Callable[[], object]
@@ -162,11 +162,11 @@ class AgentThread(QThread):
         self._tell_changes(database)
         backend = make(self._runs.backend, self._config)
         host_id = self._report(database, portal, "")
-        remove_leftovers(database, tree, host_id)
+        remove_orphan_files(database, tree, host_id)
         keeper = TargetKeeper(database, backend, tree, host_id, portal)
         reconciler = Reconciler(database, keeper, tree, host_id, portal)
         runner = Runner(self._dsn(), self._config, host_id, database, keeper, reconciler)
-        recovering = _Chore(keeper.recover, hosts.HEARTBEAT_S)
+        recovering = _Periodic(keeper.recover, hosts.HEARTBEAT_S)
         try:
             with contextlib.suppress(BackendDownError):  # the first look finds out, and begins anew
                 recovering.run()
@@ -202,14 +202,14 @@ class AgentThread(QThread):
         database: Database,
         keeper: TargetKeeper,
         reconciler: Reconciler,
-        recovering: _Chore,
+        recovering: _Periodic,
         host_id: int,
         portal: str,
     ) -> None:
         """Watch logins, time-outs, drift and silent uploads until stopped."""
-        expiring = _Chore(keeper.expire, _EXPIRE_S)
-        comparing = _Chore(reconciler.compare, _COMPARE_S)
-        following = _Chore(lambda: self._follow_choice(database, keeper), hosts.HEARTBEAT_S)
+        expiring = _Periodic(keeper.expire, _EXPIRE_S)
+        comparing = _Periodic(reconciler.compare, _COMPARE_S)
+        following = _Periodic(lambda: self._follow_choice(database, keeper), hosts.HEARTBEAT_S)
         told, report_at = ("", self._runs), 0.0
         lost = False
         while not self._stopping.wait(LOOK_S):
@@ -274,7 +274,7 @@ class AgentThread(QThread):
     def _tidy(self, database: Database, host_id: int) -> None:
         with database.begin() as session:
             agent_jobs.end_silent_uploads(session, host_id)
-        remove_leftovers(database, self._config.tree, host_id)
+        remove_orphan_files(database, self._config.tree, host_id)
 
     def _leave(self, keeper: TargetKeeper) -> None:
         # LIO's targets are the kernel's, and saved: they outlive us and the host's next start.

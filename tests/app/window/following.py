@@ -17,7 +17,7 @@ from second_console import LOOK_MS
 from window_hands import is_shown, tables
 
 from ggnet_console.db.cluster import SUPERUSER
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.main_window import MainWindow
 
 State = dict[str, Any]
 """What was so from ``at`` (seconds since the epoch) on: ``tables``, rows by page."""
@@ -77,7 +77,7 @@ class Ledger:
 class Watch(QObject):
     """What a window of this process shows, looked at by a timer, as its twin does elsewhere."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: MainWindow) -> None:
         super().__init__(shell)
         self.states: list[State] = []
         self._shell = shell

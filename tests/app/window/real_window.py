@@ -37,7 +37,7 @@ from ggnet_console.tools.tgtd import Daemon, Tgtd
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.page import Page
 from ggnet_console.ui.page_context import Feeds
-from ggnet_console.ui.window.sign_in_pages import Gate, ProblemPage
+from ggnet_console.ui.window.sign_in_pages import EntryPage, ProblemPage
 
 HERE = Path(__file__).parent
 
@@ -215,7 +215,7 @@ class RealConsole:
         self.console.ended.connect(self._on_ended)
         self.console.show()
         spin(
-            lambda: self.console._desktop or isinstance(self.console.gate, ProblemPage),
+            lambda: self.console._desktop or isinstance(self.console.entry_page, ProblemPage),
             "what stands behind the window is imported",
         )
         if self.console._desktop is not None:
@@ -232,7 +232,7 @@ class RealConsole:
 
     # Pages
 
-    def gate(self, kind: type[W]) -> W:
+    def entry_page(self, kind: type[W]) -> W:
         """Wait for a page before the workspace."""
         return spin(
             lambda: next((g for g in self.shell.findChildren(kind) if g.isVisible()), None),
@@ -241,12 +241,12 @@ class RealConsole:
 
     def sign_in(self, user: str, password: str) -> None:
         """Sign in by keyboard and open every page once."""
-        gate = self.gate(Gate)
-        assert not isinstance(gate, ProblemPage)
-        gate.form.boxes["user"].set_raw("")
-        QTest.keyClicks(gate.form.boxes["user"].editor, user)
-        QTest.keyClicks(gate.form.boxes["password"].editor, password)
-        QTest.keyClick(gate.form.boxes["password"].editor, "\r")
+        entry_page = self.entry_page(EntryPage)
+        assert not isinstance(entry_page, ProblemPage)
+        entry_page.form.boxes["user"].set_raw("")
+        QTest.keyClicks(entry_page.form.boxes["user"].editor, user)
+        QTest.keyClicks(entry_page.form.boxes["password"].editor, password)
+        QTest.keyClick(entry_page.form.boxes["password"].editor, "\r")
         self.open_pages()
 
     def open_pages(self) -> None:
@@ -296,7 +296,7 @@ class RealConsole:
     @property
     def feeds(self) -> Feeds:
         assert self.desktop.work is not None
-        return self.desktop.work.workspace.desk.feeds
+        return self.desktop.work.workspace.context.feeds
 
     def session_of(self, machine: str) -> BootSessionRow:
         """The newest session of a machine, as the window has read it."""

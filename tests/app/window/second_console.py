@@ -54,12 +54,12 @@ class SecondConsole:
 
     def look(self) -> None:
         shell = self.console.shell
-        gate = shell.findChild(SignInPage)
-        if gate is not None and not self._signing_in:
+        entry_page = shell.findChild(SignInPage)
+        if entry_page is not None and not self._signing_in:
             self._signing_in = True
             user, password = self._who
-            fill(gate.form, user=user, password=password)
-            click(gate, "Sign in")
+            fill(entry_page.form, user=user, password=password)
+            click(entry_page, "Sign in")
         shown = tables(shell)
         if shown and len(shown) < len(PAGES) - 1:
             shell.activateWindow()  # only the active window takes shortcuts

@@ -24,7 +24,7 @@ from ggnet_console.db.engine import Database, shared_dsn
 from ggnet_console.db.shared_server import Prepared
 from ggnet_console.enums import Role
 from ggnet_console.services import users
-from ggnet_console.ui.window.server_dialog import ConnectionDialog
+from ggnet_console.ui.window.server_dialog import ServerDialog
 from ggnet_console.ui.window.sign_in_pages import FirstRunPage, ProblemPage, SignInPage
 
 PASSWORD = "anna's own password"
@@ -53,8 +53,8 @@ def test_a_console_moves_to_a_shared_server_and_back(
     prepared: Prepared,
 ) -> None:
     console = open_console()
-    click(console.gate(FirstRunPage), "Another server…")
-    dialog = console.dialog(ConnectionDialog)
+    click(console.entry_page(FirstRunPage), "Another server…")
+    dialog = console.dialog(ServerDialog)
     other = Authority(premises.folder, "other")
     fill(
         dialog.form,
@@ -71,7 +71,7 @@ def test_a_console_moves_to_a_shared_server_and_back(
     spin(dialog.answer.text, "the server answers")
     assert dialog.answer.text().startswith("The server answers, its certificate is right")
     click(dialog, "Use")
-    page = console.gate(SignInPage)
+    page = console.entry_page(SignInPage)
     assert "GGnet Console on localhost" in says(page)
     assert [t.text for t in console.shell._toasts if "readable by you alone" in t.text]
     console.sign_in("anna", PASSWORD)
@@ -92,12 +92,12 @@ def test_a_console_moves_to_a_shared_server_and_back(
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
     console.shell.sign_out_wanted.emit()
-    click(console.gate(SignInPage), "Another server…")
-    dialog = console.dialog(ConnectionDialog)
+    click(console.entry_page(SignInPage), "Another server…")
+    dialog = console.dialog(ServerDialog)
     assert dialog.form.boxes["hosts"].raw() == "localhost"
     dialog.form.boxes["place"].set_raw("here")
     click(dialog, "Use")
-    console.gate(FirstRunPage)
+    console.entry_page(FirstRunPage)
     assert tomllib.loads(file.read_text()) == written
 
 
@@ -110,8 +110,8 @@ def test_a_private_database_in_use_is_left_in_order(
     premises.install()
     console = open_console()
     spin(premises.tgtd, "the agent of this console serves")
-    click(console.gate(SignInPage), "Another server…")
-    dialog = console.dialog(ConnectionDialog)
+    click(console.entry_page(SignInPage), "Another server…")
+    dialog = console.dialog(ServerDialog)
     fill(
         dialog.form,
         hosts="localhost",
@@ -122,7 +122,10 @@ def test_a_private_database_in_use_is_left_in_order(
     click(dialog, "Use")
     spin(lambda: not premises.postmaster(), "the private server ends")
     assert premises.tgtd() is None
-    spin(lambda: "GGnet Console on localhost" in says(console.console.gate), "the server's page")
+    spin(
+        lambda: "GGnet Console on localhost" in says(console.console.entry_page),
+        "the server's page",
+    )
     console.sign_in("anna", PASSWORD)
 
 
@@ -132,13 +135,13 @@ def test_a_server_that_is_gone_is_not_the_end(
     gone = "host=127.0.0.1 port=1 dbname=ggnet"
     premises.config = replace(premises.config, database_url=gone)
     console = open_console()
-    page = console.gate(ProblemPage)
+    page = console.entry_page(ProblemPage)
     assert [text for text in says(page) if "Nothing answers at the server 127.0.0.1:1" in text]
     click(page, "Another server…")
-    dialog = console.dialog(ConnectionDialog)
+    dialog = console.dialog(ServerDialog)
     dialog.form.boxes["place"].set_raw("here")
     click(dialog, "Use")
-    console.gate(FirstRunPage)
+    console.entry_page(FirstRunPage)
 
 
 def test_a_password_on_the_window_s_command_line_is_refused() -> None:

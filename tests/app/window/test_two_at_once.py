@@ -29,8 +29,8 @@ from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 from ggnet_console.ui.kit.page import Page
 from ggnet_console.ui.kit.theme import Theme
-from ggnet_console.ui.open_elsewhere import Presence
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.open_elsewhere import OpenElsewhere
+from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.workspace import Workspace, make_feeds
 from ggnet_console.workers.background import Background
 from ggnet_console.workers.importer import Importer
@@ -57,7 +57,7 @@ class Seat:
         self.owner = QObject()
         self.background = Background(self.database, self.owner)
         self.listener = Listener(self.database.dsn, self.owner)
-        self.shell = Shell(settings, theme)
+        self.shell = MainWindow(settings, theme)
         self.workspace = Workspace(
             self.shell,
             self.background,
@@ -69,7 +69,7 @@ class Seat:
             role=Role.OPERATOR,
             server="test",
         )
-        self.feeds = self.workspace.desk.feeds
+        self.feeds = self.workspace.context.feeds
         self.listener.changed.connect(self.workspace.on_changed)
         self.listener.connected.connect(self.workspace.on_restored)
         self.shell.show()
@@ -178,7 +178,7 @@ def ben(anna: Seat, sit: Callable[[str], Seat]) -> Seat:
 
 def others(dialog: FormDialog) -> str:
     """What a dialog says about who else has its object open; empty when it says nothing."""
-    line = dialog.findChild(Presence)
+    line = dialog.findChild(OpenElsewhere)
     return line.text if line.isVisible() else ""
 
 

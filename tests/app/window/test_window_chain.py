@@ -149,12 +149,12 @@ def succeeds(*argv: str | Path) -> bool:
 
 def set_up(console: RealConsole) -> None:
     """The first-run page asks for a name and a password, and nothing else."""
-    gate = console.gate(FirstRunPage)
-    fill(gate.form, admin="anna", password=ANNA, again="another one")
-    click(gate, "Set up")
-    assert gate.form.boxes["again"].error == "The two passwords differ."
-    fill(gate.form, again=ANNA)
-    QTest.keyClick(gate.form.boxes["again"].editor, Key.Key_Return)
+    entry_page = console.entry_page(FirstRunPage)
+    fill(entry_page.form, admin="anna", password=ANNA, again="another one")
+    click(entry_page, "Set up")
+    assert entry_page.form.boxes["again"].error == "The two passwords differ."
+    fill(entry_page.form, again=ANNA)
+    QTest.keyClick(entry_page.form.boxes["again"].editor, Key.Key_Return)
     console.open_pages()
     assert "anna · Admin" in says(console.shell.status)
 

@@ -228,7 +228,7 @@ def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
     assert window.desktop.work is not None
     window.shell.sign_out_wanted.emit()
     click(window.dialog(Message), "Sign out and cancel the import")
-    window.gate(SignInPage)
+    window.entry_page(SignInPage)
     assert installed.psql(status) == [("ERROR",)]
     assert list(installed.tree.incoming.iterdir()) == []
 
@@ -237,7 +237,7 @@ def test_a_viewer_may_keep_machines_running_and_is_not_offered_to_stop_them(
     window: RealConsole, session: BootSessionRow
 ) -> None:
     window.shell.sign_out_wanted.emit()
-    window.gate(SignInPage)
+    window.entry_page(SignInPage)
     window.sign_in("viewer", PASSWORD)
     window.shell.close()
     question = window.dialog(Message)

@@ -26,13 +26,13 @@ Open = Callable[[], RealConsole]
 def test_a_wrong_password_is_refused_with_a_sentence_and_the_name_stays(
     console: RealConsole,
 ) -> None:
-    gate = console.gate(SignInPage)
-    password = gate.form.boxes["password"].editor
-    fill(gate.form, user="operator")
+    entry_page = console.entry_page(SignInPage)
+    password = entry_page.form.boxes["password"].editor
+    fill(entry_page.form, user="operator")
     QTest.keyClicks(password, "wrong horse")
     QTest.keyClick(password, Key.Key_Return)
-    spin(lambda: "The name or the password is wrong." in says(gate), "the refusal")
-    assert gate.form.raw()["user"] == "operator"
+    spin(lambda: "The name or the password is wrong." in says(entry_page), "the refusal")
+    assert entry_page.form.raw()["user"] == "operator"
     assert password.hasFocus()
     QTest.keyClicks(password, PASSWORD)
     QTest.keyClick(password, Key.Key_Return)
@@ -47,8 +47,8 @@ def test_after_signing_out_somebody_else_can_sign_in(
     assert console.page("machines").action("Add machine").toolTip() == "Needs the role Operator"
     (person,) = console.shell.status.findChildren(QToolButton)
     next(each for each in person.menu().actions() if each.text() == "Sign out").trigger()
-    gate = console.gate(SignInPage)
-    assert gate.form.raw()["user"] == "viewer"
+    entry_page = console.entry_page(SignInPage)
+    assert entry_page.form.raw()["user"] == "viewer"
     assert installed.psql("SELECT count(*) FROM sign_ins WHERE ended_at IS NULL") == [(0,)]
     console.sign_in("operator", PASSWORD)
     assert "operator · Operator" in says(console.shell.status)
@@ -67,9 +67,9 @@ def test_a_revoked_sign_in_leads_back_to_the_sign_in_page_which_says_so(
     installed.psql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", role
     )
-    gate = console.gate(SignInPage)
+    entry_page = console.entry_page(SignInPage)
     sentence = "The sign-in has ended or was never valid; sign in again."
-    spin(lambda: sentence in says(gate), "the sentence")
+    spin(lambda: sentence in says(entry_page), "the sentence")
     spin(lambda: not dialogs(FormDialog), "what can no longer be saved is closed")
     console.sign_in("operator", PASSWORD)
 
@@ -80,12 +80,12 @@ def test_a_schema_of_another_version_is_said_and_can_be_tried_again(
     with Installation(installed.config):
         installed.set_revision("0000")
     console = open_console()
-    problem = console.gate(ProblemPage)
+    problem = console.entry_page(ProblemPage)
     (sentence,) = [text for text in says(problem) if "ggnet db upgrade" in text]
     assert "0000" in sentence
     installed.set_revision(HEAD)
     click(problem, "Try again")
-    console.gate(SignInPage)
+    console.entry_page(SignInPage)
     console.sign_in("viewer", PASSWORD)
 
 
@@ -142,7 +142,7 @@ def test_a_console_that_cannot_even_begin_says_why_and_can_try_again(
     fitting = installed.config
     installed.config = replace(fitting, host="no such name")
     console = open_console()
-    page = console.gate(ProblemPage)
+    page = console.entry_page(ProblemPage)
     assert [text for text in says(page) if "cannot be the name of a storage host" in text]
     console.console.config = installed.config = fitting
     click(page, "Try again")

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QLineEdit, 
 from ggnet_console.ui.kit.form import Form
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.page import Page
-from ggnet_console.ui.window.main_window import Shell
+from ggnet_console.ui.window.main_window import MainWindow
 
 Key = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -43,7 +43,7 @@ def click(parent: QWidget, text: str) -> None:
     QTest.mouseClick(buttons[0], Qt.MouseButton.LeftButton)
 
 
-def press(shell: Shell, key: Qt.Key, modifier: Qt.KeyboardModifier = CTRL) -> None:
+def press(shell: MainWindow, key: Qt.Key, modifier: Qt.KeyboardModifier = CTRL) -> None:
     """Press a key where the keyboard is."""
     QTest.keyClick(shell.focusWidget() or shell, key, modifier)
 
@@ -59,7 +59,7 @@ def dialogs(kind: type[W]) -> list[W]:
     return [w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.isVisible()]
 
 
-def drop(shell: Shell, file: Path) -> None:
+def drop(shell: MainWindow, file: Path) -> None:
     """Drag a file over the window and let it go."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(file))])
@@ -75,19 +75,19 @@ def drop(shell: Shell, file: Path) -> None:
     QApplication.sendEvent(shell, QDropEvent(QPointF(middle), action, data, left, none))
 
 
-def import_dropped(shell: Shell, file: Path) -> None:
+def import_dropped(shell: MainWindow, file: Path) -> None:
     """Drop a file and agree to what the dialog suggests."""
     drop(shell, file)
     dialog = dialogs(FormDialog)[0]
     QTest.keyClick(dialog, Key.Key_Return)
 
 
-def open_every_page(shell: Shell) -> None:
+def open_every_page(shell: MainWindow) -> None:
     for number, _ in enumerate(PAGES):
         press(shell, Qt.Key(Key.Key_1 + number))
 
 
-def tables(shell: Shell) -> dict[str, list[dict[str, str]]]:
+def tables(shell: MainWindow) -> dict[str, list[dict[str, str]]]:
     """What the tables of the pages opened so far show, all columns, row by row."""
     return {page._key: rows(page) for page in shell.findChildren(Page)}
 

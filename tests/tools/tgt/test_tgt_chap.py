@@ -151,7 +151,7 @@ def test_what_was_made_by_hand_is_told_as_odd_and_put_right(room: Room) -> None:
         done = run([*TGTADM, *arguments], timeout_s=20, env=env)
         assert done.returncode == 0, done.messages
     [found] = room.tgt.running()
-    assert found.oddity == (
+    assert found.unsupported == (
         "it lets in the addresses ALL; it proves itself to initiators (mutual CHAP)"
     )
     assert found.chap == Chap("u", "")

@@ -87,7 +87,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION user_set_disabled IS
-    'Takes an account out of use, its name and deeds stay; or puts it back.';
+    'Takes an account out of use, its name and what it did stay; or puts it back.';
 
 CREATE FUNCTION user_reset_password(account_id bigint, hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
