@@ -56,7 +56,7 @@ def _console() -> Any:
 def frame() -> None:
     """The console up to its first frame."""
     console = _console()
-    _FirstPaint(console.shell)
+    _FirstPaint(console.window)
     console.show()
     console.app.exec()
 
@@ -69,7 +69,7 @@ def live(user: str, password: str, seconds: str) -> None:
     from ggnet_console.ui.window.sign_in_pages import Credentials
 
     console = _console()
-    console.shell.resize(1366, 768)
+    console.window.resize(1366, 768)
     console.show()
     latency: list[float] = []
     gaps: list[float] = []
@@ -94,19 +94,19 @@ def live(user: str, password: str, seconds: str) -> None:
                 latency.append((now - float(notes)) * 1000)
 
     def begin() -> None:
-        desktop = console._desktop
-        if desktop is None or not desktop._opened:
+        lifecycle = console.lifecycle
+        if lifecycle is None or not lifecycle._opened:
             QTimer.singleShot(50, begin)
             return
-        desktop.sign_in(Credentials(user, password))
+        lifecycle.sign_in(Credentials(user, password))
         wait_for_rows()
 
     def wait_for_rows() -> None:
-        work = console._desktop.work
-        if work is None or len(work.workspace.context.feeds.machines.rows) < 10_000:
+        signed_in = console.lifecycle.signed_in
+        if signed_in is None or len(signed_in.workspace.context.feeds.machines.rows) < 10_000:
             QTimer.singleShot(50, wait_for_rows)
             return
-        state["page"] = console.shell.show_page("machines")
+        state["page"] = console.window.show_page("machines")
         QTimer.singleShot(1000, idle)
 
     def idle() -> None:
@@ -119,7 +119,7 @@ def live(user: str, password: str, seconds: str) -> None:
         answer["idle_gap_ms"] = gaps.copy()
         gaps.clear()
         state["since"] = time.monotonic()
-        console._desktop.work.workspace.context.feeds.machines.updated.connect(on_updated)
+        console.lifecycle.signed_in.workspace.context.feeds.machines.updated.connect(on_updated)
         print("ready", flush=True)
         QTimer.singleShot(int(float(seconds) * 1000), finish)
 
@@ -128,7 +128,7 @@ def live(user: str, password: str, seconds: str) -> None:
         answer["latency_ms"], answer["gap_ms"] = latency, gaps
         answer["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(answer), flush=True)
-        console.shell.close()
+        console.window.close()
 
     QTimer.singleShot(0, begin)
     console.exec()

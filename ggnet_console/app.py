@@ -8,16 +8,14 @@ background (Qt and this module's imports are all that stand before it).
 from __future__ import annotations
 
 import argparse
-import getpass
 import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QSettings, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSettings, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from . import __version__, config, log, paths
@@ -25,21 +23,14 @@ from .config import Config
 from .errors import ConsoleError
 from .ui.kit.theme import Theme
 from .ui.kit.tokens import State
+from .ui.window.entry import Entry
 from .ui.window.main_window import MainWindow
-from .ui.window.sign_in_pages import (
-    Credentials,
-    EntryPage,
-    FirstRun,
-    FirstRunPage,
-    NewPasswordPage,
-    ProblemPage,
-    SignInPage,
-)
+from .ui.window.sign_in_pages import Credentials, FirstRun
 from .workers.garbage import GarbageCollector
 from .workers.preload import Preload
 
 if TYPE_CHECKING:
-    from .lifecycle import Desktop
+    from .lifecycle import Lifecycle
 
 _log = logging.getLogger(__name__)
 
@@ -123,23 +114,28 @@ class Console(QObject):
         super().__init__()
         self._garbage = GarbageCollector(self)
         self.app = app
-        self.config = settings
-        self.remembered = remembered
         self.theme = Theme(app, remembered)
-        self.shell = MainWindow(remembered, self.theme)
-        self._desktop: Desktop | None = None
-        self._waiting: Callable[[Desktop], None] | None = None
+        self.window = MainWindow(remembered, self.theme)
+        self.entry = Entry(self.window, remembered, self)
+        self.lifecycle: Lifecycle | None = None
+        self._config = settings
+        self._remembered = remembered
+        self._asked: Callable[[Lifecycle], None] = lambda lifecycle: lifecycle.open()
+        self.entry.set_up_wanted.connect(self._on_set_up)
+        self.entry.sign_in_wanted.connect(self._on_sign_in)
+        self.entry.server_wanted.connect(self._on_server)
+        self.entry.retry_wanted.connect(self._on_retry)
 
     def show(self) -> None:
-        """Show the page that is most likely the right one; ``Desktop`` corrects it in moments."""
-        self.show_likely_page()
-        self.shell.installEventFilter(self)
-        self.shell.show()
+        """Show the page that is most likely the right one; ``Lifecycle`` corrects it in moments."""
+        self.entry.show_likely(self._config)
+        self.window.installEventFilter(self)
+        self.window.show()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Whatever takes time begins once the first frame is painted."""
-        if watched is self.shell and event.type() == QEvent.Type.Paint:
-            self.shell.removeEventFilter(self)
+        if watched is self.window and event.type() == QEvent.Type.Paint:
+            self.window.removeEventFilter(self)
             QTimer.singleShot(0, self, self._preload)
         return super().eventFilter(watched, event)
 
@@ -152,136 +148,66 @@ class Console(QObject):
             loop.run_forever()
         return 0
 
-    # Pages before the workspace
-
-    def show_likely_page(self) -> None:
-        """First run or sign-in, by what lies on the disk."""
-        if self.config.embedded and not self.config.tree.cluster.exists():
-            self.show_first_run()
-        else:
-            self.show_sign_in()
-
-    def show_first_run(self) -> None:
-        """Ask for the first admin."""
-        page = FirstRunPage(
-            admin=getpass.getuser(),
-            home=self.config.home,
-            portal=self.config.portal,
-            probe=_probe,
-        )
-        page.submitted.connect(self._on_first_run)
-        self._show_entry_page(page)
-
-    def show_sign_in(self) -> None:
-        """Ask who is there."""
-        page = SignInPage(server=self.server, user=str(self.remembered.value("sign_in/user", "")))
-        page.submitted.connect(self._on_sign_in)
-        self._show_entry_page(page)
-
-    def show_new_password(self, person: str, submitted: Callable[[str], None]) -> None:
-        """Ask for the first password that is the person's own."""
-        page = NewPasswordPage(person=person)
-        page.submitted.connect(submitted)
-        self._show_entry_page(page)
-
-    def show_problem(self, error: ConsoleError) -> None:
-        """Say why it cannot go on, and offer to try again."""
-        page = ProblemPage(error, "Try again", self._try_again)
-        self._show_entry_page(page)
-
-    @property
-    def server(self) -> str:
-        """The installation, as people call it."""
-        if self.config.database_url is None:
-            return "this computer"
-        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
-
-        return str(conninfo_to_dict(self.config.database_url).get("host") or "this computer")
-
-    def _show_entry_page(self, page: EntryPage | ProblemPage) -> None:
-        self.entry_page = page
-        page.elsewhere_wanted.connect(self._on_elsewhere)
-        self.shell.show_entry_page(page)
-        page.setFocus(Qt.FocusReason.TabFocusReason)  # what is prefilled is typed over
-
-    # What stands behind it
-
     def _preload(self) -> None:
         self._preloading = Preload("ggnet_console.lifecycle")
         self._preloading.finished.connect(self._begin)
         self._preloading.start()
 
     def _begin(self) -> None:
-        """The rest is imported: open the installation."""
+        """The rest is imported: open the installation, or do what was asked for meanwhile."""
         if (fault := self._preloading.error) is not None:
-            self.show_problem(
+            self.entry.show_problem(
                 ConsoleError(
                     "A part of GGnet Console cannot be loaded; install it anew.", repr(fault)
                 )
             )
             return
-        from .lifecycle import Desktop  # noqa: PLC0415
+        from .lifecycle import Lifecycle  # noqa: PLC0415
 
         try:
-            log.start(paths.user_logs(), "ggnet-console", self.config.log_level)
+            log.start(paths.user_logs(), "ggnet-console", self._config.log_level)
         except OSError as error:
-            self.shell.notify(
+            self.window.notify(
                 f"No log is kept: {paths.user_logs()} cannot be written ({error.strerror}).",
                 State.ATTENTION,
             )
         try:
-            self._desktop = Desktop(self)
+            self.lifecycle = Lifecycle(
+                self.window, self.entry, self._config, self._remembered, self
+            )
         except ConsoleError as error:
-            self.show_problem(error)
+            self.entry.show_problem(error)
             return
-        if self._waiting is not None:
-            self._waiting(self._desktop)
-        else:
-            self._desktop.open()
+        self.lifecycle.ended.connect(self.ended)
+        self._asked(self.lifecycle)
 
-    def _try_again(self) -> None:
-        if self._desktop is not None:
-            self._desktop.open()
+    # What is asked for on the pages before the workspace
+
+    def _on_set_up(self, answer: FirstRun) -> None:
+        self._when_ready(lambda lifecycle: lifecycle.set_up(answer))
+
+    def _on_sign_in(self, answer: Credentials) -> None:
+        self._when_ready(lambda lifecycle: lifecycle.sign_in(answer))
+
+    def _on_server(self) -> None:
+        if self.lifecycle is not None:
+            self.lifecycle.choose_server()
+        else:
+            self._asked = lambda lifecycle: lifecycle.choose_server()
+
+    def _on_retry(self) -> None:
+        if self.lifecycle is not None:
+            self.lifecycle.open()
         else:
             self._begin()
 
-    def _on_first_run(self, answer: FirstRun) -> None:
-        self._when_ready(lambda desktop: desktop.set_up(answer))
-
-    def _on_sign_in(self, answer: Credentials) -> None:
-        self._when_ready(lambda desktop: desktop.sign_in(answer))
-
-    def _on_elsewhere(self) -> None:
-        if self._desktop is not None:
-            self._desktop.choose_server()
-        else:
-            self._waiting = lambda desktop: desktop.choose_server()
-
-    def _when_ready(self, action: Callable[[Desktop], None]) -> None:
+    def _when_ready(self, action: Callable[[Lifecycle], None]) -> None:
         """Somebody may be quicker than the imports."""
-        if self._desktop is not None:
-            action(self._desktop)
-        elif not isinstance(self.entry_page, ProblemPage):
-            self.entry_page.working("Starting…")
-            self._waiting = action
-
-    def settle(self, answer: FirstRun) -> None:
-        """Use the folder and portal of the first-run page, and remember them when they differ."""
-        chosen = replace(self.config, home=answer.home, portal=answer.portal)
-        if chosen != self.config:
-            self.config = chosen
-            config.remember(home=str(answer.home), portal=answer.portal)
-
-
-def _probe(folder: Path) -> None:
-    """Raise ConsoleError when ``folder`` cannot hold an installation, without making anything."""
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise ConsoleError(f"{existing} is a file; choose another folder.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConsoleError(f"You may not write to {existing}; choose another folder.")
+        if self.lifecycle is not None:
+            action(self.lifecycle)
+        else:
+            self.entry.working("Starting…")
+            self._asked = action
 
 
 if __name__ == "__main__":

@@ -87,6 +87,15 @@ class Config:
         }
 
     @property
+    def server(self) -> str:
+        """The installation, as people call it."""
+        if self.database_url is None:
+            return "this computer"
+        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - not before the first frame
+
+        return str(conninfo_to_dict(self.database_url).get("host") or "this computer")
+
+    @property
     def tree(self) -> Home:
         """The folders below ``home``."""
         return Home(self.home)
@@ -108,6 +117,17 @@ class Config:
                 f"The backend “{self.backend}” is not one of "
                 f"{', '.join(BackendChoice).lower()}; correct GGNET_BACKEND."
             ) from None
+
+
+def require_usable(folder: Path) -> None:
+    """Raise ConsoleError when ``folder`` cannot hold an installation, without making anything."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ConsoleError(f"{existing} is a file; choose another folder.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ConsoleError(f"You may not write to {existing}; choose another folder.")
 
 
 def require_host_name(host: str) -> None:

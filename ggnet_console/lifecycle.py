@@ -8,34 +8,32 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QSettings, Signal
 
-from . import log
+from . import config, log
 from .config import Config
 from .db import fingerprint
 from .db.engine import Database
 from .db.installation import Installation
 from .enums import Role
-from .errors import ConsoleError, SchemaError
+from .errors import ConsoleError
 from .paths import user_state
 from .services import boot_sessions, connections, jobs, users
 from .services.connections import ServerSpec
 from .services.users import SignedIn
-from .signed_in import PROGRAM, Work
+from .signed_in import PROGRAM, WhileSignedIn
 from .ui.kit.messages import confirm, show_error
 from .ui.kit.tokens import State
 from .ui.window.crash_dialog import CrashReporter
-from .ui.window.main_window import ask_what_to_do_with_machines
+from .ui.window.entry import Entry
+from .ui.window.main_window import MainWindow, ask_what_to_do_with_machines
 from .ui.window.server_dialog import ServerDialog
-from .ui.window.sign_in_pages import Credentials, FirstRun, FirstRunPage, ProblemPage, SignInPage
+from .ui.window.sign_in_pages import Credentials, FirstRun, FirstRunPage, SignInPage
 from .workers.agent.thread import AgentThread, leave_behind
 from .workers.background import Background
 from .workers.loop import spawn
-
-if TYPE_CHECKING:
-    from .app import Console
 
 _log = logging.getLogger(__name__)
 
@@ -46,16 +44,29 @@ Note = tuple[str, State]
 _STOP_S = 60.0
 
 
-class Desktop(QObject):
+class Lifecycle(QObject):
     """Leads from an installation to a signed-in window and out again."""
 
-    def __init__(self, console: Console) -> None:
-        super().__init__(console)
-        self.console = console
+    ended = Signal()
+    """Nothing stands behind the window any more: the process may end."""
+
+    def __init__(
+        self,
+        window: MainWindow,
+        entry: Entry,
+        settings: Config,
+        remembered: QSettings,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._window = window
+        self._entry = entry
+        self._remembered = remembered
+        self.config = settings
         self.crashes = CrashReporter(self)
         self.crashes.install()
         self.crashes.closed.connect(self._on_crash_read)
-        self.installation = _installation(console.config)
+        self.installation = _installation(settings)
         self._short = Background(parent=self)
         self._opened = False
         self._changed = ""
@@ -63,16 +74,15 @@ class Desktop(QObject):
         self._closing = False
         self._reviving = False
         self._agent: AgentThread | None = None
-        self.work: Work | None = None
-        shell = console.shell
-        shell.ask_before_closing(self._may_close)
-        shell.sign_out_wanted.connect(self.sign_out)
+        self.signed_in: WhileSignedIn | None = None
+        window.ask_before_closing(self._may_close)
+        window.sign_out_wanted.connect(self.sign_out)
 
     # In
 
     def open(self) -> None:
         """Open the installation in the background and show the right page."""
-        if not self._opened and isinstance(self.console.entry_page, FirstRunPage):
+        if not self._opened and isinstance(self._entry.page, FirstRunPage):
             return  # nothing is made before somebody has said where
         self._short.call(self._open, done=self._on_open, failed=self._on_closed, parent=self)
 
@@ -97,25 +107,24 @@ class Desktop(QObject):
     def _on_open(self, has_users: bool) -> None:
         self._start_agent()
         if not has_users and self.installation.config.embedded:
-            if not isinstance(self.console.entry_page, FirstRunPage):
-                self.console.show_first_run()
+            if not isinstance(self._entry.page, FirstRunPage):
+                self._entry.show_first_run(self.config)
         elif not has_users:
-            self.console.show_problem(
+            self._entry.show_problem(
                 ConsoleError(
                     "This database has no accounts yet; make the first admin with "
                     "“ggnet init --admin NAME --password-stdin”."
                 )
             )
-        elif not isinstance(self.console.entry_page, SignInPage):
-            self.console.show_sign_in()
+        elif not isinstance(self._entry.page, SignInPage):
+            self._entry.show_sign_in(self.config)
 
     def _on_closed(self, error: ConsoleError) -> None:
         _log.warning("%s (%s)", error, error.details)
-        entry_page = self.console.entry_page
-        if isinstance(entry_page, FirstRunPage) and not isinstance(error, SchemaError):
-            entry_page.failed(error)
+        if isinstance(self._entry.page, FirstRunPage):
+            self._entry.failed(error)
         else:
-            self.console.show_problem(error)
+            self._entry.show_problem(error)
 
     def _start_agent(self) -> None:
         """An embedded installation has no service: its first console is the agent."""
@@ -127,12 +136,12 @@ class Desktop(QObject):
         """Make the first admin and sign in as that."""
         if not self._opened:
             try:
-                self.console.settle(answer)
+                self._settle(answer)
             except ConsoleError as error:
-                self._fail_entry(error)
+                self._entry.failed(error)
                 return
-            self.installation = _installation(self.console.config)
-        self._entry_working("Setting up the private database…")
+            self.installation = _installation(self.config)
+        self._entry.working("Setting up the private database…")
 
         def work() -> SignedIn:
             users.require_good_password(answer.password)
@@ -145,11 +154,18 @@ class Desktop(QObject):
                     owner.close()
             return self._sign_in(answer.admin, answer.password)
 
-        self._short.call(work, done=self._begin_work, failed=self._fail_entry, parent=self)
+        self._short.call(work, done=self._begin, failed=self._entry.failed, parent=self)
+
+    def _settle(self, answer: FirstRun) -> None:
+        """Use the folder and portal of the first-run page, and remember them when they differ."""
+        chosen = replace(self.config, home=answer.home, portal=answer.portal)
+        if chosen != self.config:
+            self.config = chosen
+            config.remember(home=str(answer.home), portal=answer.portal)
 
     def sign_in(self, answer: Credentials) -> None:
         """Check name and password and open the workspace."""
-        self._entry_working("Signing in…")
+        self._entry.working("Signing in…")
 
         def work() -> SignedIn:
             self._open()
@@ -157,18 +173,18 @@ class Desktop(QObject):
 
         def done(signed_in: SignedIn) -> None:
             if signed_in.must_change_password:
-                self.console.show_new_password(
+                self._entry.show_new_password(
                     signed_in.name,
                     lambda new: self._choose_password(signed_in, answer.password, new),
                 )
             else:
-                self._begin_work(signed_in)
+                self._begin(signed_in)
 
-        self._short.call(work, done=done, failed=self._fail_entry, parent=self)
+        self._short.call(work, done=done, failed=self._entry.failed, parent=self)
 
     def _choose_password(self, signed_in: SignedIn, present: str, new: str) -> None:
         """All that a sign-in with a password set by an admin may do."""
-        self._entry_working("Changing the password…")
+        self._entry.working("Changing the password…")
 
         def work() -> SignedIn:
             database = self.installation.signed_in(signed_in.role_name, signed_in.secret, PROGRAM)
@@ -179,7 +195,7 @@ class Desktop(QObject):
                 database.close()
             return signed_in
 
-        self._short.call(work, done=self._begin_work, failed=self._fail_entry, parent=self)
+        self._short.call(work, done=self._begin, failed=self._entry.failed, parent=self)
 
     def _sign_in(self, name: str, password: str) -> SignedIn:
         console: Database = self.installation.console(PROGRAM)
@@ -189,31 +205,28 @@ class Desktop(QObject):
         finally:
             console.close()
 
-    def _begin_work(self, signed_in: SignedIn) -> None:
+    def _begin(self, signed_in: SignedIn) -> None:
         self._start_agent()
         log.set_process(user=signed_in.name)
-        self.console.remembered.setValue("sign_in/user", signed_in.name)
-        self.work = Work(self, signed_in)
+        self._entry.remember(signed_in.name)
+        self.signed_in = WhileSignedIn(
+            self._window,
+            self.installation,
+            self._remembered,
+            signed_in,
+            self.config.server,
+            parent=self,
+        )
+        self.signed_in.refused.connect(self._on_refused)
+        self.signed_in.server_gone.connect(self.revive)
         if self._changed:
-            self.console.shell.notify(self._changed, State.FAILED)
-
-    def _entry_working(self, doing: str) -> None:
-        entry_page = self.console.entry_page
-        if not isinstance(entry_page, ProblemPage):
-            entry_page.working(doing)
-
-    def _fail_entry(self, error: ConsoleError) -> None:
-        entry_page = self.console.entry_page
-        if isinstance(error, SchemaError) or isinstance(entry_page, ProblemPage):
-            self.console.show_problem(error)
-        else:
-            entry_page.failed(error)
+            self._window.notify(self._changed, State.FAILED)
 
     # Elsewhere
 
     def choose_server(self) -> None:
         """Ask which database to use, over the page before the workspace."""
-        settings = self.console.config
+        settings = self.config
         folder = user_state()
 
         def try_out(spec: ServerSpec, done: Done, failed: Failed) -> None:
@@ -262,8 +275,8 @@ class Desktop(QObject):
             self._short.call(prepare, done=leave, failed=failed, parent=self)
 
         dialog = ServerDialog(
-            self.console.shell,
-            self.console.shell.notify,
+            self._window,
+            self._window.notify,
             connections.spec_of(settings.database_url),
             embedded=settings.embedded,
             try_out=try_out,
@@ -278,11 +291,11 @@ class Desktop(QObject):
 
     def _move(self, elsewhere: Installation, notes: list[Note]) -> None:
         """Begin again with another database; the one before has been let go."""
-        self.console.config = elsewhere.config
+        self.config = elsewhere.config
         self.installation = elsewhere
-        self.console.show_likely_page()
+        self._entry.show_likely(self.config)
         for text, state in notes:
-            self.console.shell.notify(text, state)
+            self._window.notify(text, state)
         self.open()
 
     # Meanwhile
@@ -302,39 +315,42 @@ class Desktop(QObject):
 
         self._short.call(self.installation.revive, done=done, failed=failed, parent=self)
 
-    def on_sign_in_ended(self, error: ConsoleError) -> None:
+    def _on_refused(self, error: ConsoleError) -> None:
         """The server refuses this sign-in from now on: back to the sign-in page."""
 
         def then() -> None:
-            self.console.show_sign_in()
-            self._fail_entry(error)
+            self._entry.show_sign_in(self.config)
+            self._entry.failed(error)
 
-        self._end_work(then)
+        self._end_sign_in(then)
 
     def sign_out(self) -> None:
         """Back to the sign-in page."""
-        self._unless_copying("Sign out", lambda: self._end_work(self.console.show_sign_in))
+
+        def back() -> None:
+            self._entry.show_sign_in(self.config)
+
+        self._unless_copying("Sign out", lambda: self._end_sign_in(back))
 
     def _unless_copying(self, verb: str, then: Callable[[], None]) -> None:
         """Go on; while a file is being copied in, only when that is wanted."""
-        work = self.work
-        if work is None or not work.importer.active:
+        if self.signed_in is None or not self.signed_in.importer.active:
             then()
             return
         confirm(
-            self.console.shell,
+            self._window,
             "A file is still being copied in",
             "The import would end with it; nothing of it is kept.",
             f"{verb} and cancel the import",
             then,
         )
 
-    def _end_work(self, then: Callable[[], None]) -> None:
-        work, self.work = self.work, None
+    def _end_sign_in(self, then: Callable[[], None]) -> None:
+        signed_in, self.signed_in = self.signed_in, None
 
         async def end() -> None:
-            if work is not None:
-                await work.end()
+            if signed_in is not None:
+                await signed_in.end()
             then()
 
         self._ending = spawn(end())
@@ -382,31 +398,30 @@ class Desktop(QObject):
     def _on_unknown(self, error: ConsoleError) -> None:
         """Without the database, what was read last has to do."""
         _log.warning("%s (%s)", error, error.details)
-        work = self.work
-        if work is None:
+        if self.signed_in is None:
             self._quit()
         else:
-            self._on_depending((work.workspace.open_sessions, work.workspace.open_jobs))
+            workspace = self.signed_in.workspace
+            self._on_depending((workspace.open_sessions, workspace.open_jobs))
 
     def _on_depending(self, depending: tuple[int, int]) -> None:
-        machines, work = depending
-        if machines and self.work is not None:
-            may_stop = self.work.workspace.access.has(Role.OPERATOR)
+        machines, waiting = depending
+        if machines and self.signed_in is not None:
+            may_stop = self.signed_in.workspace.access.has(Role.OPERATOR)
             ask_what_to_do_with_machines(
-                self.console.shell,
+                self._window,
                 machines,
                 lambda: self._quit(keep=True),
                 self._stop_machines if may_stop else None,
             )
         else:
             # Nobody is signed in who could stop machines; queued work needs no window.
-            self._quit(keep=bool(machines or work))
+            self._quit(keep=bool(machines or waiting))
 
     def _stop_machines(self) -> None:
-        work = self.work
-        if work is None:
+        if self.signed_in is None:
             return
-        database = work.database
+        database = self.signed_in.database
 
         def stop() -> None:
             with database.begin() as session:
@@ -425,21 +440,21 @@ class Desktop(QObject):
         self._short.call(
             stop,
             done=lambda _value: self._quit(),
-            failed=lambda error: show_error(self.console.shell, error),
+            failed=lambda error: show_error(self._window, error),
             parent=self,
         )
 
     def _on_crash_read(self) -> None:
         """With the window gone nothing else would ever end the process."""
         if self._closing:
-            self.console.ended.emit()
+            self.ended.emit()
 
     def _quit(self, *, keep: bool = False) -> None:
         if self._closing:
             return
         self._closing = True
-        self.console.shell.hide()
-        self._end_work(lambda: self._leave(keep))
+        self._window.hide()
+        self._end_sign_in(lambda: self._leave(keep))
 
     def _leave(self, keep: bool) -> None:
         def failed(error: ConsoleError) -> None:
@@ -457,7 +472,7 @@ class Desktop(QObject):
         # The answer came from a thread that may not have ended yet.
         self._short.end()
         self._short.wait()
-        self.console.ended.emit()
+        self.ended.emit()
 
     def _let_go(self, *, keep: bool) -> None:
         """In the pool: leave the installation; with ``keep``, an agent stays behind."""

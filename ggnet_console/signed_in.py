@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, QSettings, Signal
 
+from .db.installation import Installation
 from .services import users
 from .services.users import SignedIn
+from .ui.window.main_window import MainWindow
 from .ui.window.sign_in_renewal import SignInRenewal
 from .ui.window.workspace import Workspace, make_feeds
 from .workers.background import Background
 from .workers.importer import Importer
 from .workers.listener import Listener
-
-if TYPE_CHECKING:
-    from .lifecycle import Desktop
 
 PROGRAM = "ggnet-console"
 """What the server's activity view and the audit trail call the window."""
@@ -26,37 +24,46 @@ _PATIENCE = 2
 it."""
 
 
-class Work(QObject):
-    """Everything that exists only while somebody is signed in."""
+class WhileSignedIn(QObject):
+    """One person's connection, feeds, listener and pages, from sign-in to sign-out."""
 
-    def __init__(self, desktop: Desktop, signed_in: SignedIn) -> None:
-        super().__init__(desktop)
-        self.desktop = desktop
-        self.person = signed_in
-        installation = desktop.installation
+    refused = Signal(object)
+    """A ConsoleError: the server refuses this sign-in from now on."""
+    server_gone = Signal()
+    """Connecting again has failed several times."""
+
+    def __init__(
+        self,
+        window: MainWindow,
+        installation: Installation,
+        remembered: QSettings,
+        signed_in: SignedIn,
+        server: str,
+        parent: QObject,
+    ) -> None:
+        """``server`` is the installation as people call it."""
+        super().__init__(parent)
         self.database = installation.signed_in(signed_in.role_name, signed_in.secret, PROGRAM)
         self.background = Background(self.database, self)
         self.importer = Importer(self.database, installation.config, self)
         self.listener = Listener(self.database.dsn, self)
         self.workspace = Workspace(
-            desktop.console.shell,
+            window,
             self.background,
             make_feeds(self.background, self),
             self.importer,
-            desktop.console.remembered,
+            remembered,
             user_id=signed_in.user_id,
             person=signed_in.name,
             role=signed_in.role,
-            server=desktop.console.server.capitalize(),
+            server=server.capitalize(),
         )
         self.listener.changed.connect(self.workspace.on_changed)
         self.listener.connected.connect(self._on_connected)
         self.listener.lost.connect(self._on_lost)
-        self.listener.ended.connect(desktop.on_sign_in_ended)
+        self.listener.ended.connect(self.refused)
         self._failures = 0
-        SignInRenewal(
-            desktop.console.shell, self.background, lambda: self.importer.active > 0, parent=self
-        )
+        SignInRenewal(window, self.background, lambda: self.importer.active > 0, parent=self)
         self.listener.start()
 
     def _on_connected(self) -> None:
@@ -67,7 +74,7 @@ class Work(QObject):
         self.workspace.on_lost()
         self._failures += 1
         if self._failures > _PATIENCE:
-            self.desktop.revive()
+            self.server_gone.emit()
 
     async def end(self) -> None:
         """Sign out and let go of everything."""

@@ -346,7 +346,7 @@ class Dashboard(QWidget):
         show_plan(self._context.show_page("targets"), self._context)
 
     def _job(self, job: JobRow) -> QWidget:
-        work = jobs_page.work_of(job)
+        work = jobs_page.progress_of(job)
         bar = QProgressBar()
         bar.setFixedWidth(160)
         bar.setTextVisible(False)

@@ -16,11 +16,11 @@ from .kit.actions import Action
 from .kit.detail_pane import DetailPane, Fact, Tab
 from .kit.messages import Details
 from .kit.page import Chip, Empty, Page
+from .kit.progress import Progress
 from .kit.table_model import Column
 from .kit.tokens import S, State
 from .kit.widgets import label
 from .page_context import PageContext
-from .window.status_bar import RunningJob
 
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
 _ELSEWHERE = {JobKind.TARGET_APPLY: "Use “Start again” on Machines or Dashboard instead"}
@@ -44,9 +44,9 @@ def state_of(row: JobRow) -> tuple[State, str]:
     return fmt.state(row.status), fmt.word(row.status)
 
 
-def work_of(row: JobRow) -> RunningJob:
+def progress_of(row: JobRow) -> Progress:
     """A running job as the status bar shows it."""
-    return RunningJob(title_of(row), row.percent / 100, fmt.time_left(row.seconds_left))
+    return Progress(title_of(row), row.percent / 100, fmt.time_left(row.seconds_left))
 
 
 def _running(row: JobRow) -> bool:

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 
 from ggnet_console.errors import ConsoleError, FieldError
 from ggnet_console.services import users
+from ggnet_console.ui.kit import password_fields
 from ggnet_console.ui.kit.theme import Theme
 from ggnet_console.ui.window import sign_in_pages
 from ggnet_console.ui.window.main_window import MainWindow
@@ -77,8 +78,8 @@ def test_what_is_wrong_is_said_at_its_field(qtbot, first_run, values, field, sen
 
 
 def test_passwords_may_be_as_short_and_as_long_as_the_service_takes():
-    assert sign_in_pages.PASSWORD_MIN == users.MIN_PASSWORD_CHARACTERS
-    assert sign_in_pages.PASSWORD_MAX_BYTES == users.MAX_PASSWORD_BYTES
+    assert password_fields.PASSWORD_MIN == users.MIN_PASSWORD_CHARACTERS
+    assert password_fields.PASSWORD_MAX_BYTES == users.MAX_PASSWORD_BYTES
 
 
 def test_sign_in_keeps_what_was_typed_when_it_is_refused(qtbot):

@@ -22,11 +22,11 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
+from ..kit.password_fields import NEW_PASSWORD, chosen_password
 from ..kit.table_model import Column
 from ..kit.tokens import XL, XS, S, State
 from ..kit.widgets import Button, StateLine, clear, label
 from ..page_context import PageContext
-from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
 from .rights_tab import RoleRights
 
 _FIRST_SIGN_IN = ((True, "Must choose another password"), (False, "Keeps this password"))

@@ -12,9 +12,9 @@ from ...services import users
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
+from ..kit.password_fields import NEW_PASSWORD, chosen_password
 from ..kit.tokens import State
 from ..page_context import PageContext
-from ..window.sign_in_pages import NEW_PASSWORD, chosen_password
 
 
 def change_password(parent: QWidget, context: PageContext) -> None:

@@ -31,11 +31,12 @@ from PySide6.QtWidgets import (
 from ...enums import Role
 from ..kit import format as fmt
 from ..kit.notices import Banner, Notice, Toast
+from ..kit.progress import Progress
 from ..kit.theme import MODES, Mode, Theme
 from ..kit.tokens import L, S, State
 from ..kit.widgets import hairline
 from .sidebar import Sidebar
-from .status_bar import RunningJob, StatusBar
+from .status_bar import StatusBar
 
 _DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
 _MODE_WORDS: dict[Mode, str] = {"system": "As the system", "light": "Light", "dark": "Dark"}
@@ -54,7 +55,7 @@ class PageSpec:
 
 
 class MainWindow(QMainWindow):
-    """Holds either a gate (first run, sign-in) or the workspace with its pages."""
+    """Holds either an entry page (first run, sign-in) or the workspace with its pages."""
 
     file_dropped = Signal(object)
     """The Path of a file that may be an image."""
@@ -80,7 +81,7 @@ class MainWindow(QMainWindow):
         if not (isinstance(geometry, QByteArray) and self.restoreGeometry(geometry)):
             self.resize(1280, 720)
 
-    # Gate and workspace
+    # Entry page and workspace
 
     def show_entry_page(self, entry_page: QWidget) -> None:
         """Show a page that fills the window; what was there before is let go."""
@@ -206,7 +207,7 @@ class MainWindow(QMainWindow):
             self.notify("Connected again. Everything on screen has been read anew.", State.RUNNING)
         self.status.set_connected(True)
 
-    def set_work(self, work: Sequence[RunningJob]) -> None:
+    def set_work(self, work: Sequence[Progress]) -> None:
         """The running work, the most telling first."""
         self.status.set_work(work)
 

@@ -26,24 +26,11 @@ from ...errors import ConsoleError, FieldError
 from ..kit import icons
 from ..kit.form import Field, Form
 from ..kit.messages import ErrorBox
+from ..kit.password_fields import NEW_PASSWORD, chosen_password
 from ..kit.tokens import XL, L, M, S
 from ..kit.widgets import Button, label, tokens_for
 
-PASSWORD_MIN = 8
-PASSWORD_MAX_BYTES = 72
-"""bcrypt takes no more."""
 _WIDTH = 400
-NEW_PASSWORD = (
-    Field(
-        "password",
-        "New password",
-        "password",
-        help=f"At least {PASSWORD_MIN} characters.",
-        required=True,
-    ),
-    Field("again", "New password, once more", "password", required=True),
-)
-"""The fields that ``chosen_password`` looks at."""
 
 
 @dataclass(frozen=True)
@@ -311,21 +298,6 @@ def _another_server(wanted: SignalInstance) -> Button:
     button = Button("Another server…", kind="link")
     button.clicked.connect(wanted)
     return button
-
-
-def chosen_password(values: dict[str, str]) -> str:
-    """The new password of a form.
-
-    Raises FieldError when it is too short, longer than bcrypt reads, or not the same twice.
-    """
-    password = values["password"]
-    if len(password) < PASSWORD_MIN:
-        raise FieldError("password", f"At least {PASSWORD_MIN} characters are needed.")
-    if len(password.encode()) > PASSWORD_MAX_BYTES:
-        raise FieldError("password", f"At most {PASSWORD_MAX_BYTES} bytes are possible.")
-    if password != values["again"]:
-        raise FieldError("again", "The two passwords differ.")
-    return password
 
 
 def _portal(text: str) -> str:

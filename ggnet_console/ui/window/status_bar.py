@@ -4,24 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
 
 from ..kit import format as fmt
+from ..kit.progress import Progress
 from ..kit.tokens import XS, M, S, State
 from ..kit.widgets import Button, MenuButton, Sign, label
-
-
-@dataclass(frozen=True)
-class RunningJob:
-    """One running job as the status bar shows it."""
-
-    text: str
-    share: float | None
-    """Done, 0 to 1; None when nobody can say."""
-    left: str = ""
 
 
 class StatusBar(QWidget):
@@ -68,7 +58,7 @@ class StatusBar(QWidget):
         self._sign.set_state(State.RUNNING if connected else State.ATTENTION)
         self._connection.setText(self._server if connected else f"{self._server}: no connection")
 
-    def set_work(self, work: Sequence[RunningJob]) -> None:
+    def set_work(self, work: Sequence[Progress]) -> None:
         """Show the first of the running work and how much more there is."""
         for widget in (self._work, self._bar, self._left):
             widget.setVisible(bool(work))

@@ -368,10 +368,12 @@ class Workspace(QObject):
         self._shell.notice.say(self._trouble())
 
     def _on_jobs(self, update: Update[Any]) -> None:
-        from ..jobs import title_of, work_of  # noqa: PLC0415
+        from ..jobs import progress_of, title_of  # noqa: PLC0415
 
         running = [job for job in self.context.feeds.jobs.rows.values() if job.open]
-        self._shell.set_work([work_of(job) for job in running if job.status is JobStatus.RUNNING])
+        self._shell.set_work(
+            [progress_of(job) for job in running if job.status is JobStatus.RUNNING]
+        )
         for job in update.rows:
             before = self._seen.get(job.id)
             self._seen[job.id] = job.status

@@ -31,7 +31,7 @@ from ggnet_console.app import Console
 from ggnet_console.db.cluster import SUPERUSER, Cluster
 from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Role
-from ggnet_console.lifecycle import Desktop
+from ggnet_console.lifecycle import Lifecycle
 from ggnet_console.services.boot_sessions import BootSessionRow
 from ggnet_console.tools.tgtd import Daemon, Tgtd
 from ggnet_console.ui.kit.form_dialog import FormDialog
@@ -209,23 +209,23 @@ class RealConsole:
         self._handlers = list(logging.getLogger().handlers)
         self._level = logging.getLogger().level
         self.console = Console(app, premises.config, remembered)
-        self.shell = self.console.shell
+        self.shell = self.console.window
         self.crashes: list[BaseException] = []
         self.has_ended = False
         self.console.ended.connect(self._on_ended)
         self.console.show()
         spin(
-            lambda: self.console._desktop or isinstance(self.console.entry_page, ProblemPage),
+            lambda: self.console.lifecycle or isinstance(self.console.entry.page, ProblemPage),
             "what stands behind the window is imported",
         )
-        if self.console._desktop is not None:
-            self.desktop.crashes.crashed.connect(lambda crash: self.crashes.append(crash[0]))
+        if self.console.lifecycle is not None:
+            self.lifecycle.crashes.crashed.connect(lambda crash: self.crashes.append(crash[0]))
 
     @property
-    def desktop(self) -> Desktop:
+    def lifecycle(self) -> Lifecycle:
         """What stands behind the window."""
-        assert self.console._desktop is not None
-        return self.console._desktop
+        assert self.console.lifecycle is not None
+        return self.console.lifecycle
 
     def _on_ended(self) -> None:
         self.has_ended = True
@@ -295,8 +295,8 @@ class RealConsole:
 
     @property
     def feeds(self) -> Feeds:
-        assert self.desktop.work is not None
-        return self.desktop.work.workspace.context.feeds
+        assert self.lifecycle.signed_in is not None
+        return self.lifecycle.signed_in.workspace.context.feeds
 
     def session_of(self, machine: str) -> BootSessionRow:
         """The newest session of a machine, as the window has read it."""
@@ -318,7 +318,7 @@ class RealConsole:
             if dialog is not self.shell and dialog.isVisible():
                 dialog.close()
         if not self.has_ended:
-            self.desktop._quit()
+            self.lifecycle._quit()
             spin(lambda: self.has_ended, "the console ends")
         self.remove()
 

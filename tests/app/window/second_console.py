@@ -53,7 +53,7 @@ class SecondConsole:
         self._orders.activated.connect(self.obey)
 
     def look(self) -> None:
-        shell = self.console.shell
+        shell = self.console.window
         entry_page = shell.findChild(SignInPage)
         if entry_page is not None and not self._signing_in:
             self._signing_in = True
@@ -81,17 +81,17 @@ class SecondConsole:
         if not order:
             self._orders.setEnabled(False)
         elif order == "close":
-            self.console.shell.close()
+            self.console.window.close()
         elif order == "enter":
             QTest.keyClick(dialogs(FormDialog)[0], Key.Key_Return)
         elif order.startswith("add "):
             self.add(order.removeprefix("add "))
         else:
-            import_dropped(self.console.shell, Path(order.removeprefix("import ")))
+            import_dropped(self.console.window, Path(order.removeprefix("import ")))
 
     def add(self, machine: str) -> None:
         """Type a machine, and leave the form open."""
-        shell = self.console.shell
+        shell = self.console.window
         press(shell, Qt.Key(Key.Key_1 + PAGES.index("machines")))
         press(shell, Key.Key_N)
         form = dialogs(FormDialog)[0].form

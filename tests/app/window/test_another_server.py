@@ -123,7 +123,7 @@ def test_a_private_database_in_use_is_left_in_order(
     spin(lambda: not premises.postmaster(), "the private server ends")
     assert premises.tgtd() is None
     spin(
-        lambda: "GGnet Console on localhost" in says(console.console.entry_page),
+        lambda: "GGnet Console on localhost" in says(console.console.entry.page),
         "the server's page",
     )
     console.sign_in("anna", PASSWORD)

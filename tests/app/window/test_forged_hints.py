@@ -85,9 +85,9 @@ def test_forged_hints_are_neither_facts_nor_the_end(
     console: RealConsole, installed: Premises, viewer: psycopg.Connection
 ) -> None:
     lost: list[str] = []
-    assert console.desktop is not None
-    assert console.desktop.work is not None
-    console.desktop.work.listener.lost.connect(lost.append)
+    assert console.lifecycle is not None
+    assert console.lifecycle.signed_in is not None
+    console.lifecycle.signed_in.listener.lost.connect(lost.append)
     for payload in PAYLOADS:
         viewer.execute("SELECT pg_notify('ggnet', %s)", [payload])
         assert console.crashes == [], payload[:80]

@@ -166,7 +166,7 @@ def test_machines_of_somebody_who_signed_out_go_on_being_served(
     window: RealConsole, installed: Premises, session: BootSessionRow
 ) -> None:
     window.shell.sign_out_wanted.emit()
-    spin(lambda: window.desktop.work is None, "nobody is signed in")
+    spin(lambda: window.lifecycle.signed_in is None, "nobody is signed in")
     window.shell.close()
     spin(lambda: window.has_ended, "the console ends without a question")
     assert installed.agents()
@@ -225,7 +225,7 @@ def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
     window.shell.sign_out_wanted.emit()
     QTest.keyClick(window.dialog(Message), Key.Key_Escape)
     spin(lambda: not dialogs(Message), "the question is gone")
-    assert window.desktop.work is not None
+    assert window.lifecycle.signed_in is not None
     window.shell.sign_out_wanted.emit()
     click(window.dialog(Message), "Sign out and cancel the import")
     window.entry_page(SignInPage)

@@ -44,15 +44,15 @@ def in_a_slot(console: RealConsole) -> None:
 
 
 def in_a_pool_call(console: RealConsole) -> None:
-    assert console.desktop is not None
-    assert console.desktop.work is not None
-    console.desktop.work.background.call(fail)
+    assert console.lifecycle is not None
+    assert console.lifecycle.signed_in is not None
+    console.lifecycle.signed_in.background.call(fail)
 
 
 def in_the_answer_of_a_unit_of_work(console: RealConsole) -> None:
-    assert console.desktop is not None
-    assert console.desktop.work is not None
-    console.desktop.work.background.run(lambda _session: 1, done=fail)
+    assert console.lifecycle is not None
+    assert console.lifecycle.signed_in is not None
+    console.lifecycle.signed_in.background.run(lambda _session: 1, done=fail)
 
 
 def in_a_thread(console: RealConsole) -> None:

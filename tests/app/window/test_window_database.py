@@ -67,7 +67,7 @@ def test_both_consoles_say_that_the_database_is_away_and_come_back_with_all_that
     installed.quietly("UPDATE machines SET room = 'Lab 7' WHERE name = 'PC-01'")
 
     banners: list[str] = []
-    console.desktop.work.listener.lost.connect(lambda _reason: banners.append(banner.text))
+    console.lifecycle.signed_in.listener.lost.connect(lambda _reason: banners.append(banner.text))
     banner = console.shell.banner
     add = page.action("Add machine")
     reasons: list[str] = []

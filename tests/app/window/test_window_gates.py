@@ -144,6 +144,6 @@ def test_a_console_that_cannot_even_begin_says_why_and_can_try_again(
     console = open_console()
     page = console.entry_page(ProblemPage)
     assert [text for text in says(page) if "cannot be the name of a storage host" in text]
-    console.console.config = installed.config = fitting
+    console.console._config = installed.config = fitting
     click(page, "Try again")
     console.sign_in("operator", PASSWORD)
