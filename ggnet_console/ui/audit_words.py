@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Audit entries in words, and the History tab of every object's details."""
+"""Audit entries in words: who did what to which object, and which fields it changed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-
-from PySide6.QtWidgets import QVBoxLayout
 
 from ..enums import (
     BackendChoice,
@@ -26,15 +23,11 @@ from ..enums import (
     Severity,
     TargetStatus,
 )
-from ..errors import ConsoleError
-from ..services import audit
 from ..services.audit import AuditRow
 from .kit import format as fmt
-from .kit.detail_pane import Fact, Tab
-from .kit.table_model import R
-from .kit.tokens import XL, XS, S, State
-from .kit.widgets import StateLine, Value, clear, label
-from .page_context import PageContext
+from .kit.detail_pane import Fact
+from .kit.tokens import State
+from .setting_words import setting_title, setting_value
 
 NOUNS = {
     "machine": "Machine",
@@ -84,22 +77,6 @@ _AGENT = "ggnet_agent_"
 _OURS = "ggnet"
 """What our programs' names begin with; one that works as the database's owner sets up."""
 _HIDDEN = ["(hidden)", "(hidden)"]
-SETTINGS = {
-    "audit_keep_days": "Audit trail is kept",
-    "bcrypt_cost": "Cost of password hashes",
-    "failed_sign_ins_max": "Failed sign-ins in a row",
-    "image_timeout_s": "Longest work on an image",
-    "lock_out_s": "Lock-out lasts",
-    "max_virtual_size_bytes": "Largest image",
-    "session_timeout_s": "Wait for boot",
-    "sign_in_hours": "Sign-in lasts",
-    "sign_ins_per_minute": "Failed sign-ins a minute",
-    "user_jobs_per_minute": "Jobs a minute and account",
-    "user_power_actions_per_minute": "Starts and stops a minute and account",
-    "user_sign_ins_per_minute": "Sign-ins a minute and account",
-}
-"""What people call the settings."""
-_UNITS = {"_s": "seconds", "_bytes": "bytes", "_hours": "hours", "_days": "days"}
 _FIELDS = {
     "backend_choice": "Served by",
     "backend_reason": "Why",
@@ -156,30 +133,6 @@ def object_of(row: AuditRow) -> str:
     if row.noun == "setting":
         return setting_title(row.object_name)
     return row.object_name or (f"no. {row.object_id}" if row.object_id else fmt.NONE)
-
-
-def setting_title(name: str) -> str:
-    """A setting's name as people read it; the unit at its end is said with the value."""
-    return SETTINGS.get(name) or name.replace("_", " ").capitalize()
-
-
-def setting_unit(name: str) -> str:
-    """What a setting counts, or an empty text for a bare number."""
-    return next((unit for suffix, unit in _UNITS.items() if name.endswith(suffix)), "")
-
-
-def setting_value(name: str, value: int) -> str:
-    """A value of a setting with its unit."""
-    match setting_unit(name):
-        case "seconds":
-            return fmt.duration(value)
-        case "bytes":
-            return fmt.size(value)
-        case "hours":
-            return fmt.duration(value * 3600)
-        case "days":
-            return fmt.count(value, "day")
-    return fmt.number(value)
 
 
 def field_of(noun: str, name: str) -> str:
@@ -276,73 +229,3 @@ def facts(row: AuditRow) -> list[Fact]:
             for number, (field, text) in enumerate(changes)
         ),
     ]
-
-
-class History(Tab[R]):
-    """The audit entries of one object, newest first."""
-
-    title = "History"
-
-    def __init__(
-        self,
-        context: PageContext,
-        noun: str,
-        object_id: Callable[[R], object] = lambda row: row.id,
-        changed: Callable[[R], object] = lambda row: row,
-    ) -> None:
-        """``changed``: of a row, what differs whenever there may be new entries."""
-        super().__init__()
-        self._context, self._noun, self._object_id = context, noun, object_id
-        self._changed = changed
-        self._shown: R | None = None
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(XS)
-        context.access.changed.connect(self._forget)
-
-    def _forget(self) -> None:
-        self._shown = None
-
-    def show_row(self, row: R) -> None:
-        if self._shown is not None and self._changed(row) == self._changed(self._shown):
-            return
-        self._shown = row
-        self._context.runner.run(
-            audit.object_history,
-            self._noun,
-            str(self._object_id(row)),
-            done=lambda rows: self._show(row, rows),
-            failed=self._on_failed,
-            parent=self,
-        )
-
-    def _on_failed(self, error: ConsoleError) -> None:
-        """The next turn of the page's clock tries again."""
-        self._forget()
-        self._say(error.summary)
-
-    def _say(self, text: str) -> None:
-        clear(self._column)
-        self._column.addWidget(label(text, "secondary", wrap=True))
-
-    def _show(self, row: R, rows: list[AuditRow] | None) -> None:
-        if self._shown is None or self._shown.id != row.id:
-            return
-        if not rows:
-            self._say("Nothing has been done to it since the audit trail began.")
-            return
-        clear(self._column)
-        for each in rows:
-            line = StateLine()
-            line.show_state(sign_of(each), f"{action_of(each)} by {who_of(each)}")
-            when = label(fmt.ago(each.at), "secondary")
-            when.setToolTip(fmt.exact(each.at))
-            when.setContentsMargins(XL - XS, 0, 0, 0)
-            self._column.addWidget(line)
-            self._column.addWidget(when)
-            for field, text in changes_of(each):
-                change = Value()
-                change.set_value(f"{field}: {text}")
-                change.setContentsMargins(XL - XS, 0, 0, 0)
-                self._column.addWidget(change)
-            self._column.addSpacing(S)

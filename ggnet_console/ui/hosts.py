@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QScrollArea, QVBoxLa
 from ..enums import BackendChoice, Role
 from ..services import hosts
 from ..services.hosts import HostRow
-from .audit_words import History
+from .history_tab import History
 from .kit import format as fmt
 from .kit.asking_dialog import Done, Failed
 from .kit.form import Field

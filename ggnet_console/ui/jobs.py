@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout
 from ..enums import JobKind, JobStatus
 from ..services import jobs
 from ..services.jobs import JobRow
-from .audit_words import History
+from .history_tab import History
 from .kit import format as fmt
 from .kit.actions import Action
 from .kit.detail_pane import DetailPane, Fact, Tab

@@ -7,8 +7,8 @@ from ..enums import Role
 from ..errors import ConsoleError
 from ..services import settings
 from ..services.settings import SettingRow, SettingSpec
-from .audit_words import History, setting_title, setting_unit, setting_value
 from .edit_dialog import EditDialog
+from .history_tab import History
 from .hosts import HostLines
 from .kit import format as fmt
 from .kit.actions import Action
@@ -17,6 +17,7 @@ from .kit.form import Field
 from .kit.page import Empty, Page
 from .kit.table_model import Column
 from .page_context import PageContext
+from .setting_words import setting_title, setting_unit, setting_value
 
 
 def title_of(row: SettingRow) -> str:

@@ -15,9 +15,9 @@ from ggnet_console.errors import SignInError
 from ggnet_console.services import machines, users
 from ggnet_console.services.audit import PAGE
 from ggnet_console.services.machines import MachineSpec
-from ggnet_console.ui.audit_words import SETTINGS
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
+from ggnet_console.ui.setting_words import SETTINGS
 from ggnet_console.ui.users.page import state_of
 
 

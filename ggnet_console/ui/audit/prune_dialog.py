@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QWidget
 from ...errors import ConsoleError, FieldError
 from ...services import audit, settings
 from ...services.audit import OldAudit, Pruned
-from ..audit_words import setting_title
 from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
@@ -20,6 +19,7 @@ from ..kit.form_dialog import FormDialog
 from ..kit.messages import confirm
 from ..kit.tokens import State
 from ..page_context import PageContext
+from ..setting_words import setting_title
 
 KEEP = "audit_keep_days"
 

@@ -12,7 +12,7 @@ from ...enums import Role, SessionStatus
 from ...services import boot_sessions
 from ...services.boot_sessions import BootSessionRow
 from ...services.machines import MachineRow
-from ..audit_words import History
+from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.detail_pane import DetailPane, Fact, Tab

@@ -10,8 +10,8 @@ from typing import Any
 from ...enums import ImageFormat, ImageStatus, ImageType
 from ...services import images, jobs
 from ...services.images import ImageRow, ImageSpec
-from ..audit_words import History
 from ..edit_dialog import EditDialog
+from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed

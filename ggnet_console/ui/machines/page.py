@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ...enums import Drift, MachineStatus, SessionStatus
 from ...services import boot_sessions, machines
 from ...services.machines import MachineChanges, MachineRow
-from ..audit_words import History
 from ..boot_sessions.page import MachineSessions
 from ..boot_sessions.start_dialog import start_again, start_sessions, why_not_again
+from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.detail_pane import DetailPane, Fact

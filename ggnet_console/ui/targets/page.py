@@ -14,7 +14,7 @@ from ...services import target_plans, targets
 from ...services.hosts import HostRow
 from ...services.jobs import JobRow
 from ...services.targets import TargetRow
-from ..audit_words import History
+from ..history_tab import History
 from ..hosts import unread_of
 from ..kit import format as fmt
 from ..kit.actions import Action

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 from ...enums import Role
 from ...services import users
 from ...services.users import AccountRow, FailedSignIns, SignInRow
-from ..audit_words import History
+from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed
