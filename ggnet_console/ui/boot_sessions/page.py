@@ -4,24 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-
-from PySide6.QtWidgets import QVBoxLayout
 
 from ...enums import Role, SessionStatus
-from ...services import boot_sessions
 from ...services.boot_sessions import BootSessionRow
-from ...services.machines import MachineRow
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
-from ..kit.detail_pane import DetailPane, Fact, Tab
-from ..kit.messages import confirm
+from ..kit.detail_pane import DetailPane, Fact
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
-from ..kit.tokens import URGENCY, XL, XS, S, State
-from ..kit.widgets import StateLine, clear, label
+from ..kit.tokens import URGENCY, State
 from ..page_context import PageContext
+from .stop_dialog import stop_sessions
 
 
 def state_of(row: BootSessionRow) -> tuple[State, str]:
@@ -185,16 +179,7 @@ class SessionsPage(Page[BootSessionRow]):
         context.feeds.sessions.attach(self)
 
     def _on_stop(self, rows: list[BootSessionRow]) -> None:
-        ids = [row.id for row in rows]
-        names = [row.machine for row in rows]
-        confirm(
-            self,
-            f"Stop the session of {fmt.names(names)}?",
-            "The disk goes away at once; what has not been saved on it is lost.",
-            f"Stop {fmt.count(len(rows), 'session')}",
-            names=names,
-            then=lambda: self._context.do(self, boot_sessions.stop_boot_sessions, ids),
-        )
+        stop_sessions(self, self._context, {row.id: row.machine for row in rows})
 
     def _open(self) -> int:
         running, waiting, disconnected, *_ended = self.model.counts
@@ -204,50 +189,3 @@ class SessionsPage(Page[BootSessionRow]):
         page = self._context.show_page("machines")
         if isinstance(page, Page):
             page.select([rows[0].machine_id])
-
-
-class MachineSessions(Tab[MachineRow]):
-    """The last sessions of one machine, as a tab of its details."""
-
-    title = "Sessions"
-    _MOST = 20
-
-    def __init__(self, context: PageContext) -> None:
-        super().__init__()
-        self._context = context
-        self._shown: MachineRow | None = None
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(S)
-
-    def show_row(self, row: MachineRow) -> None:
-        if row == self._shown:
-            return
-        self._shown = row
-        self._context.runner.run(
-            partial(boot_sessions.list_boot_sessions, machine_id=row.id, limit=self._MOST),
-            done=lambda rows: self._show(row, rows),
-            failed=lambda error: self._say(error.summary),
-            parent=self,
-        )
-
-    def _say(self, text: str) -> None:
-        clear(self._column)
-        self._column.addWidget(label(text, "secondary", wrap=True))
-
-    def _show(self, row: MachineRow, rows: list[BootSessionRow]) -> None:
-        if self._shown is None or self._shown.id != row.id:
-            return
-        if not rows:
-            self._say("This machine has had no session yet.")
-            return
-        clear(self._column)
-        for each in rows:
-            line = StateLine()
-            line.show_state(*state_of(each))
-            read, written = fmt.size(each.bytes_read), fmt.size(each.bytes_written)
-            about = label(f"{each.image} · {read} read, {written} written", "secondary", wrap=True)
-            about.setContentsMargins(XL - XS, 0, 0, XS)
-            about.setToolTip(f"Started {fmt.exact(each.created_at)}")
-            self._column.addWidget(line)
-            self._column.addWidget(about)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from ...enums import Drift, MachineStatus, SessionStatus
 from ...services import boot_sessions, machines
 from ...services.machines import MachineChanges, MachineRow
-from ..boot_sessions.page import MachineSessions
+from ..boot_sessions.sessions_tab import MachineSessions
 from ..boot_sessions.start_dialog import start_again, start_sessions, why_not_again
+from ..boot_sessions.stop_dialog import stop_sessions
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
@@ -289,16 +290,8 @@ class MachinesPage(Page[MachineRow]):
         repair_targets_of(self, self._context, {row.id for row in rows})
 
     def _on_stop(self, rows: list[MachineRow]) -> None:
-        ids = [row.session_id for row in rows]
-        names = [row.name for row in rows]
-        confirm(
-            self,
-            f"Stop the session of {fmt.names(names)}?",
-            "The disk goes away at once; what has not been saved on it is lost.",
-            f"Stop {fmt.count(len(rows), 'session')}",
-            names=names,
-            then=lambda: self._context.do(self, boot_sessions.stop_boot_sessions, ids),
-        )
+        open_ids = {row.session_id: row.name for row in rows if row.session_id is not None}
+        stop_sessions(self, self._context, open_ids)
 
     def _on_maintenance(self, rows: list[MachineRow]) -> None:
         self._set_status(rows, MachineStatus.MAINTENANCE)
