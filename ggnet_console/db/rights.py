@@ -355,8 +355,9 @@ NOBODY = frozenset(
         "regroup_sign_ins()",
         "some_machines()",
         "target_job()",
-        "the_account()",
+        "the_user()",
         "the_host()",
+        "the_chap_target()",
         "the_target()",
         "want_target()",
         # Called by triggers alone, which ask nobody for a right.

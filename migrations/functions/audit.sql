@@ -278,7 +278,7 @@ COMMENT ON FUNCTION audit_prune IS
     'Removes entries, links and ended sign-ins before a time; the last such link stays as the beginning of the chain. Answers how many.';
 
 -- The trail itself is the admins'. Everybody who sees an object may know what was done to it, but
--- not from where; accounts are seen by admins alone.
+-- not from where; users are seen by admins alone.
 CREATE FUNCTION object_history(of_noun text, object text, most integer)
 RETURNS TABLE (id bigint, at timestamptz, severity audit_severity, user_id bigint, user_name text,
                program text, verb text, object_name text, changes jsonb, job_id bigint)
@@ -298,4 +298,4 @@ AS $$
     ORDER BY a.id DESC LIMIT least(greatest(most, 0), 200)
 $$;
 COMMENT ON FUNCTION object_history IS
-    'The newest audit entries of one object, 200 at most, without addresses and secrets; of accounts for admins alone.';
+    'The newest audit entries of one object, 200 at most, without addresses and secrets; of users for admins alone.';

@@ -93,7 +93,7 @@ BEGIN
 END
 $$;
 
--- Windows that show accounts look again. Only a hint, and only where the failure was committed.
+-- Windows that show users look again. Only a hint, and only where the failure was committed.
 CREATE TRIGGER notify_failed_sign_ins_insert AFTER INSERT ON attempts.failed
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT
     EXECUTE FUNCTION notify_rows('failed_sign_ins', 'number');

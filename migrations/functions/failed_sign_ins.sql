@@ -226,7 +226,7 @@ COMMENT ON FUNCTION refused_until IS
     'Until when this name is locked out from this computer (infinity: until it is unlocked); NULL: it is not.';
 
 -- Guesses that were rolled back leave no record, but the lock-out: so every computer that an
--- account was ever signed in from is looked at as well.
+-- user was ever signed in from is looked at as well.
 CREATE FUNCTION failed_sign_ins()
 RETURNS TABLE (account bigint, client_address text, workstation text, failures bigint,
                last_at timestamptz, refused boolean, until timestamptz)
@@ -260,4 +260,4 @@ AS $$
     ORDER BY u.id, seen.last_at DESC NULLS LAST
 $$;
 COMMENT ON FUNCTION failed_sign_ins IS
-    'For each account and computer: sign-ins that failed within a day and since the last right one, and whether it is locked out.';
+    'For each user and computer: sign-ins that failed within a day and since the last right one, and whether it is locked out.';

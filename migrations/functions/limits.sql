@@ -22,7 +22,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION spend IS
-    'Counts what an account asks for against a setting of so many a minute; NULL: granted; a time: refused until then.';
+    'Counts what a user asks for against a setting of so many a minute; NULL: granted; a time: refused until then.';
 
 CREATE FUNCTION wait_for(moment timestamptz) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -39,8 +39,8 @@ AS $$
                   left(translate(encode(gen_random_bytes(16), 'base64'), '+', '.'), 22))
 $$;
 
--- After a change of the setting accounts differ in cost until they have signed in once. Each
--- unknown name stands in for one account, always the same, so that its time tells nothing.
+-- After a change of the setting users differ in cost until they have signed in once. Each
+-- unknown name stands in for one user, always the same, so that its time tells nothing.
 CREATE FUNCTION stand_in_hash(user_name text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -51,7 +51,7 @@ AS $$
             setting_value('bcrypt_cost'))::text, 2, '0'))
 $$;
 COMMENT ON FUNCTION stand_in_hash IS
-    'What the password of an unknown name is checked against: no password fits, the cost is an account''s.';
+    'What the password of an unknown name is checked against: no password fits, the cost is a user''s.';
 
 -- No reason when name and password are right; unseen: refused before the password was looked at.
 CREATE FUNCTION check_password(account users, user_name text, password text,
@@ -62,7 +62,7 @@ DECLARE
     -- Made for known names as well, so that both take as long.
     stand_in constant text := stand_in_hash(user_name);
     address constant text := coalesce(host(inet_client_addr()), 'local');
-    -- Name and address: nobody can lock others out of their accounts from another computer.
+    -- Name and address: nobody can lock others out from another computer.
     by_name constant text := lower(user_name) || '@' || address;
     hash constant text := coalesce(account.password_hash, stand_in);
     refused_until timestamptz;
@@ -76,7 +76,7 @@ BEGIN
     refused_until := attempt('name', by_name, setting_value('failed_sign_ins_max'),
                              setting_value('lock_out_s'), account.unlocked_at);
     IF refused_until IS NOT NULL THEN
-        reason := format('Too many sign-ins with this name have failed; %s an admin to unlock the account.',
+        reason := format('Too many sign-ins with this name have failed; %s an admin to unlock the user.',
             CASE WHEN refused_until = 'infinity' THEN 'ask' ELSE wait_for(refused_until) || ', or ask' END);
         RETURN;
     END IF;
@@ -97,7 +97,7 @@ AS $$
     WHERE id = account.id AND password_hash = account.password_hash
         AND hash_cost(password_hash) <> setting_value('bcrypt_cost')
 $$;
-COMMENT ON FUNCTION renew_hash IS 'Gives the account''s hash the cost that the setting asks for now.';
+COMMENT ON FUNCTION renew_hash IS 'Gives the user''s hash the cost that the setting asks for now.';
 
 -- NULL, or the sentence why not. Does not raise then, so that the failure stays recorded.
 CREATE FUNCTION change_password(old_password text, new_hash text) RETURNS text
@@ -130,5 +130,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION change_password IS
-    'The caller''s own password; the account''s other sign-ins end.';
+    'The caller''s own password; the user''s other sign-ins end.';
 ALTER FUNCTION change_password OWNER TO <<broker>>;

@@ -21,14 +21,14 @@ BEGIN
     SELECT * INTO account FROM users WHERE lower(name) = lower(given_name);
     SELECT * INTO reason, unseen FROM check_password(account, given_name, coalesce(password, ''));
     IF reason IS NULL AND account.disabled THEN
-        reason := 'This account is disabled; an admin can enable it.';
+        reason := 'This user is disabled; an admin can enable it.';
     ELSIF reason IS NULL AND account.locked THEN
-        reason := 'This account is locked; an admin can unlock it.';
+        reason := 'This user is locked; an admin can unlock it.';
     END IF;
     IF reason IS NULL THEN
         again_at := spend(account.id, 'user_sign_ins_per_minute', 1);
         IF again_at IS NOT NULL THEN
-            reason := format('This account has signed in too often within a minute; %s.', wait_for(again_at));
+            reason := format('This user has signed in too often within a minute; %s.', wait_for(again_at));
             unseen := true;
             PERFORM forgive_attempts(given_name);
         END IF;
@@ -81,7 +81,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
 AS $$ SELECT EXISTS (SELECT FROM users) $$;
 COMMENT ON FUNCTION has_users IS 'Whether the first admin has been made; readable before sign-in.';
 
--- The account behind the connection, with the role its grants come from.
+-- The user behind the connection, with the role its grants come from.
 CREATE FUNCTION who_am_i()
 RETURNS TABLE (user_id bigint, name text, role user_role, expires_at timestamptz,
                must_change_password boolean, role_changed_by text)
@@ -101,7 +101,7 @@ AS $$
     SELECT user_id FROM sign_ins WHERE role_name = session_user
 $$;
 COMMENT ON FUNCTION signed_in_user IS
-    'The account behind this connection, also when its sign-in is over; NULL for the agent and the installation''s owner.';
+    'The user behind this connection, also when its sign-in is over; NULL for the agent and the installation''s owner.';
 
 -- A connection that has said SET ROLE keeps the group's rights when its sign-in ends or expires.
 CREATE FUNCTION require_sign_in() RETURNS void
@@ -193,7 +193,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION end_sign_ins IS
-    'Ends the sign-ins of an account, or only one of them, or all but one; answers how many.';
+    'Ends the sign-ins of a user, or only one of them, or all but one; answers how many.';
 ALTER FUNCTION end_sign_ins OWNER TO <<broker>>;
 
 CREATE FUNCTION regroup_sign_ins(account_id bigint, and_cut boolean) RETURNS void
@@ -221,7 +221,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION regroup_sign_ins IS
-    'Gives an account''s sign-ins the rights it has now; and_cut: they also have to connect anew.';
+    'Gives a user''s sign-ins the rights it has now; and_cut: they also have to connect anew.';
 ALTER FUNCTION regroup_sign_ins OWNER TO <<broker>>;
 
 -- From here on the role has no rights, also on connections that are open, and opens no more.

@@ -122,10 +122,8 @@ $$;
 COMMENT ON FUNCTION target_test IS
     'Has the storage host discover this target and log in to it as its machine would.';
 
--- 16 characters, which also Windows takes, with 96 bits. A new secret has a new name: tgtd never
--- tells the secret it has, but it tells the name.
-CREATE FUNCTION target_chap_on(target bigint, OUT chap_user text, OUT secret text, OUT job_id bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+CREATE FUNCTION the_chap_target(target bigint) RETURNS targets
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     row targets := the_target(target);
@@ -133,6 +131,20 @@ BEGIN
     IF row.machine_id IS NULL THEN
         PERFORM refuse(format('%s was adopted; it keeps the CHAP it was made with.', row.iqn));
     END IF;
+    RETURN row;
+END
+$$;
+COMMENT ON FUNCTION the_chap_target IS
+    'The target, locked for the change; raises when it is gone, or when its CHAP is not ours.';
+
+-- 16 characters, which also Windows takes, with 96 bits. A new secret has a new name: tgtd never
+-- tells the secret it has, but it tells the name.
+CREATE FUNCTION target_chap_on(target bigint, OUT chap_user text, OUT secret text, OUT job_id bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    row targets := the_chap_target(target);
+BEGIN
     chap_user := 'gg' || encode(gen_random_bytes(4), 'hex');
     secret := translate(encode(gen_random_bytes(12), 'base64'), '+/', '-_');
     INSERT INTO target_secrets AS s (target_id, secret) VALUES (row.id, target_chap_on.secret)
@@ -148,11 +160,8 @@ CREATE FUNCTION target_chap_off(target bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    row targets := the_target(target);
+    row targets := the_chap_target(target);
 BEGIN
-    IF row.machine_id IS NULL THEN
-        PERFORM refuse(format('%s was adopted; it keeps the CHAP it was made with.', row.iqn));
-    END IF;
     DELETE FROM target_secrets WHERE target_id = row.id;
     UPDATE targets SET chap_user = '' WHERE id = row.id;
     RETURN target_job('apply', row, jsonb_build_object('target_ids', ARRAY[row.id]));

@@ -1,4 +1,4 @@
--- Accounts: what admins do with them. What is taken away is gone at once: the sign-ins' roles leave
+-- Users: what admins do with them. What is taken away is gone at once: the sign-ins' roles leave
 -- their group, and their connections end (a connection that had said SET ROLE would keep the group's
 -- rights).
 
@@ -8,9 +8,9 @@ AS $$
     SELECT format('ggnet_%s_%s', CASE WHEN account.must_change_password THEN 'newcomer'
                                       ELSE lower(account.role::text) END, installation_id())
 $$;
-COMMENT ON FUNCTION group_of IS 'The group role that the sign-ins of an account belong to.';
+COMMENT ON FUNCTION group_of IS 'The group role that the sign-ins of a user belong to.';
 
-CREATE FUNCTION the_account(account_id bigint, leaves_admins boolean) RETURNS users
+CREATE FUNCTION the_user(account_id bigint, leaves_admins boolean) RETURNS users
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
@@ -23,7 +23,7 @@ BEGIN
     END IF;
     SELECT * INTO account FROM users WHERE id = account_id FOR UPDATE;
     IF account.id IS NULL THEN
-        PERFORM refuse('This account no longer exists.', 'GG002');
+        PERFORM refuse('This user no longer exists.', 'GG002');
     END IF;
     IF leaves_admins AND account.role = 'ADMIN' AND NOT EXISTS
         (SELECT FROM users WHERE role = 'ADMIN' AND NOT disabled AND NOT locked AND id <> account_id)
@@ -33,8 +33,8 @@ BEGIN
     RETURN account;
 END
 $$;
-COMMENT ON FUNCTION the_account IS
-    'The account, locked for the change; raises when it is gone, or when leaves_admins and it is the last admin.';
+COMMENT ON FUNCTION the_user IS
+    'The user, locked for the change; raises when it is gone, or when leaves_admins and it is the last admin.';
 
 CREATE FUNCTION user_create(user_name text, user_role user_role, hash text,
     must_change boolean DEFAULT false) RETURNS bigint
@@ -45,13 +45,13 @@ AS $$
     RETURNING id
 $$;
 COMMENT ON FUNCTION user_create IS
-    'Adds an account; with must_change it may do nothing at first but choose a password of its own.';
+    'Adds a user; with must_change it may do nothing at first but choose a password of its own.';
 
 CREATE FUNCTION user_set_role(account_id bigint, new_role user_role) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    account users := the_account(account_id, new_role IS DISTINCT FROM 'ADMIN');
+    account users := the_user(account_id, new_role IS DISTINCT FROM 'ADMIN');
 BEGIN
     UPDATE users SET role = new_role WHERE id = account_id;
     PERFORM regroup_sign_ins(account_id, new_role < account.role);
@@ -63,7 +63,7 @@ CREATE FUNCTION user_set_locked(account_id bigint, lock boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    PERFORM the_account(account_id, lock);
+    PERFORM the_user(account_id, lock);
     IF lock THEN
         UPDATE users SET locked = true WHERE id = account_id;
         PERFORM end_sign_ins(account_id, NULL, NULL);
@@ -73,13 +73,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION user_set_locked IS
-    'Locks an account and ends its sign-ins; or unlocks it, also from a lock-out after failed sign-ins.';
+    'Locks a user and ends its sign-ins; or unlocks it, also from a lock-out after failed sign-ins.';
 
 CREATE FUNCTION user_set_disabled(account_id bigint, disable boolean) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    PERFORM the_account(account_id, disable);
+    PERFORM the_user(account_id, disable);
     UPDATE users SET disabled = disable WHERE id = account_id;
     IF disable THEN
         PERFORM end_sign_ins(account_id, NULL, NULL);
@@ -87,13 +87,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION user_set_disabled IS
-    'Takes an account out of use, its name and what it did stay; or puts it back.';
+    'Takes a user out of use, its name and what it did stay; or puts it back.';
 
 CREATE FUNCTION user_reset_password(account_id bigint, hash text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
-    PERFORM the_account(account_id, false);
+    PERFORM the_user(account_id, false);
     IF account_id = signed_in_user() THEN
         PERFORM refuse('Change your own password instead of resetting it.');
     END IF;
@@ -110,7 +110,7 @@ CREATE FUNCTION user_revoke(account_id bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    account users := the_account(account_id, false);
+    account users := the_user(account_id, false);
     ended bigint := end_sign_ins(account_id, NULL, NULL);
 BEGIN
     IF ended > 0 THEN
@@ -120,4 +120,4 @@ BEGIN
     RETURN ended;
 END
 $$;
-COMMENT ON FUNCTION user_revoke IS 'Ends all sign-ins of an account; answers how many.';
+COMMENT ON FUNCTION user_revoke IS 'Ends all sign-ins of a user; answers how many.';

@@ -423,7 +423,7 @@ CREATE TABLE attempts.accounted (number BIGINT NOT NULL, refused BIGINT NOT NULL
 INSERT INTO attempts.accounted VALUES (0, 0);
 COMMENT ON TABLE attempts.accounted IS
     'How many failures, and how many refusals, the audit trail tells of; one row.';
--- What accounts have asked for since a minute began; the row is also the lock under which it is
+-- What users have asked for since a minute began; the row is also the lock under which it is
 -- counted, so that transactions side by side count each other.
 CREATE TABLE attempts.rates (
     user_id BIGINT NOT NULL,
@@ -446,16 +446,16 @@ INSERT INTO settings (name, value, minimum, maximum, description) VALUES
     ('failed_sign_ins_max', 5, 1, 1000,
      'Failed sign-ins in a row, with one name from one computer, after which it is locked out'),
     ('lock_out_s', 900, 0, 604800,
-     'Seconds such a lock-out lasts; 0: until an admin unlocks the account'),
+     'Seconds such a lock-out lasts; 0: until an admin unlocks the user'),
     ('sign_ins_per_minute', 20, 1, 100000,
      'Failed sign-ins a minute, with whatever name, after which a computer has to wait'),
     ('user_sign_ins_per_minute', 120, 1, 100000,
-     'Sign-ins a minute that one account may make'),
+     'Sign-ins a minute that one user may make'),
     ('audit_keep_days', 365, 30, 36500,
      'Days for which nobody, not even an admin, can remove entries of the audit trail'),
     ('user_jobs_per_minute', 60, 1, 100000,
-     'Jobs a minute that one account may start; starting many machines at once is one job'),
+     'Jobs a minute that one user may start; starting many machines at once is one job'),
     ('user_power_actions_per_minute', 1000, 1, 100000,
-     'Machines a minute that one account may start or stop'),
+     'Machines a minute that one user may start or stop'),
     ('bcrypt_cost', 11, 10, 15,
      'Cost of password hashes: one more doubles the time of each sign-in and each guess');

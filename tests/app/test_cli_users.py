@@ -57,7 +57,7 @@ def test_an_account_goes_through_all_that_an_admin_does(ggnet: CommandLine, tmp_
     assert ggnet.works("user", "role", "otto", "viewer") == "otto is VIEWER now.\n"
     assert ggnet.works("user", "lock", "otto") == "Locked otto.\n"
     assert theirs.refused(*login, stdin=f"{PASSWORD}\n") == (
-        "This account is locked; an admin can unlock it."
+        "This user is locked; an admin can unlock it."
     )
     assert ggnet.works("user", "unlock", "otto") == "Unlocked otto.\n"
     assert ggnet.works("user", "disable", "otto") == "Disabled otto.\n"

@@ -17,7 +17,7 @@ from ggnet_console.errors import SignInError
 from ggnet_console.services import audit
 
 WRONG = "The name or the password is wrong."
-LOCKED_OUT = r"with this name have failed; try again in .* or ask an admin to unlock the account\.$"
+LOCKED_OUT = r"with this name have failed; try again in .* or ask an admin to unlock the user\.$"
 THROTTLED = r"from this computer have failed; try again in \d+ seconds\.$"
 
 
@@ -105,7 +105,7 @@ def test_a_lock_out_without_an_end_waits_for_an_admin(database: RealDatabase) ->
     change(database, lock_out_s=0)
     fail(database, times=5)
     pass_seconds(database, 10**8)
-    with pytest.raises(SignInError, match=r"have failed; ask an admin to unlock the account\.$"):
+    with pytest.raises(SignInError, match=r"have failed; ask an admin to unlock the user\.$"):
         database.log_in("viewer")
     database.rows("UPDATE users SET unlocked_at = clock_timestamp() WHERE name = 'viewer'")
     database.log_in("viewer")
@@ -317,7 +317,7 @@ def test_a_right_password_that_is_refused_is_counted_and_told_like_a_wrong_one(
 ) -> None:
     database.rows(f"UPDATE users SET {state} = true WHERE name = 'viewer'")
     for _ in range(5):
-        with pytest.raises(SignInError, match=f"This account is {state}"):
+        with pytest.raises(SignInError, match=f"This user is {state}"):
             database.log_in("viewer")
     with pytest.raises(SignInError, match=LOCKED_OUT):
         database.log_in("viewer")
@@ -326,7 +326,7 @@ def test_a_right_password_that_is_refused_is_counted_and_told_like_a_wrong_one(
         "SELECT changes -> 'reason' ->> 1 FROM audit WHERE verb = 'fail' AND object_name = 'viewer'"
     )
     assert len(reasons) == 5
-    assert all(f"This account is {state}" in reason for (reason,) in reasons)
+    assert all(f"This user is {state}" in reason for (reason,) in reasons)
 
 
 def test_a_right_password_is_in_the_server_s_log_even_when_it_is_rolled_back(

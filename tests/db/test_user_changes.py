@@ -128,7 +128,7 @@ def test_a_locked_account_signs_in_again_after_unlocking(
     viewer = user_id(database, "viewer")
     with admin.begin() as session:
         users.set_locked(session, viewer, locked=True)
-    with pytest.raises(SignInError, match="This account is locked; an admin can unlock it"):
+    with pytest.raises(SignInError, match="This user is locked; an admin can unlock it"):
         database.log_in("viewer")
     with admin.begin() as session:
         users.set_locked(session, viewer, locked=False)
