@@ -123,7 +123,7 @@ COLUMNS: tuple[Column[JobRow], ...] = (
 CHIPS: tuple[Chip[JobRow], ...] = (
     Chip("Running", _running),
     Chip("Waiting", lambda r: r.status is JobStatus.QUEUED),
-    Chip("Failed", _failed, _failed),
+    Chip("Failed", _failed, failed=_failed),
     Chip("Ended", lambda r: not (r.open or _failed(r))),
 )
 
@@ -222,12 +222,14 @@ class JobsPage(Page[JobRow]):
                     "Cancel job",
                     "ban",
                     self._on_cancel,
-                    "Del",
-                    _cancellable,
+                    shortcut="Del",
+                    enabled=_cancellable,
                     button="plain",
                     noun="job",
                 ),
-                Action("Try again", "rotate-ccw", self._on_retry, "", _retriable, button="plain"),
+                Action(
+                    "Try again", "rotate-ccw", self._on_retry, enabled=_retriable, button="plain"
+                ),
             ),
             empty=Empty(
                 "No jobs yet",

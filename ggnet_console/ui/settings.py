@@ -75,7 +75,7 @@ class SettingsPage(Page[SettingRow]):
                     "Edit",
                     "pencil",
                     self._on_edit,
-                    "F2",
+                    shortcut="F2",
                     needs=Role.ADMIN,
                     single=True,
                     button="plain",

@@ -112,7 +112,7 @@ class AuditPage(Page[AuditRow]):
                     "Export",
                     "file-output",
                     self._on_export,
-                    "Ctrl+E",
+                    shortcut="Ctrl+E",
                     on_rows=False,
                     needs=admin,
                     button="plain",

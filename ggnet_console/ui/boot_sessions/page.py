@@ -104,7 +104,7 @@ def _is_wrong(row: BootSessionRow) -> bool:
 CHIPS: tuple[Chip[BootSessionRow], ...] = (
     Chip("Running", lambda r: r.open and state_of(r)[0] is State.RUNNING),
     Chip("Waiting", lambda r: r.open and state_of(r)[0] is State.WORKING),
-    Chip("Disconnected", lambda r: r.open and _is_wrong(r), lambda _row: False),
+    Chip("Disconnected", lambda r: r.open and _is_wrong(r), failed=lambda _row: False),
     Chip("Failed", lambda r: not r.open and _is_wrong(r)),
     Chip("Ended", lambda r: not (r.open or _is_wrong(r))),
 )
@@ -151,8 +151,8 @@ class SessionsPage(Page[BootSessionRow]):
                     "Stop session",
                     "square",
                     self._on_stop,
-                    "Del",
-                    _stop_refusal,
+                    shortcut="Del",
+                    enabled=_stop_refusal,
                     button="plain",
                     noun="session",
                     applies=lambda row: row.open,

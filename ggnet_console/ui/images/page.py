@@ -115,7 +115,7 @@ def _is_failed(row: ImageRow) -> bool:
 CHIPS: tuple[Chip[ImageRow], ...] = (
     Chip("Ready", lambda r: r.status is ImageStatus.READY),
     Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
-    Chip("Failed", _is_failed, _is_failed),
+    Chip("Failed", _is_failed, failed=_is_failed),
 )
 
 
@@ -182,15 +182,22 @@ class ImagesPage(Page[ImageRow]):
                     "Import image",
                     "file-down",
                     self._on_import,
-                    "Ctrl+N",
+                    shortcut="Ctrl+N",
                     on_rows=False,
                     button="primary",
                 ),
-                Action("Edit", "pencil", self._on_edit, "F2", single=True),
-                Action("Verify", "shield-check", self._on_verify, "", _ready),
-                Action("Export", "file-output", self._on_export, "", _ready, single=True),
-                Action("Cancel job", "ban", self._on_cancel, "", _cancellable),
-                Action("Delete", "trash-2", self._on_delete, "Del", _removable, noun="image"),
+                Action("Edit", "pencil", self._on_edit, shortcut="F2", single=True),
+                Action("Verify", "shield-check", self._on_verify, enabled=_ready),
+                Action("Export", "file-output", self._on_export, enabled=_ready, single=True),
+                Action("Cancel job", "ban", self._on_cancel, enabled=_cancellable),
+                Action(
+                    "Delete",
+                    "trash-2",
+                    self._on_delete,
+                    shortcut="Del",
+                    enabled=_removable,
+                    noun="image",
+                ),
             ),
             empty=Empty(
                 "No images yet",

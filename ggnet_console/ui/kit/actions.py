@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Generic
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -76,6 +76,7 @@ class Action(Generic[R]):
     """A verb that names what it does; for several rows the page adds their number."""
     icon: str
     handler: Callable[[list[R]], None]
+    _: KW_ONLY
     shortcut: str = ""
     enabled: Callable[[Sequence[R]], str | None] = lambda _rows: None
     """Why this is not possible for these rows, or None."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Generic
 
 from PySide6.QtCore import QPoint, QSettings, Qt, QTimer, Signal
@@ -42,6 +42,7 @@ class Chip(Generic[R]):
 
     text: str
     matches: Callable[[R], bool]
+    _: KW_ONLY
     failed: Callable[[R], bool] | None = None
     """Of a chip of problems: which of them are failures, so that its sign says the worst."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import lru_cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -57,6 +57,7 @@ class Column(Generic[R]):
     """Stable name, for the remembered layout."""
     title: str
     text: Callable[[R], str]
+    _: KW_ONLY
     sort: Callable[[R], Any] | None = None
     """Sort value, None last; default: the text in natural order (PC-2 before PC-10)."""
     width: int = 120

@@ -134,7 +134,7 @@ def _is_well(row: TargetRow) -> bool:
 
 
 CHIPS: tuple[Chip[TargetRow], ...] = (
-    Chip("Problem", is_problem, lambda r: state_of(r)[0] is State.FAILED),
+    Chip("Problem", is_problem, failed=lambda r: state_of(r)[0] is State.FAILED),
     Chip("Open", lambda r: _is_well(r) and r.status is TargetStatus.OPEN),
     Chip("Closed", lambda r: _is_well(r) and r.status is TargetStatus.CLOSED),
     Chip("Made by hand", is_foreign),
@@ -295,7 +295,7 @@ class TargetsPage(Page[TargetRow]):
                 button="primary",
             ),
             anywhere("Prepare target", "plus", self._on_new, shortcut="Ctrl+N", button="plain"),
-            Action("Copy IQN", "copy", self._on_copy, "Ctrl+C", needs=Role.VIEWER),
+            Action("Copy IQN", "copy", self._on_copy, shortcut="Ctrl+C", needs=Role.VIEWER),
             one("Test login", "log-in", self._on_test, enabled=_testable),
             one(
                 "Turn CHAP on",
@@ -315,7 +315,14 @@ class TargetsPage(Page[TargetRow]):
             anywhere(
                 "Undo last apply", "undo-2", lambda _rows: self._on_undo(), enabled=self._undoable
             ),
-            Action("Remove", "trash-2", self._on_remove, "Del", _removable, noun="target"),
+            Action(
+                "Remove",
+                "trash-2",
+                self._on_remove,
+                shortcut="Del",
+                enabled=_removable,
+                noun="target",
+            ),
         )
 
     # What the page says above its table

@@ -176,7 +176,7 @@ class UsersPage(Page[AccountRow]):
                     "Add account",
                     "user-plus",
                     self._on_add,
-                    "Ctrl+N",
+                    shortcut="Ctrl+N",
                     on_rows=False,
                     button="primary",
                     needs=admin,
@@ -194,8 +194,8 @@ class UsersPage(Page[AccountRow]):
                     "Change role",
                     "user-cog",
                     self._on_role,
-                    "F2",
-                    self._is_last_admin,
+                    shortcut="F2",
+                    enabled=self._is_last_admin,
                     single=True,
                     needs=admin,
                 ),
@@ -209,7 +209,12 @@ class UsersPage(Page[AccountRow]):
                 ),
                 Action("Lock", "lock", self._on_lock, enabled=self._lock_refusal, needs=admin),
                 Action(
-                    "Disable", "user-x", self._on_disable, "Del", self._disable_refusal, needs=admin
+                    "Disable",
+                    "user-x",
+                    self._on_disable,
+                    shortcut="Del",
+                    enabled=self._disable_refusal,
+                    needs=admin,
                 ),
                 Action("Enable", "user-check", self._on_enable, enabled=_enabled, needs=admin),
                 Action(
