@@ -13,6 +13,7 @@ from ..services.jobs import JobRow
 from .history_tab import History
 from .kit import format as fmt
 from .kit.actions import Action
+from .kit.columns import number_column, speed_column, time_column
 from .kit.detail_pane import DetailPane, Fact, Tab
 from .kit.messages import Details
 from .kit.page import Chip, Empty, Page
@@ -57,6 +58,10 @@ def _failed(row: JobRow) -> bool:
     return row.status is JobStatus.FAILED
 
 
+def _left(row: JobRow) -> float | None:
+    return row.seconds_left if _running(row) else None
+
+
 def _took(row: JobRow) -> float | None:
     if row.started_at is None or row.finished_at is None:
         return None
@@ -64,16 +69,7 @@ def _took(row: JobRow) -> float | None:
 
 
 COLUMNS: tuple[Column[JobRow], ...] = (
-    Column(
-        "asked",
-        "Asked for",
-        lambda r: fmt.ago(r.created_at),
-        sort=lambda r: -r.created_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.created_at),
-        width=96,
-        secondary=True,
-        live=True,
-    ),
+    time_column("asked", "Asked for", lambda r: r.created_at),
     Column("title", "Job", title_of, width=184, grows=True),
     Column(
         "state",
@@ -86,38 +82,11 @@ COLUMNS: tuple[Column[JobRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column(
-        "speed",
-        "Speed",
-        lambda r: fmt.speed(r.bytes_per_s) if _running(r) else fmt.NONE,
-        sort=lambda r: r.bytes_per_s if _running(r) else None,
-        width=88,
-        align="right",
-        tabular=True,
-        live=True,
-    ),
-    Column(
-        "left",
-        "Time left",
-        lambda r: fmt.remaining(r.seconds_left) if _running(r) else fmt.NONE,
-        sort=lambda r: r.seconds_left if _running(r) else None,
-        width=88,
-        align="right",
-        tabular=True,
-        live=True,
-    ),
+    speed_column("speed", "Speed", lambda r: r.bytes_per_s if _running(r) else None),
+    number_column("left", "Time left", _left, lambda r: fmt.remaining(_left(r)), live=True),
     Column("by", "By", lambda r: r.created_by_name or fmt.NONE, width=80),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
-    Column(
-        "took",
-        "Took",
-        lambda r: fmt.duration(_took(r)),
-        sort=_took,
-        width=88,
-        align="right",
-        tabular=True,
-        hidden=True,
-    ),
+    number_column("took", "Took", _took, lambda r: fmt.duration(_took(r)), hidden=True),
 )
 
 CHIPS: tuple[Chip[JobRow], ...] = (

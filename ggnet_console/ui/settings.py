@@ -12,6 +12,7 @@ from .history_tab import History
 from .hosts import HostLines
 from .kit import format as fmt
 from .kit.actions import Action
+from .kit.columns import number_column
 from .kit.detail_pane import DetailPane, Fact
 from .kit.form import Field
 from .kit.page import Empty, Page
@@ -32,15 +33,13 @@ def range_of(row: SettingRow) -> str:
 
 COLUMNS: tuple[Column[SettingRow], ...] = (
     Column("name", "Setting", title_of, width=184),
-    Column(
+    number_column(
         "value",
         "Value",
+        lambda r: r.value,
         lambda r: setting_value(r.name, r.value),
-        sort=lambda r: r.value,
         tooltip=lambda r: f"{fmt.number(r.value)} {setting_unit(r.name)}".strip(),
         width=104,
-        align="right",
-        tabular=True,
     ),
     Column("range", "Range", range_of, width=176, tabular=True, secondary=True),
     Column("description", "What it does", lambda r: r.description, width=272, stretch=True),

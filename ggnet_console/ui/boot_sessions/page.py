@@ -10,6 +10,7 @@ from ...services.boot_sessions import BootSessionRow
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
+from ..kit.columns import size_column, time_column
 from ..kit.detail_pane import DetailPane, Fact
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
@@ -62,34 +63,9 @@ COLUMNS: tuple[Column[BootSessionRow], ...] = (
         width=108,
         tabular=True,
     ),
-    Column(
-        "bytes_read",
-        "Read",
-        lambda r: fmt.size(r.bytes_read),
-        sort=lambda r: r.bytes_read,
-        width=80,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "bytes_written",
-        "Written",
-        lambda r: fmt.size(r.bytes_written),
-        sort=lambda r: r.bytes_written,
-        width=80,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "started",
-        "Started",
-        lambda r: fmt.ago(r.created_at),
-        sort=lambda r: -r.created_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.created_at),
-        width=88,
-        secondary=True,
-        live=True,
-    ),
+    size_column("bytes_read", "Read", lambda r: r.bytes_read, width=80),
+    size_column("bytes_written", "Written", lambda r: r.bytes_written, width=80),
+    time_column("started", "Started", lambda r: r.created_at, width=88),
     Column("type", "Purpose", lambda r: fmt.word(r.type), width=112, hidden=True),
     Column("started_by", "Started by", lambda r: r.started_by or fmt.NONE, width=112, hidden=True),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
@@ -115,8 +91,8 @@ def facts(row: BootSessionRow) -> list[Fact]:
     return [
         Fact("Image", row.image),
         Fact("Purpose", fmt.word(row.type)),
-        Fact("Read", fmt.size(row.bytes_read), f"{row.bytes_read:,} bytes"),
-        Fact("Written", fmt.size(row.bytes_written), f"{row.bytes_written:,} bytes"),
+        Fact("Read", fmt.size(row.bytes_read), fmt.exact_size(row.bytes_read)),
+        Fact("Written", fmt.size(row.bytes_written), fmt.exact_size(row.bytes_written)),
         Fact("Client address", row.client_address or fmt.NONE, section="iSCSI"),
         Fact("Portal", row.portal or fmt.NONE),
         Fact("LUN", str(row.lun)),

@@ -15,6 +15,7 @@ from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed
+from ..kit.columns import count_column, size_column, time_column
 from ..kit.detail_pane import DetailPane, Fact
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
@@ -62,43 +63,10 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
         width=112,
         hidden=True,
     ),
-    Column(
-        "virtual_size",
-        "Virtual size",
-        lambda r: fmt.size(r.virtual_size_bytes),
-        sort=lambda r: r.virtual_size_bytes,
-        width=96,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "actual_size",
-        "Actual size",
-        lambda r: fmt.size(r.actual_size_bytes),
-        sort=lambda r: r.actual_size_bytes,
-        width=96,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "used_by",
-        "Targets",
-        lambda r: str(r.used_by) if r.used_by else fmt.NONE,
-        sort=lambda r: r.used_by,
-        width=72,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "added",
-        "Added",
-        lambda r: fmt.ago(r.created_at),
-        sort=lambda r: -r.created_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.created_at),
-        width=96,
-        secondary=True,
-        live=True,
-    ),
+    size_column("virtual_size", "Virtual size", lambda r: r.virtual_size_bytes),
+    size_column("actual_size", "Actual size", lambda r: r.actual_size_bytes),
+    count_column("used_by", "Targets", lambda r: r.used_by),
+    time_column("added", "Added", lambda r: r.created_at),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
     Column(
         "source_name", "Source file", lambda r: r.source_name or fmt.NONE, width=200, hidden=True
@@ -123,14 +91,16 @@ def facts(row: ImageRow) -> list[Fact]:
     """The overview of one image."""
     result = [
         Fact("Type", fmt.word(row.type)),
-        Fact("Virtual size", fmt.size(row.virtual_size_bytes), _exactly(row.virtual_size_bytes)),
-        Fact("Actual size", fmt.size(row.actual_size_bytes), _exactly(row.actual_size_bytes)),
+        Fact(
+            "Virtual size", fmt.size(row.virtual_size_bytes), fmt.exact_size(row.virtual_size_bytes)
+        ),
+        Fact("Actual size", fmt.size(row.actual_size_bytes), fmt.exact_size(row.actual_size_bytes)),
         Fact("Served by", fmt.count(row.used_by, "target") if row.used_by else fmt.NONE),
         Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
         Fact("Storage host", row.host),
         Fact("File", row.source_name or fmt.NONE, section="Source"),
         Fact("Format", fmt.word(row.source_format)),
-        Fact("Size", fmt.size(row.source_size_bytes), _exactly(row.source_size_bytes)),
+        Fact("Size", fmt.size(row.source_size_bytes), fmt.exact_size(row.source_size_bytes)),
         Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
         Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
         Fact("File", row.source_sha256 or fmt.NONE, copy="Copy SHA-256 of the file"),
@@ -138,10 +108,6 @@ def facts(row: ImageRow) -> list[Fact]:
     if row.notes:
         result.append(Fact("Notes", row.notes, section="Notes"))
     return result
-
-
-def _exactly(size: int | None) -> str:
-    return "" if size is None else f"{size:,} bytes"
 
 
 def _ready(rows: Sequence[ImageRow]) -> str | None:

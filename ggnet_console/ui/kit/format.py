@@ -159,6 +159,11 @@ def size(count: int | None) -> str:
     return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
+def exact_size(count: int | None) -> str:
+    """A number of bytes to the last one, for tooltips; empty for None."""
+    return "" if count is None else f"{count:,} bytes"
+
+
 def speed(bytes_per_s: float | None) -> str:
     """A transfer rate, such as ``38.2 MiB/s``."""
     return NONE if bytes_per_s is None else f"{size(round(bytes_per_s))}/s"

@@ -14,6 +14,7 @@ from ..boot_sessions.stop_dialog import stop_sessions
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
+from ..kit.columns import time_column
 from ..kit.detail_pane import DetailPane, Fact
 from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
@@ -105,15 +106,11 @@ COLUMNS: tuple[Column[MachineRow], ...] = (
     Column("ip", "IP address", lambda r: r.ip or fmt.NONE, width=104, tabular=True),
     Column("mac", "MAC address", lambda r: r.mac, width=136, tabular=True, hidden=True),
     Column("image", "Image", lambda r: r.image or fmt.NONE, width=152, grows=True),
-    Column(
+    time_column(
         "last_seen",
         "Last seen",
-        lambda r: "now" if r.online else fmt.ago(r.last_seen_at),
-        sort=lambda r: r.last_seen_at,
-        tooltip=lambda r: fmt.exact(r.last_seen_at),
-        width=96,
-        secondary=True,
-        live=True,
+        lambda r: r.last_seen_at,
+        text=lambda r: "now" if r.online else fmt.ago(r.last_seen_at),
     ),
     Column("boot_mode", "Boot mode", lambda r: fmt.word(r.boot_mode), width=104, hidden=True),
     Column("status", "Status", lambda r: fmt.word(r.status), width=104, hidden=True),

@@ -18,6 +18,7 @@ from ..history_tab import History
 from ..hosts import unread_of
 from ..kit import format as fmt
 from ..kit.actions import Action
+from ..kit.columns import count_column, speed_column
 from ..kit.detail_pane import DetailPane, Fact
 from ..kit.messages import confirm
 from ..kit.notices import Notice
@@ -89,28 +90,16 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         grows=True,
     ),
     Column("iqn", "Target", lambda r: r.iqn, width=224, tabular=True, elide="middle"),
-    Column(
-        "traffic",
-        "Traffic",
-        lambda r: fmt.speed(r.bytes_per_s) if r.sessions else fmt.NONE,
-        sort=lambda r: r.bytes_per_s if r.sessions else None,
-        tooltip=_rates,
-        width=88,
-        align="right",
-        tabular=True,
-        live=True,
+    speed_column(
+        "traffic", "Traffic", lambda r: r.bytes_per_s if r.sessions else None, tooltip=_rates
     ),
-    Column(
+    count_column(
         "sessions",
         "Sessions",
-        lambda r: str(r.sessions) if r.sessions else fmt.NONE,
-        sort=lambda r: r.sessions,
+        lambda r: r.sessions,
         tooltip=lambda r: "\n".join(
             f"{one.machine or one.initiator_iqn} from {one.address}" for one in r.logged_in
         ),
-        width=72,
-        align="right",
-        tabular=True,
     ),
     Column("lun", "LUNs", _luns, width=48, align="right", tabular=True),
     Column("acl", "ACL", acl_of, tooltip=lambda r: "\n".join(initiators_of(r)), width=96),

@@ -17,6 +17,7 @@ from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed
+from ..kit.columns import count_column, time_column
 from ..kit.detail_pane import DetailPane, Fact, Tab
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
@@ -83,35 +84,9 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column(
-        "last_sign_in",
-        "Last sign-in",
-        lambda r: fmt.ago(r.last_sign_in_at),
-        sort=lambda r: r.last_sign_in_at and -r.last_sign_in_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.last_sign_in_at),
-        width=112,
-        secondary=True,
-        live=True,
-    ),
-    Column(
-        "open_sign_ins",
-        "Open sign-ins",
-        lambda r: fmt.number(r.open_sign_ins) if r.open_sign_ins else fmt.NONE,
-        sort=lambda r: r.open_sign_ins,
-        width=104,
-        align="right",
-        tabular=True,
-    ),
-    Column(
-        "created",
-        "Added",
-        lambda r: fmt.ago(r.created_at),
-        sort=lambda r: -r.created_at.timestamp(),
-        tooltip=lambda r: fmt.exact(r.created_at),
-        width=104,
-        hidden=True,
-        live=True,
-    ),
+    time_column("last_sign_in", "Last sign-in", lambda r: r.last_sign_in_at, width=112),
+    count_column("open_sign_ins", "Open sign-ins", lambda r: r.open_sign_ins, width=104),
+    time_column("created", "Added", lambda r: r.created_at, width=104, hidden=True),
 )
 
 CHIPS: tuple[Chip[AccountRow], ...] = (
