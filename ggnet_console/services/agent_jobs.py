@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ..enums import ImageFormat, ImageStatus, JobKind, JobStatus
 from ..models import Image, ImageVersion, Job
 from .jobs import OPEN
+from .rows import first_row, rows
 
 MAX_ATTEMPTS = 3
 SILENT_UPLOAD_S = 60
@@ -59,7 +60,7 @@ class StoredVersion:
 
 def take_up(session: Session, job_id: int) -> Task | None:
     """Mark the job as running and return what is to be done; None when it has ended already."""
-    row = session.execute(
+    taken = session.execute(
         update(Job)
         .where(Job.id == job_id, Job.status.in_(OPEN))
         .values(
@@ -69,18 +70,18 @@ def take_up(session: Session, job_id: int) -> Task | None:
             attempts=Job.attempts + 1,
         )
         .returning(
-            Job.id,
+            Job.id.label("job_id"),
             Job.kind,
             Job.object_name,
             Job.image_id,
             Job.machine_id,
             Job.params,
-            Job.attempts,
+            Job.attempts.label("attempt"),
             Job.cancel_requested,
-            Job.created_by_name,
+            Job.created_by_name.label("user"),
         )
-    ).first()
-    return None if row is None else Task(*row)
+    )
+    return first_row(taken, Task)
 
 
 def for_job(session: Session, job_id: int) -> None:
@@ -165,8 +166,8 @@ def requeue_orphans(session: Session, host: str, *, crashed: bool) -> list[int]:
         "WHERE q.queue_name = :queue AND (q.status = 'doing' "
         "OR q.status = 'failed' AND j.status IN ('QUEUED', 'RUNNING'))"
     )
-    rows = session.execute(orphans.bindparams(queue=host)).all()
-    for row in rows:
+    found = session.execute(orphans.bindparams(queue=host)).all()
+    for row in found:
         session.execute(
             text(
                 "UPDATE procrastinate.procrastinate_jobs SET abort_requested = false WHERE id = :id"
@@ -178,7 +179,7 @@ def requeue_orphans(session: Session, host: str, *, crashed: bool) -> list[int]:
             ).bindparams(id=row.id, priority=row.priority, queue=host, lock=row.lock)
         )
         put_back(session, row.job_id, crashed=crashed)
-    return [row.job_id for row in rows]
+    return [row.job_id for row in found]
 
 
 def open_jobs(session: Session, host_id: int) -> set[int]:
@@ -277,7 +278,7 @@ def stored_versions(session: Session, image_id: int) -> list[StoredVersion]:
         .where(ImageVersion.image_id == image_id)
         .order_by(ImageVersion.number.desc())
     )
-    return [StoredVersion(*row) for row in session.execute(query)]
+    return rows(session.execute(query), StoredVersion)
 
 
 def note_verified(session: Session, version_id: int) -> None:
@@ -312,7 +313,7 @@ def known_files(session: Session, host_id: int) -> Known:
         Image.host_id == host_id,
         Image.status.in_([ImageStatus.UPLOADING, ImageStatus.PROCESSING]),
     )
-    versions = {(row[0], row[1]) for row in session.execute(sealed)}
+    versions = {(row.image_id, row.number) for row in session.execute(sealed)}
     imports = session.execute(importing).all()
     return Known(
         # A file gets its name a moment before its row.

@@ -14,6 +14,7 @@ from ..enums import SessionStatus, TargetStatus
 from ..models import BootSession, ImageVersion, Lun, Machine, Setting, Target
 from ..tools.target_backend import Chap, RunningTarget
 from .boot_sessions import OPEN
+from .rows import rows, rows_by
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,17 @@ def list_wanted(
     numbers = None if target_ids is None else list(target_ids)
     query = (
         select(
-            Target.id,
+            Target.id.label("target_id"),
             Target.machine_id,
             Target.iqn,
-            func.coalesce(Target.initiators, array([Target.initiator_iqn])),
+            func.coalesce(Target.initiators, array([Target.initiator_iqn])).label("initiators"),
             Target.kept,
-            BootSession.id,
-            BootSession.ready_at.is_not(None),
-            func.coalesce(BootSession.connected, False),
-            func.coalesce(BootSession.bytes_read, 0),
-            func.coalesce(BootSession.bytes_written, 0),
-            func.coalesce(Machine.name, ""),
+            BootSession.id.label("session_id"),
+            BootSession.ready_at.is_not(None).label("session_ready"),
+            func.coalesce(BootSession.connected, False).label("session_connected"),
+            func.coalesce(BootSession.bytes_read, 0).label("bytes_read"),
+            func.coalesce(BootSession.bytes_written, 0).label("bytes_written"),
+            func.coalesce(Machine.name, "").label("machine"),
         )
         .outerjoin(Machine, Machine.id == Target.machine_id)
         .outerjoin(BootSession, (BootSession.machine_id == Target.machine_id) & open_session)
@@ -101,12 +102,13 @@ def list_wanted(
         query = query.where(Target.id.in_(numbers))
     disks = _disks(session, host_id)
     secrets = _secrets(session)
-    return [
-        Wanted(
-            id_, machine, iqn, frozenset(names), kept, disks.get(id_, ()), secrets.get(id_), *rest
-        )
-        for id_, machine, iqn, names, kept, *rest in session.execute(query)
-    ]
+    return rows(
+        session.execute(query),
+        Wanted,
+        initiators=lambda row: frozenset(row.initiators),
+        disks=lambda row: disks.get(row.target_id, ()),
+        chap=lambda row: secrets.get(row.target_id),
+    )
 
 
 def _disks(session: Session, host_id: int) -> dict[int, tuple[WantedDisk, ...]]:
@@ -117,9 +119,9 @@ def _disks(session: Session, host_id: int) -> dict[int, tuple[WantedDisk, ...]]:
             Lun.serial,
             Lun.read_only,
             ImageVersion.image_id,
-            ImageVersion.number,
+            ImageVersion.number.label("version_number"),
             Lun.path,
-            func.coalesce(ImageVersion.virtual_size_bytes, Lun.size_bytes),
+            func.coalesce(ImageVersion.virtual_size_bytes, Lun.size_bytes).label("size_bytes"),
             Lun.write_back,
             Lun.store,
         )
@@ -128,16 +130,16 @@ def _disks(session: Session, host_id: int) -> dict[int, tuple[WantedDisk, ...]]:
         .where(Target.host_id == host_id)
         .order_by(Lun.target_id, Lun.lun)
     )
-    disks: dict[int, tuple[WantedDisk, ...]] = {}
-    for target_id, *fields in session.execute(query):
-        disks[target_id] = (*disks.get(target_id, ()), WantedDisk(*fields))
-    return disks
+    return rows_by(session.execute(query), "target_id", WantedDisk)
 
 
 def _secrets(session: Session) -> dict[int, Chap]:
     """The CHAP secrets of the calling agent's targets."""
-    secrets = func.host_secrets().table_valued("target_id", "chap_user", "secret").render_derived()
-    return {id_: Chap(user, secret) for id_, user, secret in session.execute(select(secrets))}
+    secrets = func.host_secrets().table_valued("target_id", "chap_user", "secret")
+    return {
+        row.target_id: Chap(user=row.chap_user, secret=row.secret)
+        for row in session.execute(select(secrets))
+    }
 
 
 def targets_of_sessions(session: Session, session_ids: Iterable[int]) -> dict[int, int]:

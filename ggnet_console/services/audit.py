@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from ..enums import Severity
 from ..errors import ConsoleError
 from ..models import SEARCHED, AuditEntry
+from .rows import one_row, rows
 
 PAGE = 200
 
@@ -103,24 +104,23 @@ def list_audit(
     query = _wanted(wanted).order_by(AuditEntry.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(AuditEntry.id < before_id)
-    return [AuditRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), AuditRow)
 
 
 def object_history(session: Session, noun: str, object_id: str, most: int = 50) -> list[AuditRow]:
     """The newest entries of one object, for everybody who sees it; without addresses."""
-    rows = session.execute(
+    entries = session.execute(
         text("SELECT * FROM object_history(:noun, :object_id, :most)"),
         {"noun": noun, "object_id": object_id, "most": most},
     )
-    return [
-        AuditRow(
-            **row._asdict() | {"severity": Severity(row.severity)},
-            client_address=None,
-            noun=noun,
-            object_id=object_id,
-        )
-        for row in rows
-    ]
+    return rows(
+        entries,
+        AuditRow,
+        severity=lambda row: Severity(row.severity),
+        client_address=lambda _row: None,
+        noun=lambda _row: noun,
+        object_id=lambda _row: object_id,
+    )
 
 
 def all_audit(session: Session, wanted: AuditFilter = EVERYTHING) -> Iterator[AuditRow]:
@@ -139,7 +139,7 @@ def _wanted(wanted: AuditFilter) -> Select[*tuple[Any, ...]]:
         entry.severity,
         entry.user_id,
         entry.user_name,
-        func.host(entry.client_address),
+        func.host(entry.client_address).label("client_address"),
         entry.program,
         entry.verb,
         entry.noun,
@@ -168,8 +168,7 @@ def _wanted(wanted: AuditFilter) -> Select[*tuple[Any, ...]]:
 
 def audit_head(session: Session) -> AuditHead:
     """The head to keep elsewhere: later it shows whether the trail up to here was changed."""
-    row = session.execute(text("SELECT number, hash, at FROM audit_head()")).one()
-    return AuditHead(row.number, row.hash, row.at)
+    return one_row(session.execute(text("SELECT number, hash, at FROM audit_head()")), AuditHead)
 
 
 def head_from(kept: str | bytes) -> AuditHead:
@@ -191,11 +190,11 @@ def verify_audit(session: Session, head: AuditHead | None = None) -> list[AuditP
 
     ConsoleError when ``head`` is older than what ``prune_audit`` left.
     """
-    rows = session.execute(
+    found = session.execute(
         text("SELECT number, entry, problem FROM audit_verify(:number, :hash)"),
         {"number": head and head.number, "hash": head and head.hash},
     )
-    return [AuditProblem(*row) for row in rows]
+    return rows(found, AuditProblem)
 
 
 def old_audit(session: Session, keep_days: int) -> OldAudit:
@@ -212,7 +211,7 @@ def prune_audit(session: Session, before: datetime) -> Pruned:
     Heads exported before then prove nothing any more. ConsoleError when ``before`` is more recent
     than the setting ``audit_keep_days`` allows.
     """
-    row = session.execute(
+    removed = session.execute(
         text("SELECT entries, sign_ins FROM audit_prune(:before)"), {"before": before}
-    ).one()
-    return Pruned(row.entries, row.sign_ins)
+    )
+    return one_row(removed, Pruned)

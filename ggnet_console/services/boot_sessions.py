@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from ..enums import ImageStatus, SessionStatus, SessionType
 from ..errors import ConsoleError, NotFoundError
 from ..models import BootSession, Host, Image, ImageVersion, Machine, User
+from .rows import first_row, one_row, rows
 
 PAGE = 300
 OPEN = (SessionStatus.PENDING, SessionStatus.ACTIVE)
@@ -86,9 +87,9 @@ def _select() -> Select[*tuple[Any, ...]]:
     return (
         select(
             BootSession.id,
-            Machine.name,
+            Machine.name.label("machine"),
             BootSession.machine_id,
-            BootSession.image_name,
+            BootSession.image_name.label("image"),
             BootSession.type,
             BootSession.status,
             BootSession.stop_requested,
@@ -97,12 +98,12 @@ def _select() -> Select[*tuple[Any, ...]]:
             BootSession.initiator_iqn,
             BootSession.portal,
             BootSession.lun,
-            func.host(BootSession.client_address),
+            func.host(BootSession.client_address).label("client_address"),
             BootSession.bytes_read,
             BootSession.bytes_written,
-            Host.name,
+            Host.name.label("host"),
             BootSession.error,
-            User.name,
+            User.name.label("started_by"),
             BootSession.created_at,
             BootSession.ready_at,
             BootSession.active_at,
@@ -143,46 +144,48 @@ def list_boot_sessions(
         query = query.where(BootSession.id < before_id)
     if since_id is not None:
         query = query.where(BootSession.id >= since_id)
-    return [BootSessionRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), BootSessionRow)
 
 
 def boot_session_totals(session: Session) -> list[BootSessionTotal]:
     """Sessions, past ones too, counted by status; every status has its row."""
-    rows = session.execute(
-        select(
-            BootSession.status,
-            func.count(),
-            cast(func.sum(BootSession.bytes_read), BigInteger),
-            cast(func.sum(BootSession.bytes_written), BigInteger),
-        ).group_by(BootSession.status)
-    )
-    found = {row[0]: BootSessionTotal(*row) for row in rows}
-    return [found.get(status, BootSessionTotal(status, 0, 0, 0)) for status in SessionStatus]
+    query = select(
+        BootSession.status,
+        func.count().label("sessions"),
+        cast(func.sum(BootSession.bytes_read), BigInteger).label("bytes_read"),
+        cast(func.sum(BootSession.bytes_written), BigInteger).label("bytes_written"),
+    ).group_by(BootSession.status)
+    found = {total.status: total for total in rows(session.execute(query), BootSessionTotal)}
+    return [
+        found.get(status, BootSessionTotal(status, sessions=0, bytes_read=0, bytes_written=0))
+        for status in SessionStatus
+    ]
 
 
 def get_boot_session(session: Session, name: str) -> BootSessionRow:
     """The session with this number, or the newest of the machine called ``name``."""
     query = _select().limit(1)
     by_machine = func.lower(Machine.name) == name.lower()
-    row = session.execute(query.where(by_machine)).first()
+    row = first_row(session.execute(query.where(by_machine)), BootSessionRow)
     if row is None and name.isascii() and name.isdigit() and len(name) < 19:
-        row = session.execute(query.where(BootSession.id == int(name))).first()
+        by_number = query.where(BootSession.id == int(name))
+        row = first_row(session.execute(by_number), BootSessionRow)
     if row is None:
         raise NotFoundError(f"There is no session {name}, and no machine “{name}” that had one.")
-    return BootSessionRow(*row)
+    return row
 
 
 def start_boot_sessions(
     session: Session, machine_ids: Sequence[int], image_id: int, session_type: SessionType
 ) -> Started:
     """Give each machine the image, all or none; ConsoleError says what stands against it."""
-    row = session.execute(
+    begun = session.execute(
         text(
             "SELECT session_ids, job_id FROM session_start(:machines, :image, "
             "CAST(:type AS session_type))"
         ).bindparams(machines=list(machine_ids), image=image_id, type=session_type)
-    ).one()
-    return Started(list(row.session_ids), row.job_id)
+    )
+    return one_row(begun, Started)
 
 
 def start_boot_sessions_again(

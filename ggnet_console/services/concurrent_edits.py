@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import FieldChange, RemovedError, StaleError
 from ..models import Image, Machine, Setting
+from .rows import rows
 
 Noun = Literal["machine", "image", "setting"]
 
@@ -38,13 +39,13 @@ class OpenRow:
 
 def list_open(session: Session, ids: Iterable[int] | None = None) -> list[OpenRow]:
     """What is open in other windows that are still connected, longest first; or those of ``ids``."""
-    rows = session.execute(
+    opened = session.execute(
         text(
             "SELECT id, noun, object_id, user_name, yours, since FROM objects_open_elsewhere() "
             "WHERE CAST(:ids AS bigint[]) IS NULL OR id = ANY (:ids)"
         ).bindparams(ids=None if ids is None else list(ids))
     )
-    return [OpenRow(*row) for row in rows]
+    return rows(opened, OpenRow)
 
 
 def open_object(session: Session, noun: Noun, object_id: int) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ..enums import BackendChoice
 from ..errors import NotFoundError
 from ..models import Host
+from .rows import rows
 
 HEARTBEAT_S = 5
 ALIVE_S = 20
@@ -47,23 +48,21 @@ def list_hosts(session: Session) -> list[HostRow]:
     alive = func.coalesce(
         Host.heartbeat_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, ALIVE_S), False
     )
-    rows = session.execute(
-        select(
-            Host.id,
-            Host.name,
-            Host.portal,
-            Host.backend,
-            Host.problem,
-            Host.heartbeat_at,
-            alive,
-            Host.backend_choice,
-            Host.backend_reason,
-            Host.saved_problem,
-            Host.undoable,
-            Host.compared_at,
-        ).order_by(Host.name)
-    )
-    return [HostRow(*row) for row in rows]
+    query = select(
+        Host.id,
+        Host.name,
+        Host.portal,
+        Host.backend,
+        Host.problem,
+        Host.heartbeat_at,
+        alive.label("alive"),
+        Host.backend_choice,
+        Host.backend_reason,
+        Host.saved_problem,
+        Host.undoable,
+        Host.compared_at,
+    ).order_by(Host.name)
+    return rows(session.execute(query), HostRow)
 
 
 def get_host(session: Session, name: str) -> HostRow:

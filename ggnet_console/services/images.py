@@ -19,6 +19,7 @@ from ..errors import FieldChange, FieldError, NotFoundError
 from ..models import Host, Image, ImageVersion, Job, Lun
 from . import concurrent_edits
 from .jobs import OPEN
+from .rows import first_row, one_row, rows
 
 _KINDS = [kind for kind in JobKind if kind.startswith("image.")]
 
@@ -109,14 +110,14 @@ def _select() -> Select[*tuple[Any, ...]]:
             newest.c.sha256,
             newest.c.virtual_size_bytes,
             newest.c.actual_size_bytes,
-            newest.c.number,
+            newest.c.number.label("version_number"),
             newest.c.verified_at,
-            used_by,
+            used_by.label("used_by"),
             Image.error,
             Image.created_at,
             Image.version,
             job.c.id.label("job_id"),
-            job.c.phase,
+            job.c.phase.label("job_phase"),
             job.c.percent,
             job.c.seconds_left,
         )
@@ -132,15 +133,16 @@ def list_images(session: Session, ids: Iterable[int] | None = None) -> list[Imag
     query = _select()
     if ids is not None:
         query = query.where(Image.id.in_(list(ids)))
-    return [ImageRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), ImageRow)
 
 
 def get_image(session: Session, name: str) -> ImageRow:
     """The image called ``name`` (case does not count); NotFoundError when there is none."""
-    row = session.execute(_select().where(func.lower(Image.name) == name.lower())).first()
+    query = _select().where(func.lower(Image.name) == name.lower())
+    row = first_row(session.execute(query), ImageRow)
     if row is None:
         raise NotFoundError(f"There is no image “{name}”.")
-    return ImageRow(*row)
+    return row
 
 
 def checked_name(name: str) -> str:
@@ -166,7 +168,7 @@ def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[Fie
 
 def start_upload(session: Session, spec: ImageSpec, host: str, file_name: str, size: int) -> Upload:
     """Begin an import whose file the caller's own process copies to ``incoming/<upload_id>``."""
-    row = session.execute(
+    begun = session.execute(
         text(
             "SELECT image_id, job_id, upload_id FROM image_start(:name, "
             "CAST(:type AS image_type), :host, :file, :size)"
@@ -178,15 +180,15 @@ def start_upload(session: Session, spec: ImageSpec, host: str, file_name: str, s
             file=file_name,
         )
         .bindparams(bindparam("size", size, BigInteger))
-    ).one()
-    return Upload(row.image_id, row.job_id, row.upload_id)
+    )
+    return one_row(begun, Upload)
 
 
 def start_entry_import(
     session: Session, spec: ImageSpec, host: str, entry: str, sha256: str | None, md5: str | None
 ) -> Upload:
     """Begin an import of ``entry``, a bare name in the import folder of ``host``."""
-    row = session.execute(
+    begun = session.execute(
         text(
             "SELECT image_id, job_id, upload_id FROM image_import_entry(:name, "
             "CAST(:type AS image_type), :host, :entry, :sha256, :md5)"
@@ -198,8 +200,8 @@ def start_entry_import(
             sha256=sha256,
             md5=md5,
         )
-    ).one()
-    return Upload(row.image_id, row.job_id, row.upload_id)
+    )
+    return one_row(begun, Upload)
 
 
 def note_upload(

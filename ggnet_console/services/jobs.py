@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from ..enums import JobKind, JobStatus
 from ..errors import NotFoundError
 from ..models import Host, Job
+from .rows import first_row, rows
 
 PAGE = 300
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -60,7 +61,7 @@ def _select() -> Select[*tuple[Any, ...]]:
         Job.kind,
         Job.status,
         Job.object_name,
-        Host.name,
+        Host.name.label("host"),
         Job.image_id,
         Job.machine_id,
         Job.phase,
@@ -104,15 +105,15 @@ def list_jobs(
         query = query.where(Job.id < before_id)
     if since_id is not None:
         query = query.where(Job.id >= since_id)
-    return [JobRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), JobRow)
 
 
 def get_job(session: Session, job_id: int) -> JobRow:
     """The job with this number; NotFoundError when there is none."""
-    row = session.execute(_select().where(Job.id == job_id)).first()
+    row = first_row(session.execute(_select().where(Job.id == job_id)), JobRow)
     if row is None:
         raise NotFoundError(f"There is no job {job_id}.")
-    return JobRow(*row)
+    return row
 
 
 def cancel_job(session: Session, job_id: int) -> JobStatus:

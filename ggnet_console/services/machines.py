@@ -20,6 +20,7 @@ from ..errors import FieldChange, FieldError, NotFoundError, RemovedError
 from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
 from ..values import parse_ip, parse_mac
 from . import concurrent_edits
+from .rows import first_row, rows
 
 
 @dataclass(frozen=True)
@@ -146,15 +147,16 @@ def list_machines(session: Session, ids: Iterable[int] | None = None) -> list[Ma
     query = _select()
     if ids is not None:
         query = query.where(Machine.id.in_(list(ids)))
-    return [MachineRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), MachineRow)
 
 
 def get_machine(session: Session, name: str) -> MachineRow:
     """The machine called ``name`` (case does not count); NotFoundError when there is none."""
-    row = session.execute(_select().where(func.lower(Machine.name) == name.lower())).first()
+    query = _select().where(func.lower(Machine.name) == name.lower())
+    row = first_row(session.execute(query), MachineRow)
     if row is None:
         raise NotFoundError(f"There is no machine “{name}”.")
-    return MachineRow(*row)
+    return row
 
 
 def get_machines(session: Session, names: Sequence[str]) -> list[MachineRow]:

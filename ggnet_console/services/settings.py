@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from ..errors import FieldChange, FieldError, NotFoundError
 from ..models import Setting
 from . import concurrent_edits
+from .rows import rows
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def list_settings(session: Session, ids: Iterable[int] | None = None) -> list[Se
     query = select(*columns).order_by(Setting.name)
     if ids is not None:
         query = query.where(Setting.id.in_(list(ids)))
-    return [SettingRow(*row) for row in session.execute(query)]
+    return rows(session.execute(query), SettingRow)
 
 
 def read_setting(session: Session, name: str) -> SettingRow:

@@ -90,17 +90,17 @@ def _in_step(row: TargetRow) -> bool:
 def _entry(row: TargetRow) -> PlanEntry:
     is_foreign = row.origin is TargetOrigin.FOREIGN
     return PlanEntry(
-        PlanAction.LEAVE if is_foreign or row.drift is None else _ACTIONS[row.drift],
-        row.host,
-        row.iqn,
-        row.machine,
-        row.origin,
-        row.differences,
-        tuple(one.machine or one.initiator_iqn for one in row.logged_in),
-        () if is_foreign else row.cut_off,
-        row.portals,
-        is_foreign and not row.unsupported,
-        row.unsupported,
+        action=PlanAction.LEAVE if is_foreign or row.drift is None else _ACTIONS[row.drift],
+        host=row.host,
+        iqn=row.iqn,
+        machine=row.machine,
+        origin=row.origin,
+        differences=row.differences,
+        machines=tuple(one.machine or one.initiator_iqn for one in row.logged_in),
+        cut_off=() if is_foreign else row.cut_off,
+        portals=row.portals,
+        adoptable=is_foreign and not row.unsupported,
+        unsupported=row.unsupported,
     )
 
 
@@ -119,12 +119,14 @@ def read_plans(session: Session, host: str | None = None) -> list[HostPlan]:
     rows = targets.list_targets(session)
     plans = [
         HostPlan(
-            one.id,
-            one.name,
-            one.compared_at,
-            tuple(_entry(row) for row in rows if row.host_id == one.id and not _in_step(row)),
-            one.saved_problem,
-            one.undoable,
+            host_id=one.id,
+            host=one.name,
+            compared_at=one.compared_at,
+            entries=tuple(
+                _entry(row) for row in rows if row.host_id == one.id and not _in_step(row)
+            ),
+            saved_problem=one.saved_problem,
+            undoable=one.undoable,
         )
         for one in hosts.list_hosts(session)
         if host is None or one.name == host

@@ -82,21 +82,23 @@ class Report:
 def report_of(row: TargetReport) -> Report:
     """A stored report as a value."""
     return Report(
-        row.iqn,
-        row.target_id,
-        row.drift,
-        row.is_foreign,
-        tuple(FieldDrift(**{**one, "where": FoundIn(one["where"])}) for one in row.differences),
-        row.sessions,
-        tuple(SeenInitiator(**one) for one in row.connections),
-        tuple(row.cut_off),
-        tuple(LunRate(**one) for one in row.rates),
-        tuple(row.portals),
-        tuple(row.initiators),
-        tuple(SeenLun(**one) for one in row.luns),
-        row.chap_user,
-        row.unsupported,
-        row.tree,
+        iqn=row.iqn,
+        target_id=row.target_id,
+        drift=row.drift,
+        is_foreign=row.is_foreign,
+        differences=tuple(
+            FieldDrift(**{**one, "where": FoundIn(one["where"])}) for one in row.differences
+        ),
+        sessions=row.sessions,
+        connections=tuple(SeenInitiator(**one) for one in row.connections),
+        cut_off=tuple(row.cut_off),
+        rates=tuple(LunRate(**one) for one in row.rates),
+        portals=tuple(row.portals),
+        initiators=tuple(row.initiators),
+        luns=tuple(SeenLun(**one) for one in row.luns),
+        chap_user=row.chap_user,
+        unsupported=row.unsupported,
+        tree=row.tree,
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from ..enums import Drift, TargetOrigin, TargetStatus
 from ..errors import NotFoundError
 from ..models import Host, Image, ImageVersion, Lun, Machine, Target, TargetReport
+from .rows import one_row, rows_by
 from .target_reports import FieldDrift, LunRate, machine_names, report_of
 
 
@@ -167,18 +168,22 @@ def _wanted() -> Select[Target, str, Host]:
 
 def _luns(session: Session, target_ids: list[int] | None) -> dict[int, tuple[LunRow, ...]]:
     query = (
-        select(Lun.target_id, Lun.lun, Image.name, Image.id, Lun.path, Lun.serial, Lun.read_only)
+        select(
+            Lun.target_id,
+            Lun.lun,
+            Image.name.label("image"),
+            Image.id.label("image_id"),
+            func.coalesce(Lun.path, "").label("path"),
+            Lun.serial,
+            Lun.read_only,
+        )
         .outerjoin(ImageVersion, ImageVersion.id == Lun.image_version_id)
         .outerjoin(Image, Image.id == ImageVersion.image_id)
         .order_by(Lun.target_id, Lun.lun)
     )
     if target_ids is not None:
         query = query.where(Lun.target_id.in_(target_ids))
-    luns: dict[int, tuple[LunRow, ...]] = {}
-    for target_id, number, image, image_id, path, serial, read_only in session.execute(query):
-        row = LunRow(number, image, image_id, path or "", serial, read_only)
-        luns[target_id] = (*luns.get(target_id, ()), row)
-    return luns
+    return rows_by(session.execute(query), "target_id", LunRow)
 
 
 def _first(luns: tuple[LunRow, ...]) -> dict[str, Any]:
@@ -245,7 +250,15 @@ def _found_row(report: TargetReport, host: Host, names: Mapping[str, str]) -> Ta
     """A target that nobody wants; all there is to say of it was found."""
     found = report_of(report)
     luns = tuple(
-        LunRow(one.lun, None, None, one.path, one.serial, one.read_only) for one in found.luns
+        LunRow(
+            lun=one.lun,
+            image=None,
+            image_id=None,
+            path=one.path,
+            serial=one.serial,
+            read_only=one.read_only,
+        )
+        for one in found.luns
     )
     return TargetRow(
         id=report.id,
@@ -286,12 +299,9 @@ def turn_chap_on(session: Session, target_id: int) -> ChapMade:
 
     Called again it makes another secret: nobody can read the first one any more.
     """
-    made = select(
-        func.target_chap_on(target_id)
-        .table_valued("chap_user", "secret", "job_id")
-        .render_derived()
-    )
-    return ChapMade(*session.execute(made).one())
+    made = func.target_chap_on(target_id).table_valued("chap_user", "secret", "job_id")
+    query = select(made.c.chap_user.label("user"), made.c.secret, made.c.job_id)
+    return one_row(session.execute(query), ChapMade)
 
 
 def turn_chap_off(session: Session, target_id: int) -> int:

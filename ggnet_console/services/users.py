@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from ..enums import Role
 from ..errors import FieldError, NotFoundError, SignInError
 from ..models import SignIn, User
+from .rows import first_row, rows, rows_by
 
 MIN_PASSWORD_CHARACTERS = 8
 MAX_PASSWORD_BYTES = 72
@@ -183,17 +184,11 @@ def _user() -> str:
 
 def who_am_i(session: Session) -> Me:
     """The account this connection was signed in for; SignInError when the sign-in has ended."""
-    row = session.execute(text("SELECT * FROM who_am_i()")).first()
-    if row is None:
+    found = session.execute(text("SELECT * FROM who_am_i()"))
+    me = first_row(found, Me, role=lambda row: Role(row.role))
+    if me is None:
         raise SignInError("The sign-in has ended; sign in again.")
-    return Me(
-        row.user_id,
-        row.name,
-        Role(row.role),
-        row.expires_at,
-        row.must_change_password,
-        row.role_changed_by,
-    )
+    return me
 
 
 def renew_sign_in(session: Session) -> datetime:
@@ -259,16 +254,16 @@ _SHOWN = (User.id, User.name, User.role, User.disabled, User.locked)
 
 def list_users(session: Session) -> list[UserRow]:
     """All accounts by name."""
-    rows = session.execute(select(*_SHOWN).order_by(func.lower(User.name)))
-    return [UserRow(*row) for row in rows]
+    return rows(session.execute(select(*_SHOWN).order_by(func.lower(User.name))), UserRow)
 
 
 def get_user(session: Session, name: str) -> UserRow:
     """The account called ``name``, whatever its case; NotFoundError when there is none."""
-    row = session.execute(select(*_SHOWN).where(func.lower(User.name) == func.lower(name))).first()
+    query = select(*_SHOWN).where(func.lower(User.name) == func.lower(name))
+    row = first_row(session.execute(query), UserRow)
     if row is None:
         raise NotFoundError(f"There is no account “{name}”.")
-    return UserRow(*row)
+    return row
 
 
 def list_accounts(session: Session) -> list[AccountRow]:
@@ -279,14 +274,21 @@ def list_accounts(session: Session) -> list[AccountRow]:
         .correlate(User)
         .scalar_subquery()
     )
-    columns = (*_SHOWN, User.must_change_password, User.created_at, User.last_sign_in_at, count)
-    failed: dict[int, list[FailedSignIns]] = {}
-    for account, *rest in session.execute(text("SELECT * FROM failed_sign_ins()")):
-        failed.setdefault(account, []).append(FailedSignIns(*rest))
-    return [
-        AccountRow(*(*row, tuple(failed.get(row.id, ()))))
-        for row in session.execute(select(*columns).order_by(func.lower(User.name)))
-    ]
+    query = select(
+        *_SHOWN,
+        User.must_change_password,
+        User.created_at,
+        User.last_sign_in_at,
+        count.label("open_sign_ins"),
+    ).order_by(func.lower(User.name))
+    tried = session.execute(
+        text(
+            "SELECT account, client_address, workstation, failures AS number, last_at, refused, "
+            "until FROM failed_sign_ins()"
+        )
+    )
+    failed = rows_by(tried, "account", FailedSignIns)
+    return rows(session.execute(query), AccountRow, failed=lambda row: failed.get(row.id, ()))
 
 
 def list_sign_ins(
@@ -300,7 +302,7 @@ def list_sign_ins(
             User.name,
             SignIn.program,
             SignIn.workstation,
-            SignIn.client_address,
+            func.host(SignIn.client_address).label("client_address"),
             SignIn.created_at,
             SignIn.expires_at,
             SignIn.ended_at,
@@ -313,10 +315,7 @@ def list_sign_ins(
         query = query.where(SignIn.user_id == user_id)
     if open_only:
         query = query.where(*_is_open())
-    return [
-        SignInRow(*row[:5], str(row[5]) if row[5] else None, *row[6:])
-        for row in session.execute(query)
-    ]
+    return rows(session.execute(query), SignInRow)
 
 
 def _is_open() -> tuple[ColumnElement[bool], ...]:

@@ -64,7 +64,14 @@ def test_a_job_is_taken_up_with_all_that_is_to_be_done(
 ) -> None:
     task = take_up(database, job_id)
     assert task == Task(
-        *(job_id, JobKind.IMAGE_CONVERT, "win11", image, None, {"format": "QCOW2"}, 1, False),
+        job_id=job_id,
+        kind=JobKind.IMAGE_CONVERT,
+        object_name="win11",
+        image_id=image,
+        machine_id=None,
+        params={"format": "QCOW2"},
+        attempt=1,
+        cancel_requested=False,
         user="operator",
     )
     row = job(database, job_id)

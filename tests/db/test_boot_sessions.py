@@ -29,6 +29,7 @@ from ggnet_console.enums import (
 )
 from ggnet_console.errors import ConsoleError, NotFoundError
 from ggnet_console.services import agent_jobs, agent_targets, boot_sessions, jobs, machines, targets
+from ggnet_console.services.boot_sessions import BootSessionTotal
 from ggnet_console.values import initiator_iqn, target_iqn
 
 pytestmark = pytest.mark.furnished
@@ -239,6 +240,31 @@ def test_sessions_are_listed_newest_first_in_pages(
 def test_a_session_that_is_not_there_is_not_found(operator: Database, name: str) -> None:
     with pytest.raises(NotFoundError), operator.begin() as session:
         boot_sessions.get_boot_session(session, name)
+
+
+def test_totals_count_the_sessions_of_every_status(
+    database: RealDatabase, operator: Database, image: int
+) -> None:
+    started = start_sessions(operator, image, *add_machines(operator, "a", "b", "c"))
+    database.rows(
+        "UPDATE boot_sessions SET bytes_read = 5 * id, bytes_written = 3 WHERE id = ANY (%s)",
+        started.session_ids,
+    )
+    with database.agent.begin() as session:
+        agent_targets.end_sessions(session, started.session_ids[:1], SessionStatus.TIMEOUT)
+    with operator.begin() as session:
+        totals = {each.status: each for each in boot_sessions.boot_session_totals(session)}
+    timed_out, *waiting = started.session_ids
+    assert list(totals) == list(SessionStatus)
+    assert totals[SessionStatus.PENDING] == BootSessionTotal(
+        SessionStatus.PENDING, sessions=2, bytes_read=5 * sum(waiting), bytes_written=6
+    )
+    assert totals[SessionStatus.TIMEOUT] == BootSessionTotal(
+        SessionStatus.TIMEOUT, sessions=1, bytes_read=5 * timed_out, bytes_written=3
+    )
+    assert totals[SessionStatus.ACTIVE] == BootSessionTotal(
+        SessionStatus.ACTIVE, sessions=0, bytes_read=0, bytes_written=0
+    )
 
 
 def test_a_session_waits_as_long_as_the_setting_says_from_when_its_target_is_ready(

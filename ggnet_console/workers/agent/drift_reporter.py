@@ -131,21 +131,23 @@ def _report(
     ]
     found = finding.running or finding.saved
     return Report(
-        finding.iqn,
-        target_id,
-        finding.drift,
-        finding.is_foreign,
-        tuple(differences),
-        len(here),
-        tuple(sorted({SeenInitiator(one.initiator_iqn, one.address) for one in here}, key=repr)),
-        tuple(sorted(finding.cut)),
-        rates.get(finding.iqn, ()),
-        tuple(sorted(found.portals)) if found else (),
-        tuple(sorted(found.initiators)) if found else (),
-        tuple(SeenLun(lun.lun, str(lun.path), lun.serial, lun.read_only) for lun in found.luns)
+        iqn=finding.iqn,
+        target_id=target_id,
+        drift=finding.drift,
+        is_foreign=finding.is_foreign,
+        differences=tuple(differences),
+        sessions=len(here),
+        connections=tuple(
+            sorted({SeenInitiator(one.initiator_iqn, one.address) for one in here}, key=repr)
+        ),
+        cut_off=tuple(sorted(finding.cut)),
+        rates=rates.get(finding.iqn, ()),
+        portals=tuple(sorted(found.portals)) if found else (),
+        initiators=tuple(sorted(found.initiators)) if found else (),
+        luns=tuple(SeenLun(lun.lun, str(lun.path), lun.serial, lun.read_only) for lun in found.luns)
         if found
         else (),
-        found.chap.user if found and found.chap else "",
-        refusal if refusal is not None else found.unsupported if found else "",
-        draw(found, here) if found else "",
+        chap_user=found.chap.user if found and found.chap else "",
+        unsupported=refusal if refusal is not None else found.unsupported if found else "",
+        tree=draw(found, here) if found else "",
     )
