@@ -24,6 +24,7 @@ from ..enums import (
     TargetStatus,
 )
 from ..services.audit import AuditRow
+from .enum_words import word
 from .kit import format as fmt
 from .kit.detail_pane import Fact
 from .kit.tokens import State
@@ -167,7 +168,7 @@ def value_of(row: AuditRow, field: str, value: Any) -> str:
     if isinstance(value, str):
         kind = _ENUMS.get((noun, field))
         if kind is not None and value in list(kind):
-            return fmt.word(kind(value))
+            return word(kind(value))
         return _time(value) if field.endswith("_at") else value
     if isinstance(value, int):
         return fmt.size(value) if field.endswith("_bytes") else str(value)

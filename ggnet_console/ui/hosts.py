@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QScrollArea, QVBoxLa
 from ..enums import BackendChoice, Role
 from ..services import hosts
 from ..services.hosts import HostRow
+from .enum_words import word
 from .history_tab import History
 from .kit import format as fmt
 from .kit.asking_dialog import Done, Failed
@@ -101,7 +102,7 @@ class HostLines(QFrame):
             self._grid.addWidget(label(row.name), line, 1)
             self._grid.addWidget(label(row.portal, "secondary"), line, 2)
             self._grid.addWidget(copyable(backend_of(row)), line, 3)
-            choice = f"Chosen: {fmt.word(row.backend_choice)}"
+            choice = f"Chosen: {word(row.backend_choice)}"
             self._grid.addWidget(label(choice, "secondary"), line, 4)
             button = Button("Change…")
             button.setEnabled(refusal is None)

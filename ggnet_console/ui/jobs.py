@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout
 from ..enums import JobKind, JobStatus
 from ..services import jobs
 from ..services.jobs import JobRow
+from .enum_words import sign, word
 from .history_tab import History
 from .kit import format as fmt
 from .kit.actions import Action
@@ -30,19 +31,19 @@ _RETRIED = (JobKind.IMAGE_VERIFY, JobKind.IMAGE_CONVERT, JobKind.IMAGE_REMOVE)
 
 def title_of(row: JobRow) -> str:
     """What a job does, to what: “Import Win11-Games”."""
-    return f"{fmt.word(row.kind)} {row.object_name}".strip()
+    return f"{word(row.kind)} {row.object_name}".strip()
 
 
 def state_of(row: JobRow) -> tuple[State, str]:
     """A job's sign and what there is to say about it."""
     if row.status is JobStatus.FAILED:
-        return State.FAILED, row.error or fmt.word(row.status)
+        return State.FAILED, row.error or word(row.status)
     if row.open and row.cancel_requested:
         return State.WORKING, "Cancelling"
     if row.status is JobStatus.RUNNING:
         share = fmt.percent(row.percent / 100)
         return State.WORKING, " · ".join(filter(None, (row.phase or "Running", share)))
-    return fmt.state(row.status), fmt.word(row.status)
+    return sign(row.status), word(row.status)
 
 
 def progress_of(row: JobRow) -> Progress:
@@ -110,7 +111,7 @@ def facts(row: JobRow) -> list[Fact]:
     if row.bytes_total:
         done = f"{fmt.size(row.bytes_done)} of {fmt.size(row.bytes_total)}"
     result = [
-        Fact("Work", fmt.word(row.kind)),
+        Fact("Work", word(row.kind)),
         Fact("On", row.object_name or fmt.NONE),
         Fact("Done", done),
         *(_progress(row) if _running(row) else []),

@@ -19,6 +19,7 @@ from ...services import audit, users
 from ...services.audit import PAGE, AuditFilter, AuditHead, AuditRow
 from ...services.audit_export import export_audit
 from ..audit_words import NOUNS, action_of, facts, object_of, sign_of, summary_of, who_of
+from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.actions import Action
 from ..kit.asking_dialog import Done, Failed
@@ -61,7 +62,7 @@ COLUMNS: tuple[Column[AuditRow], ...] = (
     Column("object", "Object", object_of, width=128),
     Column("who", "By", who_of, width=120),
     Column("changes", "Changes", summary_of, width=184, stretch=True, secondary=True),
-    Column("severity", "Severity", lambda r: fmt.word(r.severity), width=88, hidden=True),
+    Column("severity", "Severity", lambda r: word(r.severity), width=88, hidden=True),
     Column("address", "From", lambda r: r.client_address or "this server", width=112, hidden=True),
     Column("program", "Program", lambda r: r.program or fmt.NONE, width=112, hidden=True),
     Column(
@@ -75,7 +76,7 @@ COLUMNS: tuple[Column[AuditRow], ...] = (
 )
 
 CHIPS: tuple[Chip[AuditRow], ...] = tuple(
-    Chip(fmt.word(severity), lambda r, severity=severity: r.severity is severity)  # type: ignore[misc]
+    Chip(word(severity), lambda r, severity=severity: r.severity is severity)  # type: ignore[misc]
     for severity in Severity
 )
 
@@ -134,7 +135,7 @@ class AuditPage(Page[AuditRow]):
                 "recorded here by the database itself.",
             ),
             detail=DetailPane(
-                name=action_of, state=lambda r: (sign_of(r), fmt.word(r.severity)), facts=facts
+                name=action_of, state=lambda r: (sign_of(r), word(r.severity)), facts=facts
             ),
             access=context.access,
             settings=context.settings,

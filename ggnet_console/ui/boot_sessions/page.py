@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ...enums import Role, SessionStatus
 from ...services.boot_sessions import BootSessionRow
+from ..enum_words import sign, word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
@@ -33,8 +34,8 @@ def state_of(row: BootSessionRow) -> tuple[State, str]:
         case SessionStatus.ACTIVE:
             return State.ATTENTION, f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
         case SessionStatus.ERROR:
-            return State.FAILED, row.error or fmt.word(row.status)
-    return fmt.state(row.status), f"{fmt.word(row.status)} · {fmt.ago(row.ended_at)}"
+            return State.FAILED, row.error or word(row.status)
+    return sign(row.status), f"{word(row.status)} · {fmt.ago(row.ended_at)}"
 
 
 def _waits(row: BootSessionRow) -> str:
@@ -66,7 +67,7 @@ COLUMNS: tuple[Column[BootSessionRow], ...] = (
     size_column("bytes_read", "Read", lambda r: r.bytes_read, width=80),
     size_column("bytes_written", "Written", lambda r: r.bytes_written, width=80),
     time_column("started", "Started", lambda r: r.created_at, width=88),
-    Column("type", "Purpose", lambda r: fmt.word(r.type), width=112, hidden=True),
+    Column("type", "Purpose", lambda r: word(r.type), width=112, hidden=True),
     Column("started_by", "Started by", lambda r: r.started_by or fmt.NONE, width=112, hidden=True),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
     Column("target_iqn", "Target", lambda r: r.target_iqn, width=312, hidden=True),
@@ -90,7 +91,7 @@ def facts(row: BootSessionRow) -> list[Fact]:
     """The overview of one session."""
     return [
         Fact("Image", row.image),
-        Fact("Purpose", fmt.word(row.type)),
+        Fact("Purpose", word(row.type)),
         Fact("Read", fmt.size(row.bytes_read), fmt.exact_size(row.bytes_read)),
         Fact("Written", fmt.size(row.bytes_written), fmt.exact_size(row.bytes_written)),
         Fact("Client address", row.client_address or fmt.NONE, section="iSCSI"),

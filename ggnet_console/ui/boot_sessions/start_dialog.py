@@ -14,6 +14,7 @@ from ...services import boot_sessions
 from ...services.boot_sessions import StartedAgain
 from ...services.images import ImageRow
 from ...services.machines import MachineRow
+from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
@@ -91,7 +92,7 @@ def start_sessions(
                 "Purpose",
                 "choice",
                 value=SessionType.DISKLESS_BOOT,
-                choices=[(kind, fmt.word(kind)) for kind in SessionType],
+                choices=[(kind, word(kind)) for kind in SessionType],
             ),
         ],
         submit=submit,

@@ -14,7 +14,7 @@ from ...enums import ImageType
 from ...errors import ConsoleError
 from ...services.images import ImageSpec, checked_name
 from ...values import parse_digest
-from ..kit import format as fmt
+from ..enum_words import word
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
@@ -74,7 +74,7 @@ def import_image(
                 "Type",
                 "choice",
                 value=ImageType.SYSTEM,
-                choices=[(kind, fmt.word(kind)) for kind in ImageType],
+                choices=[(kind, word(kind)) for kind in ImageType],
             ),
             Field(
                 "sha256",

@@ -11,6 +11,7 @@ from ...enums import ImageFormat, ImageStatus, ImageType
 from ...services import images, jobs
 from ...services.images import ImageRow, ImageSpec
 from ..edit_dialog import EditDialog
+from ..enum_words import sign, word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
@@ -30,12 +31,12 @@ from .import_dialog import import_image
 def state_of(row: ImageRow) -> tuple[State, str]:
     """An image's sign and what there is to say about it."""
     if row.status is ImageStatus.ERROR:
-        return State.FAILED, row.error or fmt.word(row.status)
+        return State.FAILED, row.error or word(row.status)
     if row.job_id is not None and row.percent is not None:
-        doing = row.job_phase or fmt.word(row.status)
+        doing = row.job_phase or word(row.status)
         left = fmt.time_left(row.seconds_left)
         return State.WORKING, " · ".join(filter(None, (doing, fmt.percent(_share(row)), left)))
-    return fmt.state(row.status), fmt.word(row.status)
+    return sign(row.status), word(row.status)
 
 
 def _share(row: ImageRow) -> float | None:
@@ -55,11 +56,11 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column("type", "Type", lambda r: fmt.word(r.type), width=72),
+    Column("type", "Type", lambda r: word(r.type), width=72),
     Column(
         "source_format",
         "Source format",
-        lambda r: fmt.word(r.source_format),
+        lambda r: word(r.source_format),
         width=112,
         hidden=True,
     ),
@@ -90,7 +91,7 @@ CHIPS: tuple[Chip[ImageRow], ...] = (
 def facts(row: ImageRow) -> list[Fact]:
     """The overview of one image."""
     result = [
-        Fact("Type", fmt.word(row.type)),
+        Fact("Type", word(row.type)),
         Fact(
             "Virtual size", fmt.size(row.virtual_size_bytes), fmt.exact_size(row.virtual_size_bytes)
         ),
@@ -99,7 +100,7 @@ def facts(row: ImageRow) -> list[Fact]:
         Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
         Fact("Storage host", row.host),
         Fact("File", row.source_name or fmt.NONE, section="Source"),
-        Fact("Format", fmt.word(row.source_format)),
+        Fact("Format", word(row.source_format)),
         Fact("Size", fmt.size(row.source_size_bytes), fmt.exact_size(row.source_size_bytes)),
         Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
         Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
@@ -204,7 +205,7 @@ class ImagesPage(Page[ImageRow]):
                     "Type",
                     "choice",
                     value=row.type,
-                    choices=[(kind, fmt.word(kind)) for kind in ImageType],
+                    choices=[(kind, word(kind)) for kind in ImageType],
                 ),
                 Field("notes", "Notes", "notes", value=row.notes),
             ],
@@ -241,7 +242,7 @@ class ImagesPage(Page[ImageRow]):
                     "Format",
                     "choice",
                     value=ImageFormat.QCOW2,
-                    choices=[(each, fmt.word(each)) for each in ImageFormat],
+                    choices=[(each, word(each)) for each in ImageFormat],
                 )
             ],
             submit=submit,

@@ -29,9 +29,17 @@ class Access(QObject):
 
     changed = Signal()
 
-    def __init__(self, role: Role, parent: QObject | None = None, *, user_id: int = 0) -> None:
-        """``user_id``: whose role it is."""
+    def __init__(
+        self,
+        role: Role,
+        word: Callable[[Role], str],
+        parent: QObject | None = None,
+        *,
+        user_id: int = 0,
+    ) -> None:
+        """``word``: what people call a role. ``user_id``: whose role it is."""
         super().__init__(parent)
+        self._word = word
         self.user_id = user_id
         self._role = role
         self._changed = False
@@ -61,8 +69,8 @@ class Access(QObject):
     def refusal(self, needs: Role) -> str | None:
         """Why an action that needs this role is not possible now, or None."""
         if not self.has(needs):
-            now = f"; yours was changed to {fmt.word(self._role)}" if self._changed else ""
-            return f"Needs the role {fmt.word(needs)}{now}"
+            now = f"; yours was changed to {self._word(self._role)}" if self._changed else ""
+            return f"Needs the role {self._word(needs)}{now}"
         if needs is not Role.VIEWER and self._waiting:
             return self._waiting
         return None

@@ -16,6 +16,7 @@ from ...services import machines
 from ...services.machines import MachineChanges, MachineRow, MachineSpec, Skipped
 from ...values import parse_ip, parse_mac
 from ..edit_dialog import EditDialog
+from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed
 from ..kit.conflict_dialog import change_text
@@ -53,14 +54,14 @@ def _fields(row: MachineRow | None) -> list[Field]:
             "Boot mode",
             "choice",
             value=row.boot_mode if row else BootMode.UEFI,
-            choices=[(mode, fmt.word(mode)) for mode in BootMode],
+            choices=[(mode, word(mode)) for mode in BootMode],
         ),
         Field(
             "status",
             "Status",
             "choice",
             value=row.status if row else MachineStatus.ACTIVE,
-            choices=[(status, fmt.word(status)) for status in MachineStatus],
+            choices=[(status, word(status)) for status in MachineStatus],
             help="Only active machines are given sessions.",
         ),
         Field("location", "Location", value=row.location if row else "", more=True),

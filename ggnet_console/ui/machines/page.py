@@ -11,6 +11,7 @@ from ...services.machines import MachineChanges, MachineRow
 from ..boot_sessions.sessions_tab import MachineSessions
 from ..boot_sessions.start_dialog import start_again, start_sessions, why_not_again
 from ..boot_sessions.stop_dialog import stop_sessions
+from ..enum_words import word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
@@ -54,16 +55,16 @@ def words_of(row: MachineRow) -> str:
         return "Its target is missing" if is_missing else "Its target is not as wanted"
     match row.session_status:
         case SessionStatus.ERROR:
-            return row.session_error or fmt.word(SessionStatus.ERROR)
+            return row.session_error or word(SessionStatus.ERROR)
         case SessionStatus.TIMEOUT:
-            return f"{fmt.word(SessionStatus.TIMEOUT)} · {fmt.ago(row.session_since)}"
+            return f"{word(SessionStatus.TIMEOUT)} · {fmt.ago(row.session_since)}"
         case SessionStatus.PENDING:
             return f"Waiting for boot · {fmt.duration(fmt.since(row.session_since))}"
         case SessionStatus.ACTIVE if row.online:
             return f"Running · {fmt.duration(fmt.since(row.session_since))}"
         case SessionStatus.ACTIVE:
             return f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
-    return "Off" if row.status is MachineStatus.ACTIVE else fmt.word(row.status)
+    return "Off" if row.status is MachineStatus.ACTIVE else word(row.status)
 
 
 def state_of(row: MachineRow) -> tuple[State, str]:
@@ -112,8 +113,8 @@ COLUMNS: tuple[Column[MachineRow], ...] = (
         lambda r: r.last_seen_at,
         text=lambda r: "now" if r.online else fmt.ago(r.last_seen_at),
     ),
-    Column("boot_mode", "Boot mode", lambda r: fmt.word(r.boot_mode), width=104, hidden=True),
-    Column("status", "Status", lambda r: fmt.word(r.status), width=104, hidden=True),
+    Column("boot_mode", "Boot mode", lambda r: word(r.boot_mode), width=104, hidden=True),
+    Column("status", "Status", lambda r: word(r.status), width=104, hidden=True),
     Column("location", "Location", lambda r: r.location or fmt.NONE, width=128, hidden=True),
     Column("asset_tag", "Asset tag", lambda r: r.asset_tag or fmt.NONE, width=104, hidden=True),
     Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
@@ -135,8 +136,8 @@ def facts(row: MachineRow) -> list[Fact]:
         Fact("Last seen", fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
         Fact("IP address", row.ip or fmt.NONE, section="Network"),
         Fact("MAC address", row.mac),
-        Fact("Boot mode", fmt.word(row.boot_mode)),
-        Fact("Status", fmt.word(row.status), section="Place"),
+        Fact("Boot mode", word(row.boot_mode)),
+        Fact("Status", word(row.status), section="Place"),
         Fact("Room", row.room or fmt.NONE),
         Fact("Location", row.location or fmt.NONE),
         Fact("Asset tag", row.asset_tag or fmt.NONE),

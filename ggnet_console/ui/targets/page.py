@@ -14,6 +14,7 @@ from ...services import target_plans, targets
 from ...services.hosts import HostRow
 from ...services.jobs import JobRow
 from ...services.targets import TargetRow
+from ..enum_words import word
 from ..history_tab import History
 from ..hosts import unread_of
 from ..kit import format as fmt
@@ -77,7 +78,7 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         "machine",
         "Machine",
         lambda r: r.machine or fmt.NONE,
-        tooltip=lambda r: "" if r.machine else fmt.word(r.origin),
+        tooltip=lambda r: "" if r.machine else word(r.origin),
         width=96,
         grows=True,
     ),
@@ -111,7 +112,7 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
         width=56,
     ),
     Column("portal", "Portal", lambda r: r.portal, width=112, tabular=True),
-    Column("origin", "Origin", lambda r: fmt.word(r.origin), width=112, hidden=True),
+    Column("origin", "Origin", lambda r: word(r.origin), width=112, hidden=True),
     Column("initiator", "Initiator", lambda r: r.initiator_iqn, width=280, hidden=True),
     Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
     Column("serial", "Serial", lambda r: r.serial or fmt.NONE, width=160, hidden=True),
@@ -138,7 +139,7 @@ def facts(row: TargetRow) -> list[Fact]:
         Fact("Machine", row.machine or fmt.NONE),
         Fact("Portal", row.portal),
         Fact("Storage host", row.host),
-        Fact("Origin", fmt.word(row.origin)),
+        Fact("Origin", word(row.origin)),
         Fact("Kept until", until if row.wanted else fmt.NONE),
         Fact("Since", fmt.ago(row.created_at), fmt.exact(row.created_at)),
         Fact("CHAP", f"Yes, as {row.chap_user}" if row.chap_user else "No"),

@@ -13,6 +13,7 @@ from ...enums import PlanAction, Role
 from ...services import target_plans
 from ...services.jobs import JobRow
 from ...services.target_plans import HostPlan, PlanEntry
+from ..enum_words import word
 from ..job_dialog import JobDialog
 from ..job_waiter import error_of
 from ..kit import format as fmt
@@ -63,7 +64,7 @@ class EntryBox(QFrame):
         else:
             head.addWidget(IconLabel(_ICONS[entry.action]))
         of = f"the target of {entry.machine}" if entry.machine else "a target that nobody wants"
-        head.addWidget(copyable(f"{fmt.word(entry.action)} {of}", "label"), 1)
+        head.addWidget(copyable(f"{word(entry.action)} {of}", "label"), 1)
         column.addLayout(head)
         name = Value()
         name.set_value(entry.iqn)
@@ -159,7 +160,7 @@ class PlanDialog(JobDialog):
         safe = [entry for entry in entries if not entry.cut_off]
         cutting = [entry for entry in entries if entry.cut_off]
         counts = [
-            f"{sum(entry.action is action for entry in entries)} to {fmt.word(action).lower()}"
+            f"{sum(entry.action is action for entry in entries)} to {word(action).lower()}"
             for action in (PlanAction.ADD, PlanAction.CHANGE, PlanAction.REMOVE)
             if any(entry.action is action for entry in entries)
         ]

@@ -6,6 +6,7 @@ from __future__ import annotations
 from ...enums import Drift, FoundIn, SessionStatus, TargetOrigin, TargetStatus
 from ...services.target_reports import FieldDrift
 from ...services.targets import LunRow, TargetRow
+from ..enum_words import sign, word
 from ..kit import format as fmt
 from ..kit.tokens import URGENCY, State
 
@@ -39,23 +40,23 @@ def differ_text(number: int) -> str:
 def state_of(row: TargetRow) -> tuple[State, str]:
     """A target's sign and what there is to say about it."""
     if row.status is TargetStatus.ERROR:
-        return State.FAILED, row.error or fmt.word(row.status)
+        return State.FAILED, row.error or word(row.status)
     if _being_made(row):
-        return State.WORKING, fmt.word(TargetStatus.WANTED)
+        return State.WORKING, word(TargetStatus.WANTED)
     if is_foreign(row):
-        return State.OFF, fmt.word(row.origin)
+        return State.OFF, word(row.origin)
     match row.drift:
         case Drift.MISSING:
-            return State.FAILED, fmt.word(row.drift)
+            return State.FAILED, word(row.drift)
         case Drift.EXTRA:
-            return State.ATTENTION, fmt.word(row.drift)
+            return State.ATTENTION, word(row.drift)
         case Drift.DIFFERENT:
             number = len(row.differences)
             differ = "differs" if number == 1 else "differ"
             return State.ATTENTION, f"{fmt.count(number, 'field')} {differ}"
-    status = fmt.word(SessionStatus.ACTIVE if row.sessions else row.status)
-    sign = State.RUNNING if row.sessions else fmt.state(row.status)
-    return sign, f"{status} · not compared" if row.drift is None else status
+    status = word(SessionStatus.ACTIVE if row.sessions else row.status)
+    running = State.RUNNING if row.sessions else sign(row.status)
+    return running, f"{status} · not compared" if row.drift is None else status
 
 
 def is_problem(row: TargetRow) -> bool:

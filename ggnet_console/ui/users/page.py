@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 from ...enums import Role
 from ...services import users
 from ...services.users import AccountRow, FailedSignIns, SignInRow
+from ..enum_words import word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
@@ -31,7 +32,7 @@ from ..page_context import PageContext
 from .rights_tab import RoleRights
 
 _FIRST_SIGN_IN = ((True, "Must choose another password"), (False, "Keeps this password"))
-_ROLES = tuple((role, fmt.word(role)) for role in Role)
+_ROLES = tuple((role, word(role)) for role in Role)
 _ROLE_HELP = (
     "A Viewer sees everything but accounts and audit. An Operator also works with machines, "
     "images, targets and sessions. An Admin also manages accounts and settings."
@@ -74,7 +75,7 @@ def state_of(row: AccountRow) -> tuple[State, str]:
 
 COLUMNS: tuple[Column[AccountRow], ...] = (
     Column("name", "Name", lambda r: r.name, width=160),
-    Column("role", "Role", lambda r: fmt.word(r.role), width=96),
+    Column("role", "Role", lambda r: word(r.role), width=96),
     Column(
         "state",
         "State",
@@ -99,7 +100,7 @@ CHIPS: tuple[Chip[AccountRow], ...] = (
 def facts(row: AccountRow) -> list[Fact]:
     """The overview of one account."""
     return [
-        Fact("Role", fmt.word(row.role)),
+        Fact("Role", word(row.role)),
         Fact("Last sign-in", fmt.ago(row.last_sign_in_at), fmt.exact(row.last_sign_in_at)),
         Fact("Open sign-ins", fmt.number(row.open_sign_ins) if row.open_sign_ins else fmt.NONE),
         Fact(

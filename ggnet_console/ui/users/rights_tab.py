@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout
 from ...enums import Role
 from ...services.rights import list_rights
 from ...services.users import AccountRow
+from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.detail_pane import Tab
 from ..kit.tokens import XS, M, S
@@ -37,7 +38,7 @@ class RoleRights(Tab[AccountRow]):
         for column, role in enumerate(Role, 1):
             strength = "label" if role is row.role else "secondary"
             self._grid.addWidget(
-                label(fmt.word(role), strength), 0, column, Qt.AlignmentFlag.AlignHCenter
+                label(word(role), strength), 0, column, Qt.AlignmentFlag.AlignHCenter
             )
         line, noun = 1, ""
         for right in list_rights():
@@ -55,6 +56,6 @@ class RoleRights(Tab[AccountRow]):
                 mark = label(
                     "✓" if may else fmt.NONE, "" if may and role is row.role else "secondary"
                 )
-                mark.setAccessibleName(f"{fmt.word(role)}: {'yes' if may else 'no'}")
+                mark.setAccessibleName(f"{word(role)}: {'yes' if may else 'no'}")
                 self._grid.addWidget(mark, line, column, Qt.AlignmentFlag.AlignHCenter)
             line += 1

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ...enums import TlsMode
 from ...errors import ConsoleError, FieldError
 from ...services.connections import ServerSpec
-from ..kit import format as fmt
+from ..enum_words import word
 from ..kit.asking_dialog import Done, Failed, Notify
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
@@ -91,7 +91,7 @@ class ServerDialog(FormDialog):
                     "TLS",
                     "choice",
                     value=spec.tls,
-                    choices=[(mode, fmt.word(mode)) for mode in TlsMode],
+                    choices=[(mode, word(mode)) for mode in TlsMode],
                 ),
             ],
             submit=self._use,

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...enums import JobKind, JobStatus, Role
 from ...errors import ConsoleError, SignInError, UnreachableError
-from ..kit import format as fmt
+from ..enum_words import word
 from ..kit.actions import Access
 from ..kit.feed import Changes, Feed, Older, Runner, Update
 from ..kit.messages import show_error
@@ -127,7 +127,7 @@ class Workspace(QObject):
         self._seen: dict[int, JobStatus] = {}
         self._drifts: dict[int, object] = {}
         self._unloaded = True
-        self.access = Access(role, self, user_id=user_id)
+        self.access = Access(role, word, self, user_id=user_id)
         self.context = PageContext(
             runner, feeds, importer, self.access, settings, shell.notify, shell.show_page
         )
@@ -204,7 +204,7 @@ class Workspace(QObject):
 
     def _show_person(self) -> None:
         self._shell.show_person(
-            f"{self._person} · {fmt.word(self.access.role)}",
+            f"{self._person} · {word(self.access.role)}",
             {spec.key for spec in self._specs if self.access.has(spec.needs)},
         )
 
@@ -223,7 +223,7 @@ class Workspace(QObject):
         if me.role is before:
             return
         by = f", changed by {me.role_changed_by}" if me.role_changed_by else ""
-        self._shell.notify(f"Your role is now {fmt.word(me.role)}{by}.", State.ATTENTION)
+        self._shell.notify(f"Your role is now {word(me.role)}{by}.", State.ATTENTION)
 
     def _on_password(self) -> None:
         from ..users.password_dialog import change_password  # noqa: PLC0415
