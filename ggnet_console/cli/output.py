@@ -94,6 +94,8 @@ def _text(name: str, value: Any) -> str:
             return format_size(value)
         case float():
             return f"{value:.0f} %" if name == "percent" else f"{value:g}"
+        case list() if all(isinstance(each, str) for each in value):
+            return shown("; ".join(value)) or "-"
         case dict() | list():
             return json.dumps(value)
     return shown(str(value))
