@@ -179,7 +179,9 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
     window.workspace.on_changed({"open_objects": None})
     machines.view.select_ids([row.id])
     machines._on_edit([row])
-    opened = next(d for d in QApplication.topLevelWidgets() if isinstance(d, EditDialog))
+    opened = next(
+        d for d in QApplication.topLevelWidgets() if isinstance(d, EditDialog) and d.isVisible()
+    )
     yield "dialog-edit", opened
     notes = "Fan replaced. The old one lies in the cupboard of Lab 3, second shelf from the top."
     now = replace(row, room="Lab 3", status=MachineStatus.MAINTENANCE, notes=notes)
