@@ -112,7 +112,7 @@ def test_a_held_lock_at_the_agents_start_ends_no_session_and_is_waited_for_once(
     assert kept.keeper.answers
     assert "read 1048576" in machine.read("1M")
     machine.log_out()
-    kept.keeper.watch()
+    kept.keeper.observer.look()
     assert [served.session(one.id).status for one in sessions] == ["ACTIVE", "PENDING", "PENDING"]
     assert not served.session(sessions[0].id).connected  # it is watched all the same
 

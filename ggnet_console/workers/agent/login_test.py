@@ -62,7 +62,7 @@ def try_login(
             initiator.log_in(address, wanted.iqn, lun, name, wanted.chap),
         )
         _wait_until_gone(backend, wanted.iqn, before)
-        keeper.overlook(wanted.iqn)
+        keeper.observer.note_test_login(wanted.iqn)
     return steps
 
 

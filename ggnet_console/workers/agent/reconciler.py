@@ -108,7 +108,7 @@ class Reconciler:
                 done.add(iqn)
 
             try:
-                failures = for_each(list(known), str, put, self._keeper.watching(tell))
+                failures = for_each(list(known), str, put, self._keeper.observer.with_looks(tell))
             finally:  # the work may be interrupted between two targets
                 undo_file.forget(self._tree.undo, done)
                 self.compare()
@@ -197,7 +197,7 @@ class Reconciler:
             made.add(one.iqn)
 
         try:
-            failures = for_each(findings, _iqn, put, self._keeper.watching(tell))
+            failures = for_each(findings, _iqn, put, self._keeper.observer.with_looks(tell))
         finally:  # the work may be interrupted between two targets
             undo_file.forget(self._tree.undo, {one.iqn for one in findings} - made)
             with self._database.begin() as session:

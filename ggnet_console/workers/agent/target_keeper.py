@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps this host's targets as the database wants them and reports who is logged in."""
+"""Keeps this host's targets as the database wants them; the only owner of the target backend.
+
+Who is logged in to them the observer sees, see ``login_observer``.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
@@ -18,12 +19,10 @@ from ...enums import Drift, SessionStatus
 from ...errors import ConsoleError
 from ...paths import Home
 from ...services import agent_targets
-from ...services.agent_targets import Activity, Wanted
+from ...services.agent_targets import Wanted
 from ...tools.target_backend import (
     BackendDownError,
     BackingFileError,
-    Connection,
-    LunTraffic,
     RunningTarget,
     SavedFileError,
     SessionsCutError,
@@ -32,65 +31,25 @@ from ...tools.target_backend import (
 )
 from ...tools.target_comparison import compare_all
 from ...values import is_ours
-from . import test_logins, undo_file
+from . import undo_file
 from .batch import Tell, for_each, raise_for
+from .login_observer import LoginObserver
 from .wanted_targets import wanted_target
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-LOOK_S = 0.1
-"""Between two looks at the logins: a short read is logged in for 0.22 s, and what moves after the
-last look is not counted; a look costs 1 ms."""
-_TRAFFIC_S = 1.0
-"""Byte counters are written this often; logins and logouts at once."""
-
-
-@dataclass
-class _Watched:
-    """An open session: counters of each of its logins, and what was last written of it."""
-
-    session_id: int
-    machine_id: int
-    base_read: int
-    base_written: int
-    adopt: bool
-    counters: dict[str, tuple[int, int]] = field(default_factory=dict)
-    used: dict[str, tuple[LunTraffic, ...]] = field(default_factory=dict)
-    """Of accesses nobody is logged in with: what was done with them when last looked at, or by us."""
-    came: bool = False
-    """Whether somebody had come and gone between the last two looks."""
-    address: str | None = None
-    written: Activity | None = None
-    written_at: float = 0.0
-
-    def see(self, connections: Sequence[Connection]) -> Activity:
-        """Take in who is logged in now; the session's totals after it."""
-        gone = test_logins.used(connections)
-        self.came = any(self.used.get(key) != luns for key, luns in gone.items())
-        self.used |= gone
-        for one in connections:
-            self.counters[one.key] = (one.bytes_read, one.bytes_written)
-            self.address = one.address or self.address
-        read = sum(counter[0] for counter in self.counters.values())
-        written = sum(counter[1] for counter in self.counters.values())
-        if self.adopt:
-            # Counted since before this agent: part of these bytes is in the base already.
-            self.base_read = max(self.base_read - read, 0)
-            self.base_written = max(self.base_written - written, 0)
-            self.adopt = False
-        return Activity(
-            self.session_id,
-            self.machine_id,
-            self.address,
-            any(one.logged_in for one in connections),
-            self.base_read + read,
-            self.base_written + written,
-        )
-
 
 class TargetKeeper:
-    """The only user of the target backend; its methods may be called from any thread."""
+    """The only owner of the target backend, its lock, and the observer of the logins.
+
+    All methods may be called from any thread. The agent thread calls ``recover``, ``expire``,
+    ``in_use``, ``change_backend`` and, once no job runs any more, ``stop``; job threads call
+    ``apply``, ``close``, ``remove`` and, through the reconciler and the login test, ``hold``. Each
+    holds the lock from its look at the database to what it records there, and the observer holds
+    it for each look: nothing else is done with the backend meanwhile. The lock is reentrant, so
+    whoever holds the keeper may call it.
+    """
 
     def __init__(
         self,
@@ -106,9 +65,9 @@ class TargetKeeper:
         self._host_id = host_id
         self._portal = portal
         self._lock = threading.RLock()
-        self._watched: dict[str, _Watched] = {}
-        self._looked_at = 0.0
         self._answers = False
+        self.observer = LoginObserver(database, self.hold, tree.test_logins, host_id)
+        """Sees who is logged in to the targets of open sessions; told here which those are."""
         self.changed = threading.Event()
         """Set whenever targets were changed here, for whoever compares; to be cleared there."""
 
@@ -117,17 +76,6 @@ class TargetKeeper:
         """The backend for somebody else's use; until the block ends nothing else is done with it."""
         with self._lock:
             yield self._backend
-
-    def overlook(self, iqn: str) -> None:
-        """Whoever has just logged in to this target and out again was not its machine."""
-        with self._lock:
-            watched = self._watched.get(iqn)
-            if watched is not None:
-                seen = self._backend.activity()
-                here = [one for one in seen if one.target_iqn == iqn]
-                watched.see(here)
-                file = self._tree.test_logins
-                test_logins.add(file, test_logins.used(here), test_logins.used(seen))
 
     @property
     def answers(self) -> bool:
@@ -168,7 +116,7 @@ class TargetKeeper:
                     f"{self._backend.name} goes on: {', '.join(used)} would end with it."
                 )
             self.stop()
-            self._watched.clear()
+            self.observer.keep_only(())
             self._answers = False
             self._backend = backend
 
@@ -187,11 +135,10 @@ class TargetKeeper:
             self._answers = True
             with self._database.begin() as session:
                 wanted = agent_targets.list_wanted(session, self._host_id)
-            names = {one.iqn for one in wanted}
-            self._watched = {iqn: one for iqn, one in self._watched.items() if iqn in names}
+            self.observer.keep_only({one.iqn for one in wanted})
             for one in wanted:
                 if one.session_ready:
-                    self._watch_session(one, adopt=not is_new)
+                    self.observer.observe(one, adopt=not is_new)
             self.changed.set()
             found = compare_all(self._backend, (wanted_target(self._tree, one) for one in wanted))
             drift = {one.iqn: one.drift for one in found.findings}
@@ -275,47 +222,22 @@ class TargetKeeper:
                     wanted,
                     _iqn,
                     lambda one: self._backend.remove(one.iqn),
-                    self.watching(tell),
+                    self.observer.with_looks(tell),
                     _machine,
                 )
             )
             self._note_changed(wanted)
             gone = [one for one in wanted if one.iqn not in failures]
             for one in gone:
-                self._watched.pop(one.iqn, None)
+                self.observer.forget(one.iqn)
             with self._database.begin() as session:
                 agent_targets.forget_targets(session, [one.target_id for one in gone])
         raise_for(failures, len(wanted))
 
-    def watch(self) -> None:
-        """Look once who is logged in, and write what changed."""
-        with self._lock:
-            self._looked_at = time.monotonic()
-            if self._watched:
-                self._note(self._backend.activity())
-
-    def watching(self, tell: Tell) -> Tell:
-        """``tell`` for work on many targets: between two of them a look is taken when one is due."""
-
-        def told(done: int, total: int) -> None:
-            if time.monotonic() - self._looked_at >= LOOK_S:
-                self.watch()
-            tell(done, total)
-
-        return told
-
     def expire(self) -> None:
         """End the sessions nobody came for in time."""
         with self._lock:
-            with self._database.begin() as session:
-                expired = agent_targets.expired_sessions(session, self._host_id)
-            if not expired:
-                return
-            # Whoever logged in since the last look has come in time.
-            self.watch()
-            with self._database.begin() as session:
-                expired = agent_targets.expired_sessions(session, self._host_id)
-            if expired:
+            if expired := self.observer.expired_sessions():
                 try:
                     self.close(expired, SessionStatus.TIMEOUT)
                 except SessionsCutError as error:
@@ -361,9 +283,9 @@ class TargetKeeper:
         def make(one: Wanted) -> None:
             self._backend.apply(wanted_target(self._tree, one))
             self._note_made([one])
-            self._watch_session(one, adopt=adopt)
+            self.observer.observe(one, adopt=adopt)
 
-        failures = for_each(wanted, _iqn, make, self.watching(tell), _machine)
+        failures = for_each(wanted, _iqn, make, self.observer.with_looks(tell), _machine)
         broken = {
             iqn
             for iqn, error in failures.items()
@@ -390,37 +312,15 @@ class TargetKeeper:
             for one in lost:
                 agent_targets.note_not_made(session, one, failures[one.iqn].summary)
         for one in lost:
-            self._watched.pop(one.iqn, None)
-
-    def _watch_session(self, one: Wanted, *, adopt: bool) -> None:
-        known = self._watched.get(one.iqn)
-        if one.session_id is None or one.machine_id is None:
-            self._watched.pop(one.iqn, None)
-        elif known is None or known.session_id != one.session_id:
-            self._watched[one.iqn] = _Watched(
-                one.session_id,
-                one.machine_id,
-                one.bytes_read,
-                one.bytes_written,
-                adopt=adopt,
-                used=dict(test_logins.read(self._tree.test_logins)),
-                written=Activity(
-                    one.session_id,
-                    one.machine_id,
-                    None,
-                    one.session_connected,
-                    one.bytes_read,
-                    one.bytes_written,
-                ),
-            )
+            self.observer.forget(one.iqn)
 
     def _note_changed(self, wanted: Sequence[Wanted]) -> None:
         undo_file.forget(self._tree.undo, (one.iqn for one in wanted))
         self.changed.set()
 
     def _close(self, wanted: Sequence[Wanted], tell: Tell) -> dict[str, ConsoleError]:
-        self._note(self._backend.activity(), traffic_too=True)
-        return for_each(wanted, _iqn, self._refuse, self.watching(tell), _machine)
+        self.observer.write_totals()
+        return for_each(wanted, _iqn, self._refuse, self.observer.with_looks(tell), _machine)
 
     def _refuse(self, one: Wanted) -> None:
         """End the sessions of this target's machine, and the target unless it is kept."""
@@ -436,26 +336,7 @@ class TargetKeeper:
             _log.warning("target %s: %s (%s)", one.iqn, error, error.details)
             with suppress(SavedFileError):  # the kernel comes first
                 self._backend.disconnect(one.iqn)
-        self._watched.pop(one.iqn, None)
-
-    def _note(self, connections: Sequence[Connection], *, traffic_too: bool = False) -> None:
-        by_target: dict[str, list[Connection]] = {}
-        for connection in connections:
-            by_target.setdefault(connection.target_iqn, []).append(connection)
-        now = time.monotonic()
-        news: list[tuple[_Watched, Activity]] = []
-        for iqn, watched in self._watched.items():
-            seen = watched.see(by_target.get(iqn, []))
-            last = watched.written
-            turned = last is None or seen.connected != last.connected or watched.came
-            waited = traffic_too or now - watched.written_at >= _TRAFFIC_S
-            if turned or (seen != last and waited):
-                news.append((watched, seen))
-        if news:
-            with self._database.begin() as session:
-                agent_targets.note_activity(session, [seen for _, seen in news])
-            for watched, seen in news:
-                watched.written, watched.written_at = seen, now
+        self.observer.forget(one.iqn)
 
     def _retried(self, action: Callable[[], _T]) -> _T:
         """Do it; when the backend turns out to be dead, bring everything back and do it again."""

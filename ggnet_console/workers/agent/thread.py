@@ -32,9 +32,10 @@ from ...tools.target_backend import BackendDownError, TryLaterError
 from .backend_choice import Selection, going_on, make, select, waiting_for
 from .connection_guard import guarding
 from .job_runner import Runner
+from .login_observer import LOOK_S
 from .orphan_files import remove_orphan_files
 from .reconciler import Reconciler
-from .target_keeper import LOOK_S, TargetKeeper
+from .target_keeper import TargetKeeper
 
 _log = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ class AgentThread(QThread):
                     recovering.run()
                 if keeper.answers:
                     # Whatever cannot be put right now: who is logged in is seen, and what differs.
-                    keeper.watch()
+                    keeper.observer.look()
                     expiring.run()
                     changed = keeper.changed.is_set()
                     keeper.changed.clear()
