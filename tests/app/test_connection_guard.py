@@ -12,13 +12,13 @@ from real_database import RealDatabase
 from sqlalchemy import text
 
 from ggnet_console.enums import Role
-from ggnet_console.workers.agent.connection_guard import guarding
+from ggnet_console.workers.agent.connection_guard import guarding_connections
 
 
 def test_an_agent_s_guard_ends_what_an_expired_sign_in_has_open(database: RealDatabase) -> None:
     with (
         psycopg.connect(database.dsn(database.log_in("admin")), autocommit=True) as expired,
-        guarding(database.agent),
+        guarding_connections(database.agent),
     ):
         expired.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(database.group("admin"))))
         database.rows("UPDATE sign_ins SET expires_at = clock_timestamp() - interval '2 days'")
@@ -42,7 +42,7 @@ def test_the_guard_is_not_held_up_by_those_who_take_turns(database: RealDatabase
         hold(evil[0])
         others = [pool.submit(hold, one) for one in evil[1:]]
         database.wait_for_lock()
-        with guarding(database.agent):
+        with guarding_connections(database.agent):
             pool.submit(work).result(timeout=PATIENCE_S)
             for connection in evil:
                 connection.close()

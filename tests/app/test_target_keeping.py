@@ -56,7 +56,7 @@ class LockedTgt(Tgt):
 
 
 class Kept:
-    """A keeper in this process, in place of the agent's."""
+    """A target keeper in this process, in place of the agent's."""
 
     def __init__(self, host: RealHost) -> None:
         self.database = Database(host.installation.agent_dsn(), program="tests")
@@ -211,7 +211,7 @@ def _rows(host: RealHost) -> list[targets.TargetRow]:
         return targets.list_targets(session)
 
 
-def test_a_wish_that_would_cut_a_machine_off_is_not_applied(
+def test_a_wanted_change_that_would_cut_a_machine_off_is_not_applied(
     served: RealHost, image: int, log_in: LogIn
 ) -> None:
     session = served.open_session(image)

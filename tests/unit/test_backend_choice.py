@@ -11,7 +11,7 @@ from ggnet_console.config import Config
 from ggnet_console.enums import BackendChoice
 from ggnet_console.errors import ConsoleError
 from ggnet_console.workers.agent import backend_choice
-from ggnet_console.workers.agent.backend_choice import Selection, going_on, select
+from ggnet_console.workers.agent.backend_choice import Selection, select, select_at_start
 
 AUTO, LIO, TGT = BackendChoice.AUTO, BackendChoice.LIO, BackendChoice.TGT
 PROBLEM = "LIO, the kernel's iSCSI target, needs an agent that runs as root."
@@ -61,13 +61,13 @@ def test_an_agent_that_starts_goes_on_with_what_served_before(
 ) -> None:
     monkeypatch.setattr(backend_choice, "lio_available", lambda: "")
     chosen = Selection(LIO, "an admin chose it")
-    assert going_on(chosen, former) == Selection(serves, reason)
+    assert select_at_start(chosen, former) == Selection(serves, reason)
 
 
 def test_what_can_run_no_more_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend_choice, "lio_available", lambda: PROBLEM)
     chosen = Selection(TGT, PROBLEM)
-    assert going_on(chosen, LIO) == chosen
+    assert select_at_start(chosen, LIO) == chosen
 
 
 def test_where_lio_saves_is_configured_and_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,12 @@ from ggnet_console.tools.target_backend import (
     WantedTarget,
 )
 from ggnet_console.workers.agent import undo_file
-from ggnet_console.workers.agent.undo_file import Former
+from ggnet_console.workers.agent.undo_file import PreviousState
 
 
-def former(name: str) -> Former:
+def previous(name: str) -> PreviousState:
     lun = WantedLun(1, Path("/srv/dïsk \udcff.raw"), 512, False, "serial", True, "store")
-    return Former(
+    return PreviousState(
         WantedTarget(name, (lun,), frozenset({"iqn.a:b"}), Chap("user", "secret")),
         ("structure: x",),
     )
@@ -35,7 +35,11 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_what_is_kept_is_read_again_and_nobody_else_reads_it(file: Path) -> None:
-    before = {"a": former("a"), "b": Former(None), "c": Former(None, ("gone",), is_lost=True)}
+    before = {
+        "a": previous("a"),
+        "b": PreviousState(None),
+        "c": PreviousState(None, ("gone",), is_lost=True),
+    }
     assert undo_file.read(file) == {}
     undo_file.remember(file, 1, before)
     assert undo_file.read(file) == before
@@ -47,11 +51,11 @@ def test_what_is_kept_is_read_again_and_nobody_else_reads_it(file: Path) -> None
 
 
 def test_a_job_that_begins_anew_keeps_what_it_found_first(file: Path) -> None:
-    undo_file.remember(file, 1, {"a": former("a"), "b": former("b")})
-    undo_file.remember(file, 1, {"a": Former(None), "c": former("c")})
-    assert undo_file.read(file) == {"a": former("a"), "b": former("b"), "c": former("c")}
-    undo_file.remember(file, 2, {"d": former("d")})
-    assert undo_file.read(file) == {"d": former("d")}
+    undo_file.remember(file, 1, {"a": previous("a"), "b": previous("b")})
+    undo_file.remember(file, 1, {"a": PreviousState(None), "c": previous("c")})
+    assert undo_file.read(file) == {"a": previous("a"), "b": previous("b"), "c": previous("c")}
+    undo_file.remember(file, 2, {"d": previous("d")})
+    assert undo_file.read(file) == {"d": previous("d")}
 
 
 @pytest.mark.parametrize(
@@ -66,18 +70,18 @@ def test_a_damaged_file_is_set_aside_and_stops_nothing(
     assert "cannot be made out" in caplog.text
     assert undo_file.read(file) == {}
     assert file.with_name("undo.json.damaged").read_text() == content
-    undo_file.remember(file, 1, {"a": former("a")})
-    assert undo_file.read(file) == {"a": former("a")}
+    undo_file.remember(file, 1, {"a": previous("a")})
+    assert undo_file.read(file) == {"a": previous("a")}
 
 
 def test_a_disk_that_takes_nothing_refuses_the_apply_and_not_the_stop(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    undo_file.remember(file, 1, {"a": former("a"), "b": former("b")})
+    undo_file.remember(file, 1, {"a": previous("a"), "b": previous("b")})
     file.with_suffix(".part").mkdir()  # nothing can be written there now
     (file.with_suffix(".part") / "x").touch()
     with pytest.raises(ConsoleError, match="cannot be kept"):
-        undo_file.remember(file, 2, {"c": former("c")})
+        undo_file.remember(file, 2, {"c": previous("c")})
     with caplog.at_level(logging.WARNING):
         undo_file.forget(file, ["a"])
     assert "cannot be kept" in caplog.text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a target that others made can be wanted exactly as it runs."""
+"""Adoption: whether a target that others made can be wanted exactly as it runs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which iSCSI target serves a storage host, and why: LIO in the kernel, or tgt."""
+"""The backend choice: what serves a storage host, LIO in the kernel or tgt, and why."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def select(config: Config, chosen: BackendChoice) -> Selection:
     )
 
 
-def going_on(chosen: Selection, former: BackendChoice | None) -> Selection:
+def select_at_start(chosen: Selection, last: BackendChoice | None) -> Selection:
     """What an agent begins with: what ran last, where that still can, else what is ``chosen``.
 
     Machines may be running from it; it is changed over from as ever, once nobody would miss it.
     """
-    if former is None or former is chosen.backend:
+    if last is None or last is chosen.backend:
         return chosen
-    if former is BackendChoice.LIO and lio_available():
+    if last is BackendChoice.LIO and lio_available():
         return chosen
-    return Selection(former, waiting_for(chosen))
+    return Selection(last, waiting_for(chosen))
 
 
 def waiting_for(chosen: Selection) -> str:
@@ -59,7 +59,7 @@ def waiting_for(chosen: Selection) -> str:
     return f"{chosen.backend.lower()} takes over when no target is in use"
 
 
-def make(backend: BackendChoice, config: Config) -> TargetBackend:
+def make_backend(backend: BackendChoice, config: Config) -> TargetBackend:
     """The backend that ``select`` named; it does nothing yet."""
     if backend is BackendChoice.LIO:
         from ...tools.lio import Lio  # noqa: PLC0415 - rtslib, which tgt does not need

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Does the same to many targets: one that fails does not stop the others, what fails all does."""
+"""The same done to many targets: one that fails does not stop the others, what fails all does."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ...tools.target_backend import BackendDownError, LockedError, SavedFileErro
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[int, int], None]
-"""Is told how many are done, and of how many; may raise to stop the work."""
+Progress = Callable[[int, int], None]
+"""Is told how many are done, and of how many; may raise to end the batch."""
 
 
 def for_each(
     items: Sequence[_T],
     name: Callable[[_T], str],
     action: Callable[[_T], None],
-    tell: Tell = lambda _done, _total: None,
+    progress: Progress = lambda _done, _total: None,
     machine: Callable[[_T], str] = lambda _item: "",
 ) -> dict[str, ConsoleError]:
-    """Why ``action`` failed, by name, in the order of ``items``; the log tells whose ``machine``.
+    """Why ``action`` failed, by name, in the order of ``items``; the log names each ``machine``.
 
     A lock that is held, or a saved configuration that cannot be read, fails all that follow: it is
     waited for once, and those after it fail with the same error untried. BackendDownError goes on.
@@ -33,7 +33,7 @@ def for_each(
     failures: dict[str, ConsoleError] = {}
     hindrance: ConsoleError | None = None
     for number, item in enumerate(items):
-        tell(number, len(items))
+        progress(number, len(items))
         if hindrance is not None:
             failures[name(item)] = hindrance
             continue

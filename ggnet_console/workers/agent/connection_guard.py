@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps one person from holding up everybody: looks again and again, in a thread of its own."""
+"""The connection guard: keeps one person from holding up everybody, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class ConnectionGuard(QThread):
             except ConsoleError as error:
                 _log.warning("sign-ins are not looked after: %s (%s)", error, error.details)
             except Exception:  # noqa: BLE001 - a bug here must not end the looking
-                _log.exception("a fault in the guard; it goes on")
+                _log.exception("a fault in the connection guard; it goes on")
 
 
 @contextlib.contextmanager
-def guarding(database: Database) -> Iterator[None]:
-    """A guard for as long as the block runs; ``database`` is the agent's."""
+def guarding_connections(database: Database) -> Iterator[None]:
+    """A connection guard for as long as the block runs; ``database`` is the agent's."""
     guard = ConnectionGuard(database)
     guard.start()
     try:

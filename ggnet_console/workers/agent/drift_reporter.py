@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns comparisons into reports, measures traffic, and writes only what has changed."""
+"""The drift reporter: makes reports of comparisons, measures traffic, writes what has changed."""
 
 from __future__ import annotations
 

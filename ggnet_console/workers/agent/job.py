@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a job is: prepare, work, finish, or revert; in the thread the runner gives it."""
+"""What a job is: prepare, work, finish, or revert; in the thread the job runner gives it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .target_keeper import TargetKeeper
 
 
 class JobInterruptedError(ConsoleError):
-    """The agent is ending, or lost its database; the work will be taken up again."""
+    """The agent is ending, or lost its database; the job will be taken up again."""
 
     def __init__(self) -> None:
         super().__init__("The work was interrupted and will be taken up again.")
@@ -32,7 +32,7 @@ class JobInterruptedError(ConsoleError):
 
 @dataclass
 class JobContext:
-    """What a job works with."""
+    """What a job works with, in its own thread."""
 
     task: Task
     host_id: int
@@ -62,7 +62,7 @@ class JobContext:
             return settings.get_setting(session, name)
 
     def tick(self) -> None:
-        """To be called often: raises CancelledError or WorkInterruptedError when it is time to stop."""
+        """Call it often: raises CancelledError or JobInterruptedError when it is time to stop."""
         if self.cancelled():
             raise CancelledError
         if self.interrupted():
@@ -114,7 +114,7 @@ class JobContext:
                     seconds_left,
                 )
         except UnreachableError:
-            return  # the work can go on without; its end will say when the database stays away
+            return  # the job can go on without; its end will say when the database stays away
 
 
 class Job(ABC):
@@ -139,5 +139,5 @@ class Job(ABC):
     def revert(self, session: Session, error: ConsoleError) -> None:
         """After a failure or cancel: mark what was worked on, in the transaction that ends the job.
 
-        Files are left over from then on, see ``remove_orphan_files``.
+        Its files are orphan files from then on, see ``remove_orphan_files``.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs this host's jobs: procrastinate's worker in one QThread, each job in a QThread of its own."""
+"""The job runner: procrastinate's worker in one QThread, each job in a QThread of its own."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _log = logging.getLogger(__name__)
 CONCURRENCY = 3
 _TASK = "ggnet.run"
 _KINDS: dict[str, type[Job]] = {
-    work.kind: work
-    for work in (
+    kind.kind: kind
+    for kind in (
         *(ImportImage, VerifyImage, ConvertImage, RemoveImage),
         *(ApplyTargets, RemoveTargets, CompareTargets, ReconcileTargets, RepairTargets),
         *(UndoTargets, AdoptTarget, TestLogin),
@@ -55,8 +55,8 @@ _KINDS: dict[str, type[Job]] = {
 }
 
 
-class _AgainStrategy(BaseRetryStrategy):
-    """Interrupted work goes back into the queue; whatever else ended a job is final."""
+class _RetryInterrupted(BaseRetryStrategy):
+    """An interrupted job goes back into the queue; whatever else ended a job is final."""
 
     def get_retry_decision(
         self, *, exception: BaseException, job: QueueJob
@@ -94,55 +94,55 @@ class JobThread(QThread):
 def run_job(context: JobContext) -> None:
     """Do one job and record how it ended; raises what ended it.
 
-    WorkInterruptedError means that nothing was recorded and the job is to be done again.
+    JobInterruptedError means that nothing was recorded and the job is to be done again.
     """
     task = context.task
-    work = _KINDS[task.kind](context)
+    job = _KINDS[task.kind](context)
     _log.info("job begins, attempt %s", task.attempt)
     try:
         if task.attempt > agent_jobs.MAX_ATTEMPTS:
             raise ConsoleError(
                 f"The work was interrupted {agent_jobs.MAX_ATTEMPTS} times and is given up."
             )
-        work.prepare()
-        result = work.work()
+        job.prepare()
+        result = job.work()
         with context.database.begin() as session:
             agent_jobs.for_job(session, task.job_id)
-            work.finish(session, result)
+            job.finish(session, result)
             agent_jobs.end_job(session, task.job_id, JobStatus.SUCCEEDED, result=result)
     except (JobInterruptedError, UnreachableError) as error:
         _log.warning("job interrupted: %s", error)
         raise JobInterruptedError from error
     except CancelledError:
-        _failed(work, CancelledError("The work was cancelled."), JobStatus.CANCELLED)
+        _failed(job, CancelledError("The work was cancelled."), JobStatus.CANCELLED)
         raise
     except ConsoleError as error:
-        _failed(work, error, JobStatus.FAILED)
+        _failed(job, error, JobStatus.FAILED)
         raise
     except Exception as error:
         _log.exception("a fault in job %s", task.job_id)
         sentence = "A fault in the program ended the work; its log says more."
-        _failed(work, ConsoleError(sentence, repr(error)), JobStatus.FAILED)
+        _failed(job, ConsoleError(sentence, repr(error)), JobStatus.FAILED)
         raise
     shutil.rmtree(context.work_folder, ignore_errors=True)
     _log.info("job done")
 
 
-def _failed(work: Job, error: ConsoleError, status: JobStatus) -> None:
+def _failed(job: Job, error: ConsoleError, status: JobStatus) -> None:
     _log.warning("job ended as %s: %s (%s)", status, error, error.details)
-    context, job_id = work.context, work.task.job_id
+    context, job_id = job.context, job.task.job_id
     try:
         with context.database.begin() as session:
             agent_jobs.for_job(session, job_id)
-            work.revert(session, error)
+            job.revert(session, error)
             agent_jobs.end_job(session, job_id, status, error=error.summary, details=error.details)
         remove_orphan_files(context.database, context.tree, context.host_id)
     except UnreachableError as lost:
         raise JobInterruptedError from lost
 
 
-class Runner(QThread):
-    """The worker loop of one storage host."""
+class JobRunner(QThread):
+    """The loop that takes the jobs of one storage host from the queue."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class Runner(QThread):
         self._ending = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: asyncio.Task[None] | None = None
-        self._worked = False
+        self._has_run = False
 
     def stop(self) -> None:
         """End the loop; running jobs stop at once and go back into the queue. Then ``wait()``."""
@@ -190,23 +190,23 @@ class Runner(QThread):
         delay = 0.2
         while not self._ending.is_set():
             began = time.monotonic()
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._run_worker())
             try:
                 await self._worker
             except asyncio.CancelledError:
                 break
             except (queue_errors.ProcrastinateException, PsycopgError, ConsoleError) as error:
                 _log.warning("the job queue cannot be reached: %s", error)
-            except Exception:  # noqa: BLE001 - a bug here must not leave the host without a runner
-                _log.exception("a fault in the runner; it begins again")
+            except Exception:  # noqa: BLE001 - a bug here must not leave the host without a job runner
+                _log.exception("a fault in the job runner; it begins again")
             delay = 0.2 if time.monotonic() - began > 10 else min(delay * 2, 5.0)
             await asyncio.sleep(delay)
 
-    async def _work(self) -> None:
+    async def _run_worker(self) -> None:
         app = procrastinate.App(
             connector=procrastinate.PsycopgConnector(conninfo=self._dsn, min_size=1, max_size=4)
         )
-        app.task(name=_TASK, pass_context=True, retry=_AgainStrategy())(self._run)
+        app.task(name=_TASK, pass_context=True, retry=_RetryInterrupted())(self._run_task)
         async with app.open_async():
             await asyncio.to_thread(self._take_over)
             await app.run_worker_async(
@@ -227,20 +227,20 @@ class Runner(QThread):
         """What was being done when the agent died, or lost the queue, is queued again."""
         with self._database.begin() as session:
             orphans = agent_jobs.requeue_orphans(
-                session, self._config.host, crashed=not self._worked
+                session, self._config.host, crashed=not self._has_run
             )
-        self._worked = True
+        self._has_run = True
         if orphans:
             _log.warning("jobs %s were interrupted and are queued again", orphans)
 
-    async def _run(self, queue: procrastinate.JobContext, job_id: int) -> None:
+    async def _run_task(self, queue: procrastinate.JobContext, job_id: int) -> None:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
 
         def done(error: BaseException | None) -> None:
             loop.call_soon_threadsafe(ended.set_result, error)
 
-        thread = JobThread(lambda: self._do(queue, job_id), done)
+        thread = JobThread(lambda: self._run_in_thread(queue, job_id), done)
         thread.start()
         while not ended.done():
             # Cancelled to abort the job, or because the worker ends: the job sees it for itself.
@@ -253,7 +253,7 @@ class Runner(QThread):
         if error is not None:
             raise error
 
-    def _do(self, queue: procrastinate.JobContext, job_id: int) -> None:
+    def _run_in_thread(self, queue: procrastinate.JobContext, job_id: int) -> None:
         """The whole of one job, in its thread."""
         try:
             with self._database.begin() as session:

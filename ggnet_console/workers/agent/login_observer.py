@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The observer: who is logged in to this host's targets, and how many bytes their sessions moved."""
+"""The observer: sees who is logged in to this host's targets, and counts the bytes they move."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...services import agent_targets
 from ...services.agent_targets import Activity, Wanted
 from ...tools.target_backend import Connection, LunTraffic, TargetBackend
 from . import login_test_file
-from .batch import Tell
+from .batch import Progress
 
 LOOK_S = 0.1
 """Between two looks at the logins: a short read is logged in for 0.22 s, and what moves after the
@@ -96,8 +96,8 @@ class LoginObserver:
             if self._observed:
                 self._note(backend.activity())
 
-    def with_looks(self, tell: Tell) -> Tell:
-        """``tell`` for a change of many targets: between two of them a look is taken when one is due.
+    def with_looks(self, progress: Progress) -> Progress:
+        """``progress`` of a change of many targets that also looks, between two of them, when due.
 
         To be called by the thread that holds the keeper for that change.
         """
@@ -105,7 +105,7 @@ class LoginObserver:
         def told(done: int, total: int) -> None:
             if time.monotonic() - self._looked_at >= LOOK_S:
                 self.look()
-            tell(done, total)
+            progress(done, total)
 
         return told
 
@@ -164,7 +164,7 @@ class LoginObserver:
                 return agent_targets.expired_sessions(session, self._host_id)
 
     def note_test_login(self, iqn: str) -> None:
-        """Whoever has just logged in to this target and out again was a login test, not its machine."""
+        """Who has just logged in to this target and out again was a login test, not its machine."""
         with self._hold() as backend:
             observed = self._observed.get(iqn)
             if observed is not None:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tries a target as its machine would: a real discovery and a real login, step by step."""
+"""The login test: tries a target as its machine would, by a real discovery and a real login.
+
+The observer (``login_observer``) is told, so that nobody takes it for the machine's; what it did it
+keeps in a file (``login_test_file``).
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,8 @@ def try_login(
 ) -> list[dict[str, Any]]:
     """What happened, as ``services.target_plans.LoginStep`` in plain words.
 
-    The keeper is held, so that nobody takes this login for the machine's. Raises ConsoleError when
-    there is nothing to log in with or to, or a program is missing.
+    Called by a job thread; holds the keeper, so that nobody looks while the test is logged in.
+    Raises ConsoleError when there is nothing to log in with or to, or a program is missing.
     """
     if not wanted.initiators or not wanted.disks:
         raise ConsoleError(f"The target {wanted.iqn} has no initiator or no LUN to try.")

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What test logins did, so that the next agent does not take them for the machines either."""
+"""The login test's file: what test logins did with the accesses of machines.
+
+``login_test`` logs in as a machine; the observer (``login_observer``) keeps here what that did, so
+that it, and the next agent's, takes none of it for the machine's. Only the observer uses this file,
+with the keeper held.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,7 @@ def used(connections: Iterable[Connection]) -> Used:
 
 
 def read(file: Path) -> Used:
-    """What test logins did; nothing when the file is not there or not one of ours."""
+    """What test logins did, as last kept; nothing when the file is not there or not one of ours."""
     try:
         document = json.loads(file.read_text("utf-8"))
         return {key: tuple(LunTraffic(**lun) for lun in luns) for key, luns in document.items()}

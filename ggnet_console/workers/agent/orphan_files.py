@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes what a crash, a killed importer or a cancelled job left on the storage host's disk."""
+"""Orphan files: what a crash, a killed importer or a cancelled job left on the host's disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 def remove_orphan_files(database: Database, tree: Home, host_id: int) -> None:
-    """Remove every file of the agent's folders that belongs to no image and no open job.
+    """Remove every orphan file: what belongs to no image and no open job.
 
-    May be called at any time: a row is always committed before its file appears, so what was
-    listed before the rows were read and is in none of them is nobody's. Raises ConsoleError.
+    May be called at any time, from any thread: a row is always committed before its file appears,
+    so what was listed before the rows were read and is in none of them is nobody's. Raises
+    ConsoleError.
     """
     images = [file for file in tree.images.iterdir() if file.suffix == ".raw"]
     incoming = list(tree.incoming.iterdir())
@@ -43,7 +44,7 @@ def _remove(found: list[Path], kept: set[str]) -> None:
     for path in found:
         if path.name in kept:
             continue
-        _log.warning("removing %s, which belongs to nobody", path)
+        _log.warning("removing the orphan file %s", path)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares what runs with what is wanted, and makes it so as people ask: plan, apply, undo."""
+"""Reconciles what runs with what is wanted, the desired state: compare, apply, repair, undo, adopt.
+
+What differs is drift; ``drift_reporter`` writes it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from ...tools.target_backend import TargetBackend, WantedTarget
 from ...tools.target_comparison import Comparison, Finding, compare_all
 from ...values import is_ours
 from . import adoption, undo_file
-from .batch import Tell, for_each, raise_for
+from .batch import Progress, for_each, raise_for
 from .drift_reporter import DriftReporter
 from .target_keeper import TargetKeeper
 from .wanted_targets import wanted_target
@@ -28,7 +31,9 @@ def _quiet(_done: int, _total: int) -> None:
 class Reconciler:
     """Wanted, running and saved targets of one host; methods may be called from any thread.
 
-    All of them hold the keeper, so nothing changes between a look and what follows from it.
+    The agent thread calls ``compare`` every few seconds, job threads all of them. Each holds the
+    keeper (its lock) from the comparison to what follows from it: nothing else touches the backend
+    meanwhile.
     """
 
     def __init__(
@@ -39,14 +44,14 @@ class Reconciler:
         self._tree = tree
         self._host_id = host_id
         self._portal = portal
-        self._reporter = DriftReporter(database, host_id)
+        self._drift_reporter = DriftReporter(database, host_id)
 
     def compare(self) -> Comparison:
         """Compare now, and report what has changed."""
         with self._keeper.hold() as backend:
             wanted = self._wanted()
-            comparison = self._look(backend, wanted)
-            self._reporter.write(
+            comparison = self._compare(backend, wanted)
+            self._drift_reporter.write(
                 comparison,
                 {one.iqn: one.target_id for one in wanted},
                 {
@@ -59,7 +64,7 @@ class Reconciler:
             return comparison
 
     def reconcile(
-        self, job_id: int, iqns: Sequence[str] | None, cut: Set[str], tell: Tell = _quiet
+        self, job_id: int, iqns: Sequence[str] | None, cut: Set[str], progress: Progress = _quiet
     ) -> int:
         """Make these targets (None: all) as wanted with the least change; how many were changed.
 
@@ -70,10 +75,10 @@ class Reconciler:
         with self._keeper.hold() as backend:
             findings = self._to_change(backend, iqns)
             self._refuse_to_cut({name for one in findings for name in one.cut} - cut)
-            return self._make(backend, job_id, findings, tell)
+            return self._make(backend, job_id, findings, progress)
 
     def repair(
-        self, job_id: int, *, set_saved_aside: bool, tell: Tell = _quiet
+        self, job_id: int, *, set_saved_aside: bool, progress: Progress = _quiet
     ) -> tuple[int, list[str]]:
         """Make as wanted what can be without cutting anybody off; as ``reconcile``.
 
@@ -86,9 +91,11 @@ class Reconciler:
             findings = self._to_change(backend, None)
             safe = [one for one in findings if not one.cut]
             left = [one.iqn for one in findings if one.cut]
-            return self._make(backend, job_id, safe, tell), left
+            return self._make(backend, job_id, safe, progress), left
 
-    def undo(self, cut: Set[str], tell: Tell = _quiet) -> tuple[int, dict[str, tuple[str, ...]]]:
+    def undo(
+        self, cut: Set[str], progress: Progress = _quiet
+    ) -> tuple[int, dict[str, tuple[str, ...]]]:
         """Make every target again what it was before the last ``reconcile``.
 
         Returns how many there are, and by name what of them could not be brought back. What is
@@ -108,8 +115,10 @@ class Reconciler:
                 done.add(iqn)
 
             try:
-                failures = for_each(list(known), str, put, self._keeper.observer.with_looks(tell))
-            finally:  # the work may be interrupted between two targets
+                failures = for_each(
+                    list(known), str, put, self._keeper.observer.with_looks(progress)
+                )
+            finally:  # the job may be interrupted between two targets
                 undo_file.forget(self._tree.undo, done)
                 self.compare()
             raise_for(failures, len(known))
@@ -136,7 +145,7 @@ class Reconciler:
                 with self._database.begin() as session:
                     return agent_targets.adopt(session, self._host_id, found, sizes)
             finally:
-                self._reporter.forget()
+                self._drift_reporter.forget()
                 self.compare()
 
     def wanted(self, target_id: int) -> Wanted:
@@ -153,12 +162,12 @@ class Reconciler:
         with self._database.begin() as session:
             return agent_targets.list_wanted(session, self._host_id)
 
-    def _look(self, backend: TargetBackend, wanted: Iterable[Wanted]) -> Comparison:
+    def _compare(self, backend: TargetBackend, wanted: Iterable[Wanted]) -> Comparison:
         return compare_all(backend, (wanted_target(self._tree, one) for one in wanted))
 
     def _to_change(self, backend: TargetBackend, iqns: Sequence[str] | None) -> list[Finding]:
         """What is not in step and ours to change."""
-        findings = {one.iqn: one for one in self._look(backend, self._wanted()).findings}
+        findings = {one.iqn: one for one in self._compare(backend, self._wanted()).findings}
         for iqn in iqns or ():
             if iqn not in findings:
                 raise ConsoleError(f"There is no target {iqn} on this storage host.")
@@ -184,11 +193,11 @@ class Reconciler:
             )
 
     def _make(
-        self, backend: TargetBackend, job_id: int, findings: Sequence[Finding], tell: Tell
+        self, backend: TargetBackend, job_id: int, findings: Sequence[Finding], progress: Progress
     ) -> int:
         """Make these as wanted, after noting what they were; raises when some cannot be made."""
         if findings:
-            before = {one.iqn: undo_file.former(backend, one) for one in findings}
+            before = {one.iqn: undo_file.previous_state(backend, one) for one in findings}
             undo_file.remember(self._tree.undo, job_id, before)
         made: set[str] = set()
 
@@ -197,8 +206,8 @@ class Reconciler:
             made.add(one.iqn)
 
         try:
-            failures = for_each(findings, _iqn, put, self._keeper.observer.with_looks(tell))
-        finally:  # the work may be interrupted between two targets
+            failures = for_each(findings, _iqn, put, self._keeper.observer.with_looks(progress))
+        finally:  # the job may be interrupted between two targets
             undo_file.forget(self._tree.undo, {one.iqn for one in findings} - made)
             with self._database.begin() as session:
                 for wanted in agent_targets.list_wanted(session, self._host_id):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Jobs on targets: make them as wanted, end sessions, compare, adopt, undo, try a login."""
+"""Jobs on targets: apply, remove, compare, reconcile, repair, undo, adopt, login test."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ApplyTargets(Job):
     kind = JobKind.TARGET_APPLY
 
     def work(self) -> dict[str, Any]:
-        tell = partial(self.context.count, "Making targets")
-        self.context.keeper.apply(self.task.params["target_ids"], tell)
+        progress = partial(self.context.count, "Making targets")
+        self.context.keeper.apply(self.task.params["target_ids"], progress)
         return {"targets": len(self.task.params["target_ids"])}
 
     def revert(self, session: Session, error: ConsoleError) -> None:
@@ -37,8 +37,8 @@ class RemoveTargets(Job):
         sessions = self.task.params.get("session_ids", [])
         targets = self.task.params.get("target_ids", [])
         if sessions:
-            tell = partial(self.context.count, "Ending sessions")
-            self.context.keeper.close(sessions, SessionStatus.STOPPED, tell)
+            progress = partial(self.context.count, "Ending sessions")
+            self.context.keeper.close(sessions, SessionStatus.STOPPED, progress)
         if targets:
             self.context.keeper.remove(targets, partial(self.context.count, "Removing targets"))
         return {"sessions": len(sessions), "targets": len(targets)}
@@ -78,7 +78,7 @@ class RepairTargets(Job):
         changed, left = self.context.reconciler.repair(
             self.task.job_id,
             set_saved_aside=self.task.params["set_saved_aside"],
-            tell=partial(self.context.count, "Repairing"),
+            progress=partial(self.context.count, "Repairing"),
         )
         return {"changed": changed, "left": left}
 
@@ -105,7 +105,7 @@ class AdoptTarget(Job):
 
 
 class TestLogin(Job):
-    """Discover a target and log in to it as its machine does."""
+    """Login test: discover a target and log in to it as its machine does."""
 
     kind = JobKind.TARGET_TEST
 

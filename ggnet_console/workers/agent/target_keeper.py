@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps this host's targets as the database wants them; the only owner of the target backend.
+"""Keeps this host's targets as the database wants them; owns the target backend and its lock.
 
-Who is logged in to them the observer sees, see ``login_observer``.
+Who is logged in to them is the observer's part, see ``login_observer``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ...tools.target_backend import (
 from ...tools.target_comparison import compare_all
 from ...values import is_ours
 from . import undo_file
-from .batch import Tell, for_each, raise_for
+from .batch import Progress, for_each, raise_for
 from .login_observer import LoginObserver
 from .wanted_targets import wanted_target
 
@@ -126,7 +126,7 @@ class TargetKeeper:
         What is right already is adopted as it is: running machines notice nothing, and what would
         cut one off is left for people to decide. What others made is not touched. Raises
         ConsoleError when the backend cannot run, and TryLaterError when something could not be put
-        right for now; what runs goes on and is watched. A session whose target fails for good, and
+        right for now; what runs goes on and is observed. A session whose target fails for good, and
         serves nobody, ends.
         """
         with self._lock:
@@ -142,10 +142,8 @@ class TargetKeeper:
             self.changed.set()
             found = compare_all(self._backend, (wanted_target(self._tree, one) for one in wanted))
             drift = {one.iqn: one.drift for one in found.findings}
-            left_over = [
-                one.iqn for one in found.findings if one.wanted is None and is_ours(one.iqn)
-            ]
-            failures = for_each(left_over, str, self._backend.remove)
+            extra = [one.iqn for one in found.findings if one.wanted is None and is_ours(one.iqn)]
+            failures = for_each(extra, str, self._backend.remove)
             self._note_made(one for one in wanted if drift[one.iqn] is Drift.IN_STEP)
             wrong = [one for one in wanted if drift[one.iqn] is not Drift.IN_STEP]
             failures |= self._make(wrong, adopt=not is_new)
@@ -153,7 +151,9 @@ class TargetKeeper:
                 if isinstance(error, TryLaterError):
                     raise error
 
-    def apply(self, target_ids: Iterable[int], tell: Tell = lambda _done, _total: None) -> None:
+    def apply(
+        self, target_ids: Iterable[int], progress: Progress = lambda _done, _total: None
+    ) -> None:
         """Make these targets as the database wants them now; nobody is cut off.
 
         Raises ConsoleError when one of them failed, after trying all; each failed session holds
@@ -162,7 +162,7 @@ class TargetKeeper:
         with self._lock:
             with self._database.begin() as session:
                 wanted = agent_targets.list_wanted(session, self._host_id, target_ids)
-            failures = self._retried(lambda: self._make(wanted, tell=tell))
+            failures = self._retried(lambda: self._make(wanted, progress=progress))
             with self._database.begin() as session:
                 for one in wanted:
                     if one.iqn in failures and one.session_id and not one.session_ready:
@@ -180,7 +180,7 @@ class TargetKeeper:
         self,
         session_ids: Sequence[int],
         status: SessionStatus,
-        tell: Tell = lambda _done, _total: None,
+        progress: Progress = lambda _done, _total: None,
     ) -> None:
         """End those of these sessions that are still open: from now on their machines are refused.
 
@@ -192,7 +192,7 @@ class TargetKeeper:
                 served = agent_targets.targets_of_sessions(session, session_ids)
                 listed = agent_targets.list_wanted(session, self._host_id, set(served.values()))
             wanted = [one for one in listed if one.session_id in (None, *session_ids)]
-            failures = self._retried(lambda: self._close(wanted, tell))
+            failures = self._retried(lambda: self._close(wanted, progress))
             self._note_changed(wanted)
             failed = {one.target_id for one in wanted if one.iqn in failures}
             closed = [one.target_id for one in wanted if one.target_id not in failed]
@@ -202,7 +202,9 @@ class TargetKeeper:
                 agent_targets.end_sessions(session, ended, status)
         raise_for(failures, len(wanted))
 
-    def remove(self, target_ids: Sequence[int], tell: Tell = lambda _done, _total: None) -> None:
+    def remove(
+        self, target_ids: Sequence[int], progress: Progress = lambda _done, _total: None
+    ) -> None:
         """Take these targets away.
 
         Raises ConsoleError, with nothing changed, when a machine has a session with one of them;
@@ -222,7 +224,7 @@ class TargetKeeper:
                     wanted,
                     _iqn,
                     lambda one: self._backend.remove(one.iqn),
-                    self.observer.with_looks(tell),
+                    self.observer.with_looks(progress),
                     _machine,
                 )
             )
@@ -276,7 +278,7 @@ class TargetKeeper:
         wanted: Sequence[Wanted],
         *,
         adopt: bool = False,
-        tell: Tell = lambda _done, _total: None,
+        progress: Progress = lambda _done, _total: None,
     ) -> dict[str, ConsoleError]:
         """Why which of these could not be made as wanted without cutting anybody off."""
 
@@ -285,7 +287,7 @@ class TargetKeeper:
             self._note_made([one])
             self.observer.observe(one, adopt=adopt)
 
-        failures = for_each(wanted, _iqn, make, self.observer.with_looks(tell), _machine)
+        failures = for_each(wanted, _iqn, make, self.observer.with_looks(progress), _machine)
         broken = {
             iqn
             for iqn, error in failures.items()
@@ -318,9 +320,9 @@ class TargetKeeper:
         undo_file.forget(self._tree.undo, (one.iqn for one in wanted))
         self.changed.set()
 
-    def _close(self, wanted: Sequence[Wanted], tell: Tell) -> dict[str, ConsoleError]:
+    def _close(self, wanted: Sequence[Wanted], progress: Progress) -> dict[str, ConsoleError]:
         self.observer.write_totals()
-        return for_each(wanted, _iqn, self._refuse, self.observer.with_looks(tell), _machine)
+        return for_each(wanted, _iqn, self._refuse, self.observer.with_looks(progress), _machine)
 
     def _refuse(self, one: Wanted) -> None:
         """End the sessions of this target's machine, and the target unless it is kept."""
@@ -332,7 +334,7 @@ class TargetKeeper:
             else:
                 self._backend.remove(one.iqn, cut=one.initiators)
         except (BackingFileError, SavedFileError) as error:
-            # Whatever else is broken, the machine can be refused; what is left over is drift.
+            # Whatever else is broken, the machine can be refused; the target that stays is drift.
             _log.warning("target %s: %s (%s)", one.iqn, error, error.details)
             with suppress(SavedFileError):  # the kernel comes first
                 self._backend.disconnect(one.iqn)

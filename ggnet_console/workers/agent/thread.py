@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent of a storage host: job runner, session observer and target keeper, in one QThread.
+"""The agent of a storage host: its thread works with target keeper, observer and reconciler.
 
-The same object serves ``ggnet-agent`` and the first console of an embedded installation.
+Job runner and connection guard, which it starts, have threads of their own. The same object serves
+``ggnet-agent`` and the first console of an embedded installation.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from ...services import agent_jobs, hosts
 from ...tools import storage
 from ...tools.portals import portal_name
 from ...tools.target_backend import BackendDownError, TryLaterError
-from .backend_choice import Selection, going_on, make, select, waiting_for
-from .connection_guard import guarding
-from .job_runner import Runner
+from .backend_choice import Selection, make_backend, select, select_at_start, waiting_for
+from .connection_guard import guarding_connections
+from .job_runner import JobRunner
 from .login_observer import LOOK_S
 from .orphan_files import remove_orphan_files
 from .reconciler import Reconciler
@@ -44,7 +45,7 @@ _EXPIRE_S = 1.0
 _COMPARE_S = 3.0
 _RETRY_S = 3.0
 _LATER_S = 20.0
-"""What another program's lock hinders is waited for each time, and nobody is watched meanwhile."""
+"""What another program's lock hinders is waited for each time, and nobody looks meanwhile."""
 _LOST_S = 1.0
 _DETACH_S = 20.0
 
@@ -130,7 +131,10 @@ class AgentThread(QThread):
         """Serve; begin again after whatever passes by itself, such as a taken portal."""
         while not self._stopping.is_set():
             try:
-                with contextlib.closing(self._database()) as database, guarding(database):
+                with (
+                    contextlib.closing(self._database()) as database,
+                    guarding_connections(database),
+                ):
                     self._serve(database)
             except ConsoleError as error:
                 _log.warning("the agent cannot serve: %s (%s)", error, error.details)
@@ -158,22 +162,22 @@ class AgentThread(QThread):
         storage.prepare(tree)
         portal = portal_name(*self._config.portals[0])
         with database.begin() as session:
-            former = hosts.running_backend(session, self._config.host)
-        self._runs = going_on(self._selection(database), former)
+            last = hosts.running_backend(session, self._config.host)
+        self._runs = select_at_start(self._selection(database), last)
         self._tell_changes(database)
-        backend = make(self._runs.backend, self._config)
+        backend = make_backend(self._runs.backend, self._config)
         host_id = self._report(database, portal, "")
         remove_orphan_files(database, tree, host_id)
         keeper = TargetKeeper(database, backend, tree, host_id, portal)
         reconciler = Reconciler(database, keeper, tree, host_id, portal)
-        runner = Runner(self._dsn(), self._config, host_id, database, keeper, reconciler)
+        runner = JobRunner(self._dsn(), self._config, host_id, database, keeper, reconciler)
         recovering = _Periodic(keeper.recover, hosts.HEARTBEAT_S)
         try:
             with contextlib.suppress(BackendDownError):  # the first look finds out, and begins anew
                 recovering.run()
             runner.start()
             self._serving.set()
-            self._look(database, keeper, reconciler, recovering, host_id, portal)
+            self._serve_targets(database, keeper, reconciler, recovering, host_id, portal)
         finally:
             runner.stop()
             runner.wait()
@@ -198,7 +202,7 @@ class AgentThread(QThread):
                 *(runs.backend.lower(), runs.reason, problem),
             )
 
-    def _look(
+    def _serve_targets(
         self,
         database: Database,
         keeper: TargetKeeper,
@@ -207,7 +211,7 @@ class AgentThread(QThread):
         host_id: int,
         portal: str,
     ) -> None:
-        """Watch logins, time-outs, drift and silent uploads until stopped."""
+        """Look after logins, time-outs, drift and silent uploads until stopped."""
         expiring = _Periodic(keeper.expire, _EXPIRE_S)
         comparing = _Periodic(reconciler.compare, _COMPARE_S)
         following = _Periodic(lambda: self._follow_choice(database, keeper), hosts.HEARTBEAT_S)
@@ -257,7 +261,7 @@ class AgentThread(QThread):
         elif keeper.open_sessions() or keeper.in_use():
             self._runs = Selection(self._runs.backend, waiting_for(chosen))
         else:
-            backend = make(chosen.backend, self._config)
+            backend = make_backend(chosen.backend, self._config)
             keeper.change_backend(backend)
             self._runs = chosen
             _log.info("targets are served by %s from now on: %s", chosen.backend, chosen.reason)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the last apply changed, as it was before: a file that only the agent's own user reads."""
+"""The undo file: what the last apply changed, as it was before; the agent's user alone reads it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Former:
+class PreviousState:
     """A target as it was; ``target`` None: there was none, or (``is_lost``) nothing brings it back.
 
     ``lost`` says in words what of it cannot be brought back.
@@ -30,7 +30,7 @@ class Former:
     is_lost: bool = False
 
 
-Before = Mapping[str, Former]
+PreviousStates = Mapping[str, PreviousState]
 """By IQN."""
 
 
@@ -71,23 +71,23 @@ def as_wanted(found: RunningTarget, known: Chap | None = None) -> WantedTarget:
     return WantedTarget(found.iqn, luns, found.initiators, chap)
 
 
-def former(backend: TargetBackend, finding: Finding) -> Former:
+def previous_state(backend: TargetBackend, finding: Finding) -> PreviousState:
     """What can be brought back of this target after it was made as wanted."""
     found, wanted = finding.running, finding.wanted
     lost = ["what was saved of it for the host's next start"] if finding.saved_differences else []
     if found is None:
-        return Former(None, tuple(lost))
+        return PreviousState(None, tuple(lost))
     try:
         target = as_wanted(found, wanted.chap if wanted is not None else None)
     except ConsoleError as error:
-        return Former(None, (error.summary,), is_lost=True)
+        return PreviousState(None, (error.summary,), is_lost=True)
     lost += [f"{one.field}: {one.found}" for one in backend.differences(target, found)]
     if not found.enabled:  # it let nobody in: what comes nearest is a target without initiators
         target = replace(target, initiators=frozenset())
-    return Former(target, tuple(lost))
+    return PreviousState(target, tuple(lost))
 
 
-def remember(file: Path, job_id: int, before: Before) -> None:
+def remember(file: Path, job_id: int, before: PreviousStates) -> None:
     """Keep this instead of what was kept; of a job that begins anew, what it kept first stays.
 
     Atomic, 0600. Raises ConsoleError when it cannot be written.
@@ -96,7 +96,7 @@ def remember(file: Path, job_id: int, before: Before) -> None:
     _write(file, job_id, {**before, **kept} if kept_by == job_id else before)
 
 
-def read(file: Path) -> Before:
+def read(file: Path) -> PreviousStates:
     """What is kept; {} when nothing is. A file that is not one of ours is set aside."""
     return _load(file)[1]
 
@@ -119,11 +119,11 @@ def forget(file: Path, iqns: Iterable[str]) -> None:
         _log.warning("%s (%s)", error, error.details)
 
 
-def _load(file: Path) -> tuple[int | None, Before]:
+def _load(file: Path) -> tuple[int | None, PreviousStates]:
     try:
         document = json.loads(file.read_text("utf-8", "surrogateescape"))
         before = {
-            iqn: Former(
+            iqn: PreviousState(
                 one["target"] and _target(one["target"]), tuple(one["lost"]), one["is_lost"]
             )
             for iqn, one in document["targets"].items()
@@ -142,7 +142,7 @@ def _load(file: Path) -> tuple[int | None, Before]:
         return None, {}
 
 
-def _write(file: Path, job_id: int | None, before: Before) -> None:
+def _write(file: Path, job_id: int | None, before: PreviousStates) -> None:
     document = {
         "job": job_id,
         "targets": {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the database wants of a target, in the words of a backend."""
+"""The desired state of a target: what the database wants, in the words of a backend."""
 
 from __future__ import annotations
 
