@@ -22,6 +22,7 @@ from ..config import require_host_name
 from ..errors import ConsoleError
 from ..locks import FileLock
 from ..paths import Home
+from ..program_call import ProgramCall
 from . import cluster_files
 
 SUPERUSER = "ggnet_dba"
@@ -77,6 +78,7 @@ class Cluster:
         self._owner = _user_name(os.geteuid())
         self._server = pwd.getpwuid(os.geteuid())
         self._switch: dict[str, Any] = {}
+        self._as_server: tuple[str, ...] = ()
         if os.geteuid() == 0:
             self._server = _postgres_user()
             self._switch = {
@@ -84,6 +86,8 @@ class Cluster:
                 "group": self._server.pw_gid,
                 "extra_groups": [],
             }
+            user, group = self._server.pw_name, str(self._server.pw_gid)
+            self._as_server = ("setpriv", "--reuid", user, "--regid", group, "--clear-groups")
         self._created = False
 
     @property
@@ -236,7 +240,7 @@ class Cluster:
                 raise ConsoleError(
                     f"The database below {self._home.root} could not be started; look at the "
                     f"details and into {self._home.cluster}/log, and that the disk is not full.",
-                    failure + self._log_tail(),
+                    "\n".join(filter(None, (failure, self._log_tail()))),
                 )
             time.sleep(_POLL_S)
 
@@ -269,7 +273,7 @@ class Cluster:
             raise
 
     def _start(self) -> str:
-        """Start the server and wait until it is ready; what pg_ctl says when that fails."""
+        """Start the server and wait until it is ready; details of a failure of pg_ctl, or ""."""
         self._check_version()
         sockets = self._home.sockets
         sockets.mkdir(mode=0o700, exist_ok=True)
@@ -283,7 +287,7 @@ class Cluster:
                 f"--log={self._home.cluster}/start.log",
             ]
         )
-        return done.stderr if done.returncode else ""
+        return self._details(done) if done.returncode else ""
 
     def _stop(self) -> None:
         self._run(
@@ -416,12 +420,17 @@ class Cluster:
             **self._switch,
         )
 
-    def _run(self, argv: list[str], failure: str, text: str = "") -> str:
-        """Run ``argv`` with ``text`` as its input; its output, or ConsoleError(``failure``)."""
-        done = self._try_run(argv, text)
+    def _run(self, argv: list[str], failure: str, text: str | None = None) -> str:
+        """Run ``argv`` with ``text`` as its input, or without; its output, or ConsoleError(``failure``)."""
+        done = self._try_run(argv, text or "")
         if done.returncode:
-            raise ConsoleError(failure, done.stderr.strip() or done.stdout.strip())
+            raise ConsoleError(failure, self._details(done, text))
         return done.stdout
+
+    def _details(self, done: subprocess.CompletedProcess[str], text: str | None = None) -> str:
+        """The command line as root repeats it, how it ended, and what it said."""
+        call = ProgramCall((*self._as_server, *done.args), stdin=text)
+        return call.details(done.returncode, done.stderr.strip() or done.stdout)
 
 
 def _lines(file: Path) -> list[str]:

@@ -285,7 +285,7 @@ def _inspect(fd: int, qemu: QemuImg) -> Verdict:
         raise ConsoleError(
             f"{qemu.subject} is refused: its format cannot be told. "
             "It may be damaged; fetch it again.",
-            done.messages,
+            done.details,
         )
     return Verdict(**json.loads(done.stdout))
 

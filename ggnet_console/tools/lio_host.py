@@ -40,19 +40,12 @@ def load() -> bool:
     if os.geteuid() != 0:
         raise ConsoleError(lio_available())
     for module in ("configfs", *_MODULES):
-        if not _is_loaded(module):
-            done = _modprobe(module)
-            if done.returncode:
-                raise ConsoleError(
-                    f"The kernel module {module} cannot be loaded. Install the kernel's full "
-                    "package of modules, or choose tgt as the target of this host.",
-                    done.messages,
-                )
+        _load_module(module)
     if not _CONFIGFS.is_mount():
         done = run(["mount", "-t", "configfs", "none", str(_CONFIGFS)], timeout_s=_TIMEOUT_S)
         if done.returncode:
             raise ConsoleError(
-                f"configfs cannot be mounted on {_CONFIGFS}; LIO is set up there.", done.messages
+                f"configfs cannot be mounted on {_CONFIGFS}; LIO is set up there.", done.details
             )
     try:
         _ISCSI.mkdir()
@@ -62,6 +55,18 @@ def load() -> bool:
             str(error),
         ) from error
     return True
+
+
+def _load_module(module: str) -> None:
+    if _is_loaded(module):
+        return
+    done = _modprobe(module)
+    if done.returncode:
+        raise ConsoleError(
+            f"The kernel module {module} cannot be loaded. Install the kernel's full "
+            "package of modules, or choose tgt as the target of this host.",
+            done.details,
+        )
 
 
 def _is_loaded(module: str) -> bool:

@@ -9,12 +9,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from ..errors import ConsoleError
+from ..program_call import ProgramCall, open_files
 
 TICK_S = 0.1
 """``tick`` is called at least this often while a program runs."""
@@ -22,6 +23,7 @@ GRACE_S = 2.0
 """Time between SIGTERM and SIGKILL for a program that is stopped."""
 STDERR_KEPT_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
+_STDOUT_SHOWN_BYTES = 4096
 _PACKAGES = {
     "initdb": "postgresql",
     "iscsi-inq": "libiscsi-bin",
@@ -41,14 +43,24 @@ _PACKAGES = {
 class Completed:
     """How a program ended; ``returncode`` is negative (-N) when signal N ended it."""
 
+    call: ProgramCall
     returncode: int
     stdout: bytes
     stderr: bytes
 
     @property
     def messages(self) -> str:
-        """What the program said on stderr, for the details of a ConsoleError."""
-        return self.stderr.decode("utf-8", "replace").strip()
+        """What the program said on stderr, without secrets."""
+        return self.call.masked(self.stderr.decode("utf-8", "replace")).strip()
+
+    @property
+    def details(self) -> str:
+        """For a ConsoleError: the command line to be repeated, how it ended, and what it said.
+
+        That is stderr, or the end of stdout when it said nothing there.
+        """
+        said = self.stderr.strip() or self.stdout[-_STDOUT_SHOWN_BYTES:]
+        return self.call.details(self.returncode, said.decode("utf-8", "replace"))
 
 
 def find(program: str) -> str:
@@ -79,29 +91,30 @@ def run(
     argv: Sequence[str],
     *,
     timeout_s: float,
-    cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     on_output: Callable[[bytes], None] | None = None,
     tick: Callable[[], None] | None = None,
     output_limit_bytes: int = 16 * 2**20,
     pass_fds: Sequence[int] = (),
+    secrets: Collection[str] = (),
 ) -> Completed:
     """Run ``argv`` to its end and return how it ended; a bad return code is for the caller.
 
     ``env`` is added to ``environment()``.
     ``on_output`` gets stdout in pieces as it comes, and ``Completed.stdout`` is then empty; without
     it stdout is collected up to ``output_limit_bytes``. Of stderr the last 64 KiB are kept.
-    ``pass_fds`` are open files the program finds as ``/proc/self/fd/N``.
+    ``pass_fds`` are open files the program finds as ``/proc/self/fd/N``. What is in ``secrets`` no
+    error shows, see ``ProgramCall``.
     ``tick`` is called from this thread at least every 100 ms. Whatever it raises (CancelledError)
     goes on after the program's whole process group was stopped and reaped. Whatever the program
     left running in its group is killed when the program ends.
 
     Raises ConsoleError when the program is missing, exceeds ``timeout_s`` or prints too much.
     """
-    program = Path(argv[0]).name
+    found = [find(argv[0]), *argv[1:]]
+    call = ProgramCall(found, env or {}, open_files(pass_fds), secrets=secrets)
     process = subprocess.Popen(
-        [find(argv[0]), *argv[1:]],
-        cwd=cwd,
+        found,
         env=environment(**(env or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -113,7 +126,7 @@ def run(
     if process.stdout is None or process.stderr is None:
         raise AssertionError("pipes were asked for")
     exited = os.pidfd_open(process.pid)
-    output = _Output(program, on_output, output_limit_bytes)
+    output = _Output(call, on_output, output_limit_bytes)
     streams = {process.stdout.fileno(): output.on_stdout, process.stderr.fileno(): output.on_stderr}
     deadline = time.monotonic() + timeout_s
     try:
@@ -146,18 +159,18 @@ def run(
         process.stdout.close()
         process.stderr.close()
         os.close(exited)
-    return Completed(process.returncode, bytes(output.stdout), bytes(output.stderr))
+    return Completed(call, process.returncode, bytes(output.stdout), bytes(output.stderr))
 
 
 class _Output:
     """Collects a program's output within bounds."""
 
     def __init__(
-        self, program: str, on_output: Callable[[bytes], None] | None, limit_bytes: int
+        self, call: ProgramCall, on_output: Callable[[bytes], None] | None, limit_bytes: int
     ) -> None:
         self.stdout = bytearray()
         self.stderr = bytearray()
-        self._program = program
+        self._call = call
         self._on_output = on_output
         self._limit_bytes = limit_bytes
 
@@ -174,8 +187,9 @@ class _Output:
         del self.stderr[:-STDERR_KEPT_BYTES]
 
     def refuse(self, why: str) -> NoReturn:
-        details = bytes(self.stderr).decode("utf-8", "replace")
-        raise ConsoleError(f"{self._program} {why} and was stopped.", details)
+        program = Path(self._call.argv[0]).name
+        said = bytes(self.stderr).decode("utf-8", "replace")
+        raise ConsoleError(f"{program} {why} and was stopped.", self._call.details("stopped", said))
 
 
 def _pump(fd: int, sink: Callable[[bytes], None], *, until_empty: bool) -> bool:

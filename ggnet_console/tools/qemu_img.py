@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..errors import ConsoleError
+from ..program_call import ProgramCall, open_files
 from . import process
 from .sandbox import Limits, Sandbox
 
@@ -55,6 +56,10 @@ class LogToReplayError(ConsoleError):
     """A VHDX was not closed cleanly: ``replay_log`` must come before anything is read."""
 
 
+class _NotUnderstoodError(Exception):
+    """What qemu-img prints is none of what was expected; its argument is that, in bytes."""
+
+
 class _DataSum:
     """Adds up what ``map`` prints, an extent a line, as it comes.
 
@@ -63,16 +68,18 @@ class _DataSum:
 
     def __init__(self) -> None:
         self.bytes = 0
-        self.rest = b""
+        self._rest = b""
         """The beginning of a line whose end has not come yet."""
 
     def add(self, output: bytes) -> None:
-        """Raises ValueError or KeyError for what is not understood."""
-        *lines, self.rest = (self.rest + output).split(b"\n")
+        *lines, self._rest = (self._rest + output).split(b"\n")
         for line in lines:
-            extent = json.loads(line.strip(b"[], \r"))
-            if extent["data"] and not extent["zero"]:
-                self.bytes += extent["length"]
+            try:
+                extent = json.loads(line.strip(b"[], \r"))
+                if extent["data"] and not extent["zero"]:
+                    self.bytes += extent["length"]
+            except (ValueError, KeyError) as error:
+                raise _NotUnderstoodError(line) from error
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class QemuImg:
             if _LOG_TO_REPLAY in done.messages:
                 raise LogToReplayError(
                     f"{self.subject} was not closed cleanly by the program that wrote it.",
-                    done.messages,
+                    done.details,
                 )
             self._fail("cannot be opened; it is damaged or not a disk image", done)
         answer = self._parse(done)
@@ -135,10 +142,7 @@ class QemuImg:
         An upper bound: for formats that do not tell (VHDX) it is the virtual size.
         """
         data = _DataSum()
-        try:
-            done = self._run(["map", "--output=json", disk.node()], [disk.fd], on_output=data.add)
-        except (ValueError, KeyError) as error:
-            self._not_understood(data.rest, error)
+        done = self._run(["map", "--output=json", disk.node()], [disk.fd], on_output=data.add)
         if done.returncode != 0:
             self._fail("cannot be read; it is damaged", done)
         return data.bytes
@@ -186,25 +190,25 @@ class QemuImg:
     ) -> process.Completed:
         left_s = max(0.0, self.deadline - time.monotonic())
         limits = Limits(cpu_s=math.ceil(left_s) + 1, file_size_bytes=self.max_file_bytes)
-        return process.run(
-            self.sandbox.wrap(["qemu-img", *arguments], limits),
-            timeout_s=left_s,
-            tick=self.tick,
-            on_output=on_output,
-            pass_fds=fds,
-        )
+        argv = self.sandbox.wrap(["qemu-img", *arguments], limits)
+        try:
+            return process.run(
+                argv, timeout_s=left_s, tick=self.tick, on_output=on_output, pass_fds=fds
+            )
+        except _NotUnderstoodError as error:
+            self._not_understood(ProgramCall(argv, files=open_files(fds)), error)
 
     def _parse(self, done: process.Completed) -> Any:
         try:
             return json.loads(done.stdout)
-        except ValueError as error:
-            self._not_understood(done.stdout, error)
+        except ValueError:
+            self._not_understood(done.call, _NotUnderstoodError(done.stdout))
 
-    def _not_understood(self, answer: bytes, error: Exception) -> NoReturn:
+    def _not_understood(self, call: ProgramCall, error: _NotUnderstoodError) -> NoReturn:
         raise ConsoleError(
             f"{self.subject}: qemu-img's answer cannot be read; it may be of a version that is "
             "too old (7.2 or newer is needed).",
-            answer[:1000].decode("utf-8", "replace"),
+            call.details("answered:", error.args[0][:1000].decode("utf-8", "replace")),
         ) from error
 
     def _fail(self, what: str, done: process.Completed) -> NoReturn:
@@ -214,4 +218,4 @@ class QemuImg:
             )
         elif _FULL.search(done.messages):
             what = "does not fit on the disk of the storage host; free some space and try again"
-        raise ConsoleError(f"{self.subject} {what}.", done.messages)
+        raise ConsoleError(f"{self.subject} {what}.", done.details)

@@ -66,7 +66,7 @@ class Sandbox:
     def limited(argv: Sequence[str], limits: Limits) -> list[str]:
         """``argv`` under resource limits only, for a program that gives up its rights itself."""
         return [
-            "prlimit",
+            process.find("prlimit"),
             f"--as={_possible(resource.RLIMIT_AS, limits.address_space_bytes)}",
             f"--fsize={_possible(resource.RLIMIT_FSIZE, limits.file_size_bytes)}",
             f"--cpu={_possible(resource.RLIMIT_CPU, limits.cpu_s)}",

@@ -45,6 +45,7 @@ _READS_BEFORE_BLAME = 3
 _READS_AT_MOST = 30
 _IDLE_S = 10.0
 _POLL_S = 0.02
+_LIST = ("--mode", "target", "--op", "show")
 _CONTROL_CHARACTERS = {chr(code) for code in (*range(32), 127)}
 
 
@@ -262,7 +263,7 @@ class Tgt:
         suspects: list[Nexus | None] = []
         live: set[Nexus] = set()
         for _ in range(_READS_AT_MOST):
-            text = self._tgtd.call("--mode", "target", "--op", "show")
+            text = self._tgtd.call(*_LIST)
             live |= self._traffic().keys()  # from the second time on: before and after the list
             try:
                 parsed = parse_targets(text, live)
@@ -286,7 +287,7 @@ class Tgt:
         raise ConsoleError(
             "The list of iSCSI targets cannot be read: an initiator keeps falsifying it, or tgtd "
             "is of an unknown version. Stop the sessions of untrusted machines.",
-            text,
+            self._tgtd.program_call(*_LIST).details("answered:", text),
         )
 
     def _check_existence(self, parsed: Iterable[ParsedTarget]) -> None:
@@ -306,7 +307,7 @@ class Tgt:
         try:
             return parse_connections(self._call("conn", "show", tid))
         except CallRefusedError as error:
-            if "can't find the target" not in error.details:
+            if "can't find the target" not in error.answer:
                 raise
             return None
 
@@ -365,7 +366,7 @@ class Tgt:
             try:
                 self._call(mode, operation, tid, *arguments)
             except CallRefusedError as error:
-                if "still active" not in error.details or time.monotonic() > deadline:
+                if "still active" not in error.answer or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_S)
             else:
@@ -387,7 +388,7 @@ class Tgt:
         try:
             self._call("conn", "delete", nexus.tid, *session)
         except CallRefusedError as error:
-            if "can't find the" not in error.details:  # it may have ended by itself
+            if "can't find the" not in error.answer:  # it may have ended by itself
                 raise
 
     def _change_luns(

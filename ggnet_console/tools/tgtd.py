@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConsoleError
+from ..program_call import ProgramCall
 from .portals import check_free, portal_name
 from .process import environment, find, run
 from .target_backend import BackendDownError, Chap
@@ -37,7 +38,11 @@ _CAPABILITIES = "-all,+dac_read_search,+net_bind_service,+sys_resource"
 
 
 class CallRefusedError(ConsoleError):
-    """tgtd answered a call with an error; ``details`` is what tgtadm said."""
+    """tgtd answered a call with an error; ``answer`` is what tgtadm said."""
+
+    def __init__(self, summary: str, details: str, answer: str = "") -> None:
+        super().__init__(summary, details)
+        self.answer = answer
 
 
 @dataclass(frozen=True)
@@ -81,22 +86,29 @@ class Tgtd:
 
         Raises BackendDownError when no tgtd answers, CallRefusedError when it says no.
         """
-        done = run(
-            ["tgtadm", "--lld", "iscsi", *arguments],
-            timeout_s=_CALL_TIMEOUT_S,
-            env={"TGT_IPC_SOCKET": str(self._socket)},
-        )
+        call = self.program_call(*arguments)
+        done = run(call.argv, timeout_s=_CALL_TIMEOUT_S, env=call.env)
         # A tgtd that ends in the middle of a call makes tgtadm return 0, with a message.
         if done.returncode == 0 and not done.messages:
             return done.stdout.decode("utf-8", "surrogateescape")
         if self.find() is None:
             raise BackendDownError(
                 "The iSCSI target service tgtd does not run; the agent starts it again.",
-                done.messages,
+                done.details,
             )
         raise CallRefusedError(
-            f"The iSCSI target service refused “tgtadm {' '.join(arguments)}”.", done.messages
+            f"The iSCSI target service refused “tgtadm {' '.join(arguments)}”.",
+            done.details,
+            done.messages,
         )
+
+    def program_call(self, *arguments: str) -> ProgramCall:
+        """What ``call`` runs for these arguments."""
+        return ProgramCall([find("tgtadm"), "--lld", "iscsi", *arguments], self._environment)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {"TGT_IPC_SOCKET": str(self._socket)}
 
     def add_account(self, account: Chap) -> None:
         """Make a CHAP account, without its secret being seen by anybody else on this computer.
@@ -195,7 +207,7 @@ class Tgtd:
         self._child = os.posix_spawn(
             argv[0],
             argv,
-            environment(TGT_IPC_SOCKET=str(self._socket)),
+            environment(**self._environment),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
@@ -205,7 +217,12 @@ class Tgtd:
             setsid=True,
         )
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < deadline and not self._reap():
+        end: int | str = f"not ready after {_START_TIMEOUT_S:g} seconds"
+        while time.monotonic() < deadline:
+            code = self._reap()
+            if code is not None:
+                end = code
+                break
             daemon = self.find()
             # A socket accepts connections before the portal listens.
             if daemon is not None and len(self._served()) == len(names):
@@ -213,7 +230,7 @@ class Tgtd:
             time.sleep(0.005)
         raise ConsoleError(
             f"tgtd could not be started on the portal {', '.join(names)}; its messages are in {self._log}.",
-            _tail(self._log),
+            ProgramCall(argv, self._environment).details(end, _tail(self._log)),
         )
 
     def _served(self) -> frozenset[str]:
@@ -230,20 +247,21 @@ class Tgtd:
                 "back, or stop all sessions, end that process and start again."
             )
 
-    def _reap(self) -> bool:
-        """Collect our child when it has ended; True when it has just been collected."""
-        if self._child is None or not _collect(self._child):
-            return False
-        self._child = None
-        return True
+    def _reap(self) -> int | None:
+        """Collect our child when it has ended; its exit code (-N: signal N) if that was just now."""
+        code = None if self._child is None else _collect(self._child)
+        if code is not None:
+            self._child = None
+        return code
 
 
-def _collect(pid: int) -> bool:
-    """Reap a process if it has ended and is ours; False when it still runs."""
+def _collect(pid: int) -> int | None:
+    """Reap a process if it has ended and is ours; its exit code, None when it still runs."""
     try:
-        return os.waitpid(pid, os.WNOHANG) != (0, 0)
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:  # another process's child, or collected already
-        return True
+        return 0
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def _inheritable() -> list[int]:

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from patience import wait_for
 from places import short_folder
+from repeating import assert_fails_again, repeat
 
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
 from ggnet_console.errors import ConsoleError
@@ -366,9 +367,28 @@ def test_a_server_that_cannot_start_is_a_sentence_with_its_own_words(home: Home)
     with pytest.raises(ConsoleError, match="could not be started") as caught:
         Cluster(home, HOST).acquire()
     assert "pg_control" in caught.value.details
+    command, end, *_ = caught.value.details.splitlines()
+    assert f"pg_ctl start --wait --silent --timeout=120 --pgdata={home.cluster} " in command
+    assert end == f"exit code {repeat(command).returncode}" != "exit code 0"
     users = FileLock(home.users_lock)
     assert users.try_exclusive(), "the failed start kept its lock"
     users.release()
+
+
+def test_settings_that_cannot_be_written_are_told_with_what_would_write_them(home: Home) -> None:
+    with Cluster(home, HOST):
+        pass
+    settings = home.cluster / "pg_hba.conf"
+    written = settings.read_text()
+    settings.unlink()
+    settings.mkdir()
+    with pytest.raises(ConsoleError, match=r"settings below .* could not be written") as caught:
+        Cluster(home, HOST).acquire()
+    assert f"tee {settings} <<< " in caught.value.details.splitlines()[0]
+    assert_fails_again(caught.value.details)
+    settings.rmdir()
+    assert repeat(caught.value.details).returncode == 0
+    assert settings.read_text() == written
 
 
 def test_a_folder_in_the_way_is_left_alone(home: Home) -> None:
@@ -480,6 +500,7 @@ if AS_ROOT:  # an ordinary user can become nobody else
             with pytest.raises(ConsoleError, match="the disk is not full") as caught:
                 Cluster(home, HOST).acquire()
             assert "No space left on device" in caught.value.details
+            assert "initdb --pgdata=" in caught.value.details.splitlines()[0]
             assert sorted(path.name for path in home.root.iterdir()) == ["start.lock", "users.lock"]
         finally:
             subprocess.run(["umount", str(home.root)], check=True)

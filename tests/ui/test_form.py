@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import sys
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton
 
+from ggnet_console.enums import JobKind
 from ggnet_console.errors import ConsoleError, FieldError
+from ggnet_console.ui.jobs import ErrorTab
 from ggnet_console.ui.kit.form import Field, Form
-from ggnet_console.ui.kit.messages import Message, confirm, show_error
+from ggnet_console.ui.kit.messages import Details, Message, confirm, show_error
 from ggnet_console.ui.kit.widgets import Value
 from ggnet_console.ui.window.crash_dialog import CrashReporter, report
 from ggnet_console.values import parse_ip, parse_mac
+
+from .demo_targets import ended
 
 FIELDS = (
     Field("name", "Name", required=True),
@@ -125,6 +130,40 @@ def test_an_error_is_shown_with_details_behind_a_fold(qtbot, form):
     assert text.isVisible()
     assert text.toPlainText() == "stderr of the tool"
     message.close()
+
+
+COMMAND = "TGT_IPC_SOCKET=/srv/ggnet/tgt/control tgtadm " + "--targetname iqn.x " * 400
+DETAILS = f"{COMMAND}\nexit code 22\ntgtadm: it is not there"
+
+
+def test_the_command_in_the_details_is_shown_and_copied_whole(qtbot, form):
+    message = show_error(form, ConsoleError("It failed.", DETAILS))
+    [shown] = message.findChildren(Details)
+    assert shown.text.toPlainText() == DETAILS
+    copy = next(b for b in message.findChildren(QPushButton) if b.text() == "Copy")
+    qtbot.mouseClick(copy, Qt.MouseButton.LeftButton)
+    assert QApplication.clipboard().text() == DETAILS
+    message.close()
+
+
+def test_a_failed_job_shows_the_command_in_its_details_whole(qtbot):
+    tab = ErrorTab()
+    qtbot.addWidget(tab)
+    at = datetime(2026, 11, 29, tzinfo=UTC)
+    job = ended(1, JobKind.TARGET_APPLY, at, error="It failed.", error_details=DETAILS)
+    tab.show_row(job)
+    [shown] = tab.findChildren(Details)
+    assert not shown.text.isHidden()
+    assert shown.text.toPlainText() == DETAILS
+
+
+def test_the_command_in_a_step_of_a_test_login_is_copied_whole(qtbot):
+    value = Value()
+    qtbot.addWidget(value)
+    value.set_value(DETAILS)
+    assert value.value == DETAILS
+    value._copy()
+    assert QApplication.clipboard().text() == DETAILS
 
 
 def test_a_question_is_answered_no_by_enter_and_by_escape(qtbot, form):

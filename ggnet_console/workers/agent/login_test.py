@@ -27,6 +27,8 @@ def try_login(
 ) -> list[dict[str, Any]]:
     """What happened, as ``services.target_plans.LoginStep`` in plain words.
 
+    The detail of a step that went wrong begins with the command line that tries it again.
+
     Called by a job thread; holds the keeper, so that nobody looks while the test is logged in.
     Raises ConsoleError when there is nothing to log in with or to, or a program is missing.
     """
@@ -38,16 +40,12 @@ def try_login(
     steps = []
 
     def note(step: str, attempt: Attempt, *, should_work: bool = True) -> None:
+        is_ok = attempt.worked is should_work
         hint = ""
         if not attempt.worked and should_work and not wanted.is_open:
             hint = " The target is closed: it lets its machine in while a session is open."
-        steps.append(
-            {
-                "step": step,
-                "ok": attempt.worked is should_work,
-                "detail": attempt.answer + hint,
-            }
-        )
+        detail = (attempt.answer if is_ok else attempt.details) + hint
+        steps.append({"step": step, "ok": is_ok, "detail": detail})
 
     with keeper.hold() as backend:
         before = {one.key for one in backend.connections()}

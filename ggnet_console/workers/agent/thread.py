@@ -26,6 +26,7 @@ from ...db.installation import Installation
 from ...enums import BackendChoice
 from ...errors import ConsoleError, UnreachableError
 from ...locks import FileLock
+from ...program_call import ProgramCall
 from ...services import agent_jobs, hosts
 from ...tools import storage
 from ...tools.portals import portal_name
@@ -309,12 +310,13 @@ def leave_behind(installation: Installation) -> None:
     Returns once it waits for the agent's part, and so takes part in the embedded cluster, too.
     """
     config = installation.config
+    argv = [
+        # As nobody's child: this process ends, and nobody here could wait for it.
+        *("setsid", "--fork", sys.executable, "-m", "ggnet_console.agent", "--until-idle"),
+        *("--home", str(config.home), "--portal", config.portal),
+    ]
     subprocess.run(
-        [
-            # As nobody's child: this process ends, and nobody here could wait for it.
-            *("setsid", "--fork", sys.executable, "-m", "ggnet_console.agent", "--until-idle"),
-            *("--home", str(config.home), "--portal", config.portal),
-        ],
+        argv,
         check=True,
         env=config.environment,
         stdin=subprocess.DEVNULL,
@@ -326,6 +328,7 @@ def leave_behind(installation: Installation) -> None:
         if time.monotonic() > deadline:
             raise ConsoleError(
                 "The agent that should go on serving did not start; "
-                f"see {config.tree.logs}/ggnet-agent.jsonl."
+                f"see {config.tree.logs}/ggnet-agent.jsonl.",
+                ProgramCall(argv).details(f"not ready after {_DETACH_S:g} seconds", ""),
             )
         time.sleep(0.05)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from raw_initiator import RawInitiator
+from repeating import repeat
 from storage_host import MAC, OTHER_MAC, Room, free_port
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.process import Completed, run
+from ggnet_console.tools import initiator
+from ggnet_console.tools.process import Completed, find, run
 from ggnet_console.tools.target_backend import Chap, WantedTarget
 from ggnet_console.tools.tgt import Tgt
 from ggnet_console.tools.tgt_accounts import account_request
@@ -74,6 +76,26 @@ def test_only_who_knows_the_secret_is_let_in(room: Room) -> None:
     [found] = room.tgt.running()
     assert found.chap == CHAP
     assert room.tgt.differences(asked(room), found) == ()
+
+
+def test_a_refused_login_tells_its_call_without_the_secret(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.tgt.apply(asked(room))
+    address, port = room.portal
+    wrong = Chap(CHAP.user, OTHER.secret)
+    portal, iqn = f"{address}:{port}", target_iqn(MAC)
+    attempt = initiator.log_in(portal, iqn, 1, initiator_iqn(MAC), wrong)
+    assert not attempt.worked
+    command, end, *said = attempt.details.splitlines()
+    assert command == (
+        f"LIBISCSI_CHAP_USERNAME={CHAP.user} LIBISCSI_CHAP_PASSWORD='***' {find('iscsi-inq')} "
+        f"-i {initiator_iqn(MAC)} iscsi://{portal}/{iqn}/1"
+    )
+    assert end.startswith("exit code ")
+    assert attempt.answer == "\n".join(said) != ""
+    assert wrong.secret not in f"{attempt!r}{caplog.text}"
+    assert repeat(command.replace("'***'", CHAP.secret)).returncode == 0
 
 
 def test_a_new_secret_replaces_the_old_one_and_none_ends_the_asking(room: Room) -> None:

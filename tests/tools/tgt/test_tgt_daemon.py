@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE_S, wait_for
 from raw_initiator import RawInitiator
+from repeating import assert_fails_again, repeat
 from storage_host import OTHER_MAC, Room, free_port, open_files
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools.target_backend import (
-    BackendDownError,
-)
+from ggnet_console.tools.process import find
+from ggnet_console.tools.target_backend import BackendDownError
 from ggnet_console.tools.tgt import Tgt
+from ggnet_console.tools.tgtd import CallRefusedError
 
 
 def test_the_next_agent_adopts_what_runs(room: Room, guests: list[RawInitiator]) -> None:
@@ -76,6 +77,40 @@ def test_a_killed_tgtd_is_noticed_and_rebuilt(room: Room) -> None:
     assert room.tgt.running() == ()
     room.tgt.apply(room.wanted())
     assert room.copy().read_bytes() == room.image.read_bytes()
+
+
+def test_what_tgtd_refuses_is_told_with_a_call_that_can_be_repeated(room: Room) -> None:
+    with pytest.raises(CallRefusedError, match="refused “tgtadm --mode conn") as caught:
+        room.tgt._tgtd.call("--mode", "conn", "--op", "show", "--tid", "99")
+    error = caught.value
+    control = room.folder / "tgt" / "control"
+    assert error.details.splitlines()[0] == (
+        f"TGT_IPC_SOCKET={control} {find('tgtadm')} --lld iscsi --mode conn --op show --tid 99"
+    )
+    assert_fails_again(error.details)
+    assert error.answer == "\n".join(error.details.splitlines()[2:])
+    assert "can't find the target" in error.answer
+
+
+def test_what_a_dead_tgtd_was_asked_is_told(room: Room) -> None:
+    os.kill(room.pid(), signal.SIGKILL)
+    wait_for(lambda: room.tgt._tgtd.find() is None, "tgtd ends")
+    with pytest.raises(BackendDownError) as caught:
+        room.tgt.running()
+    assert "tgtadm --lld iscsi --mode target --op show" in caught.value.details.splitlines()[0]
+    assert_fails_again(caught.value.details)
+
+
+def test_a_tgtd_that_does_not_start_is_told_with_its_call_and_its_words(folder: Path) -> None:
+    room = Room(folder)
+    (folder / "tgt" / "control.0" / "in-the-way").mkdir(parents=True)
+    with pytest.raises(ConsoleError, match="tgtd could not be started on the portal") as caught:
+        room.tgt.start()
+    command, end, *said = caught.value.details.splitlines()
+    assert command.startswith(f"TGT_IPC_SOCKET={folder}/tgt/control {find('prlimit')} --nofile=")
+    assert f"{find('tgtd')} -f --iscsi portal=127.0.0.1:{room.portal[1]}," in command
+    assert end == f"exit code {repeat(command).returncode}"
+    assert any("can't" in line.lower() for line in said), said
 
 
 def test_session_keys_are_not_used_again_after_a_restart(
