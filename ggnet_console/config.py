@@ -45,9 +45,9 @@ class Config:
     pg_bin: Path | None = None
     """Folder with initdb and pg_ctl; default: the newest below /usr/lib/postgresql."""
     user: str | None = None
-    """Account to sign in with, for scripts."""
+    """User to sign in with, for scripts."""
     password_file: Path | None = None
-    """File whose first line is that account's password."""
+    """File whose first line is that user's password."""
     log_level: str = "INFO"
 
     @property

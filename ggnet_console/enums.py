@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person may do: see, work, or also manage accounts."""
+    """What a person may do: see, work, or also manage users."""
 
     VIEWER = "VIEWER"
     OPERATOR = "OPERATOR"

@@ -112,7 +112,7 @@ class Lifecycle(QObject):
         elif not has_users:
             self._entry.show_problem(
                 ConsoleError(
-                    "This database has no accounts yet; make the first admin with "
+                    "This database has no users yet; make the first admin with "
                     "“ggnet init --admin NAME --password-stdin”."
                 )
             )

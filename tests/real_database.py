@@ -84,7 +84,7 @@ class Server:
 
     @contextmanager
     def template(self):
-        """A migrated database with one account per role, to be cloned."""
+        """A migrated database with one user per role, to be cloned."""
         with self.bare() as database:
             dsn = self.dsn(SUPERUSER, database.name)
             make_schema(dsn, database.installation, HOST)
@@ -269,7 +269,7 @@ class RealDatabase:
         )
 
     def sign_in(self, role: Role) -> Database:
-        """As the template's account with this role; every call is a sign-in of its own."""
+        """As the template's user with this role; every call is a sign-in of its own."""
         return self.open(self.dsn(self.signed_in.pop(role, None) or self.log_in(role.lower())))
 
     def rows(self, statement: str | sql.Composed, *values: object) -> list[tuple]:

@@ -20,13 +20,13 @@ not edit. Tests try every cell on a real server, as the role in question.
 ## People
 
 Rights are PostgreSQL grants to the role of a sign-in: they hold in the window, for `ggnet` and for
-`psql` alike. An account that was given its password by somebody else may only change it at first.
+`psql` alike. A user that was given its password by somebody else may only change it at first.
 
 """
 EXACT = """
 ## Every grant
 
-`console` is the role before sign-in, `newcomer` an account that has to change its password, `agent`
+`console` is the role before sign-in, `newcomer` a user that has to change its password, `agent`
 the program of a storage host. What is not on this page is refused. OPERATOR has VIEWER's rights as well,
 ADMIN those of both.
 

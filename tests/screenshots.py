@@ -235,7 +235,7 @@ def admin_pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, Q
     users._on_role(users.view.selected())
     yield from dialog(shell, "dialog-role")
     users._on_add([])
-    yield from dialog(shell, "dialog-account")
+    yield from dialog(shell, "dialog-user")
     users.detail._bar.setCurrentIndex(3)
     users.select([4])
     yield "users-history", shell

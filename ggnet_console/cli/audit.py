@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Who changed what; for admins.")
 
-User = Annotated[str, typer.Option("--user", metavar="NAME", help="Only what this account did.")]
+User = Annotated[str, typer.Option("--user", metavar="NAME", help="Only what this user did.")]
 Noun = Annotated[
     str, typer.Option("--noun", metavar="NOUN", help="Only of this kind: machine, image, user …")
 ]

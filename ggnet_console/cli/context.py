@@ -90,7 +90,7 @@ class Call:
 
     @contextlib.contextmanager
     def signed_in(self) -> Iterator[Database]:
-        """The database as the account of ``GGNET_USER``, else as the one of ``ggnet login``.
+        """The database as the user of ``GGNET_USER``, else as the one of ``ggnet login``.
 
         Raises SchemaError, and SignInError when nobody is signed in.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``ggnet init|login|logout|whoami`` and ``ggnet user``: accounts and sign-ins."""
+"""``ggnet init|login|logout|whoami`` and ``ggnet user``: users and sign-ins."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from ..db.installation import Installation
-    from ..services.users import UserRow
+    from ..services.users import PublicUser
     from ..tools.secret_store import KeptSignIn
 
-app = typer.Typer(no_args_is_help=True, help="Accounts.")
+app = typer.Typer(no_args_is_help=True, help="Users.")
 _log = logging.getLogger(__name__)
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the account.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
 
 def read_password(*, from_stdin: bool, new: bool) -> str:
@@ -59,8 +59,8 @@ def init(
             schema.require_head(schema.current(session.connection()))
             if users.has_users(session):
                 raise ConsoleError(
-                    "This installation has accounts already; sign in with "
-                    "“ggnet login NAME”, or ask an admin for an account."
+                    "This installation has users already; sign in with "
+                    "“ggnet login NAME”, or ask an admin to add you."
                 )
         password = read_password(from_stdin=password_stdin, new=True)
         with owner.begin() as session:
@@ -159,7 +159,7 @@ def add(
         typer.Option("--must-change", help="The password must be changed at the first sign-in."),
     ] = False,
 ) -> None:
-    """Add an account. Only admins may."""
+    """Add a user. Only admins may."""
     from ..services import users
 
     with context.of(ctx).signed_in() as database:
@@ -172,18 +172,18 @@ def add(
 
 @app.command(name="list")
 def list_(ctx: typer.Context, *, as_json: AsJson = False) -> None:
-    """List all accounts; admins also see last and failed sign-ins, and who is locked out."""
+    """List all users; admins also see last and failed sign-ins, and who is locked out."""
     from ..services import users
 
     columns = ["name", "role", "disabled", "locked"]
     with context.of(ctx).signed_in() as database, database.begin() as session:
-        rows: Sequence[users.UserRow]
+        rows: Sequence[users.PublicUser]
         if users.who_am_i(session).role is Role.ADMIN:
-            rows = users.list_accounts(session)
+            rows = users.list_users(session)
             columns += ["must_change_password", "last_sign_in_at", "open_sign_ins"]
             columns += ["failed_sign_ins", "locked_out"]
         else:
-            rows = users.list_users(session)
+            rows = users.list_public_users(session)
     print_list(rows, columns, as_json=as_json)
 
 
@@ -196,7 +196,7 @@ def role(
         typer.Argument(metavar="|".join(Role), case_sensitive=False, help="What it may do now."),
     ],
 ) -> None:
-    """Change what an account may do, at once; only admins may."""
+    """Change what a user may do, at once; only admins may."""
     from ..services import users
 
     shown = _change(ctx, name, lambda session, user: users.set_role(session, user.id, new_role))
@@ -205,7 +205,7 @@ def role(
 
 @app.command()
 def reset(ctx: typer.Context, name: Name, *, password_stdin: PasswordStdin = False) -> None:
-    """Give an account a password that it must change at its next sign-in; only admins may."""
+    """Give a user a password that it must change at its next sign-in; only admins may."""
     from ..services import users
 
     password = read_password(from_stdin=password_stdin, new=True)
@@ -217,7 +217,7 @@ def reset(ctx: typer.Context, name: Name, *, password_stdin: PasswordStdin = Fal
 
 @app.command()
 def lock(ctx: typer.Context, name: Name) -> None:
-    """Lock an account until it is unlocked; its sign-ins end at once."""
+    """Lock a user until it is unlocked; its sign-ins end at once."""
     from ..services import users
 
     shown = _change(
@@ -228,7 +228,7 @@ def lock(ctx: typer.Context, name: Name) -> None:
 
 @app.command()
 def unlock(ctx: typer.Context, name: Name) -> None:
-    """Unlock an account, also after too many failed sign-ins."""
+    """Unlock a user, also after too many failed sign-ins."""
     from ..services import users
 
     shown = _change(
@@ -239,7 +239,7 @@ def unlock(ctx: typer.Context, name: Name) -> None:
 
 @app.command()
 def disable(ctx: typer.Context, name: Name) -> None:
-    """Take an account out of use; its sign-ins end at once, its name stays in the audit trail."""
+    """Take a user out of use; its sign-ins end at once, its name stays in the audit trail."""
     from ..services import users
 
     shown = _change(
@@ -250,7 +250,7 @@ def disable(ctx: typer.Context, name: Name) -> None:
 
 @app.command()
 def enable(ctx: typer.Context, name: Name) -> None:
-    """Put an account that was disabled back into use."""
+    """Put a user that was disabled back into use."""
     from ..services import users
 
     shown = _change(
@@ -263,7 +263,7 @@ def enable(ctx: typer.Context, name: Name) -> None:
 def sign_ins(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Only those of this account.")
+        str | None, typer.Argument(metavar="NAME", help="Only those of this user.")
     ] = None,
     *,
     ended: Annotated[bool, typer.Option("--ended", help="Also those that are over.")] = False,
@@ -288,12 +288,12 @@ def revoke(
         typer.Option("--sign-in", metavar="ID", help="Only this one (ggnet user sign-ins)."),
     ] = None,
 ) -> None:
-    """End an account's sign-ins, with their connections; only admins may."""
+    """End a user's sign-ins, with their connections; only admins may."""
     from ..services import users
 
     ended = 1
 
-    def end(session: Session, user: users.UserRow) -> None:
+    def end(session: Session, user: users.PublicUser) -> None:
         nonlocal ended
         if sign_in is None:
             ended = users.revoke_sign_ins(session, user.id)
@@ -326,8 +326,8 @@ def password(
     say("Your password is changed; your other sign-ins have ended.")
 
 
-def _change(ctx: typer.Context, name: str, change: Callable[[Session, UserRow], None]) -> str:
-    """Do ``change`` to the account called ``name``; returns its name as it is written."""
+def _change(ctx: typer.Context, name: str, change: Callable[[Session, PublicUser], None]) -> str:
+    """Do ``change`` to the user called ``name``; returns its name as it is written."""
     from ..services import users
 
     with context.of(ctx).signed_in() as database:

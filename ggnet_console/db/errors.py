@@ -25,7 +25,7 @@ _DUPLICATES = {
     "uq_machines_mac": ("mac", "Another machine already has this MAC address."),
     "uq_machines_ip": ("ip", "Another machine already has this IP address."),
     "uq_images_name": ("name", "Another image already has this name."),
-    "uq_users_name": ("name", "Another account already has this name."),
+    "uq_users_name": ("name", "Another user already has this name."),
 }
 _CHECKS = {
     "ck_machines_name": ("name", "A machine's name has 1 to 64 characters."),
@@ -35,7 +35,7 @@ _CHECKS = {
     "ck_machines_notes": ("notes", "Notes have 4,000 characters at most."),
     "ck_images_notes": ("notes", "Notes have 4,000 characters at most."),
     "ck_images_name": ("name", "An image's name has 1 to 64 characters."),
-    "ck_users_name": ("name", "An account's name has 1 to 64 printable characters."),
+    "ck_users_name": ("name", "A user's name has 1 to 64 printable characters."),
     "ck_settings_value": ("value", "This value is outside the range allowed for the setting."),
 }
 _IN_USE = {

@@ -14,7 +14,7 @@ from .base import Base, Created, Id, Line, Moment, Text0, Version, enum_type
 
 
 class User(Base):
-    """An account; ``password_hash`` is bcrypt with the prefix ``$2a$``, which pgcrypto reads."""
+    """A user; ``password_hash`` is bcrypt with the prefix ``$2a$``, which pgcrypto reads."""
 
     __tablename__ = "users"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accounts and sign-ins."""
+"""Users and sign-ins."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MAX_PASSWORD_BYTES = 72
 
 
 @dataclass(frozen=True)
-class UserRow:
-    """An account as lists show it."""
+class PublicUser:
+    """What everybody who is signed in may know of a user."""
 
     id: int
     name: str
@@ -48,12 +48,12 @@ class FailedSignIns:
     refused: bool
     """Even the right password is refused from there."""
     until: datetime | None
-    """When a refusal ends by itself; None: not before the account is unlocked."""
+    """When a refusal ends by itself; None: not before the user is unlocked."""
 
 
 @dataclass(frozen=True)
-class AccountRow(UserRow):
-    """An account as admins see it."""
+class UserRow(PublicUser):
+    """A user as admins see it."""
 
     must_change_password: bool
     created_at: datetime
@@ -183,7 +183,7 @@ def _user() -> str:
 
 
 def who_am_i(session: Session) -> Me:
-    """The account this connection was signed in for; SignInError when the sign-in has ended."""
+    """The user this connection was signed in for; SignInError when the sign-in has ended."""
     found = session.execute(text("SELECT * FROM who_am_i()"))
     me = first_row(found, Me, role=lambda row: Role(row.role))
     if me is None:
@@ -227,7 +227,7 @@ def has_users(session: Session) -> bool:
 def create_user(
     session: Session, name: str, role: Role, password: str, *, must_change: bool = False
 ) -> int:
-    """Add an account; returns its id. FieldError names what is wrong with name or password.
+    """Add a user; returns its id. FieldError names what is wrong with name or password.
 
     With ``must_change`` it can do nothing at its first sign-in but choose another password.
     """
@@ -238,9 +238,9 @@ def create_user(
 def add_hashed_user(
     session: Session, name: str, role: Role, password_hash: str, *, must_change: bool = False
 ) -> int:
-    """Add an account whose bcrypt hash was made before; ConsoleError for another kind of hash."""
+    """Add a user whose bcrypt hash was made before; ConsoleError for another kind of hash."""
     if not name.strip() or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", "An account's name has 1 to 64 printable characters.")
+        raise FieldError("name", "A user's name has 1 to 64 printable characters.")
     created: int = session.execute(
         select(
             func.user_create(name.strip(), cast(role, User.role.type), password_hash, must_change)
@@ -252,22 +252,22 @@ def add_hashed_user(
 _SHOWN = (User.id, User.name, User.role, User.disabled, User.locked)
 
 
-def list_users(session: Session) -> list[UserRow]:
-    """All accounts by name."""
-    return rows(session.execute(select(*_SHOWN).order_by(func.lower(User.name))), UserRow)
+def list_public_users(session: Session) -> list[PublicUser]:
+    """All users by name."""
+    return rows(session.execute(select(*_SHOWN).order_by(func.lower(User.name))), PublicUser)
 
 
-def get_user(session: Session, name: str) -> UserRow:
-    """The account called ``name``, whatever its case; NotFoundError when there is none."""
+def get_user(session: Session, name: str) -> PublicUser:
+    """The user called ``name``, whatever its case; NotFoundError when there is none."""
     query = select(*_SHOWN).where(func.lower(User.name) == func.lower(name))
-    row = first_row(session.execute(query), UserRow)
+    row = first_row(session.execute(query), PublicUser)
     if row is None:
-        raise NotFoundError(f"There is no account “{name}”.")
+        raise NotFoundError(f"There is no user “{name}”.")
     return row
 
 
-def list_accounts(session: Session) -> list[AccountRow]:
-    """All accounts by name with what only admins may see."""
+def list_users(session: Session) -> list[UserRow]:
+    """All users by name with what only admins may see."""
     count = (
         select(func.count())
         .where(SignIn.user_id == User.id, *_is_open())
@@ -288,13 +288,13 @@ def list_accounts(session: Session) -> list[AccountRow]:
         )
     )
     failed = rows_by(tried, "account", FailedSignIns)
-    return rows(session.execute(query), AccountRow, failed=lambda row: failed.get(row.id, ()))
+    return rows(session.execute(query), UserRow, failed=lambda row: failed.get(row.id, ()))
 
 
 def list_sign_ins(
     session: Session, user_id: int | None = None, *, open_only: bool = True
 ) -> list[SignInRow]:
-    """Sign-ins of one account or of all, newest first, at most 1,000; for admins."""
+    """Sign-ins of one user or of all, newest first, at most 1,000; for admins."""
     query = (
         select(
             SignIn.id,
@@ -323,31 +323,31 @@ def _is_open() -> tuple[ColumnElement[bool], ...]:
 
 
 def set_role(session: Session, user_id: int, role: Role) -> None:
-    """Change what an account may do; holds at once, in open windows too.
+    """Change what a user may do; holds at once, in open windows too.
 
-    This and the next ones raise NotFoundError for an account that is gone, ConsoleError for the
+    This and the next ones raise NotFoundError for a user that is gone, ConsoleError for the
     last admin. Whoever takes rights away calls ``end_stale_connections`` in a unit of work after.
     """
     _call(session, func.user_set_role, user_id, cast(role, User.role.type))
 
 
 def set_locked(session: Session, user_id: int, *, locked: bool) -> None:
-    """Lock an account, which ends its sign-ins; or unlock it, also after too many failed ones."""
+    """Lock a user, which ends its sign-ins; or unlock it, also after too many failed ones."""
     _call(session, func.user_set_locked, user_id, locked)
 
 
 def set_disabled(session: Session, user_id: int, *, disabled: bool) -> None:
-    """Take an account out of use, which ends its sign-ins; or put it back."""
+    """Take a user out of use, which ends its sign-ins; or put it back."""
     _call(session, func.user_set_disabled, user_id, disabled)
 
 
 def reset_password(session: Session, user_id: int, password: str) -> None:
-    """Give another person's account a password that it must change at the next sign-in."""
+    """Give another user a password that it must change at the next sign-in."""
     _call(session, func.user_reset_password, user_id, _hashed(session, password))
 
 
 def revoke_sign_ins(session: Session, user_id: int) -> int:
-    """End all sign-ins of an account with their connections; returns how many."""
+    """End all sign-ins of a user with their connections; returns how many."""
     return int(_call(session, func.user_revoke, user_id))
 
 
@@ -375,7 +375,7 @@ def tend_sign_ins(session: Session) -> None:
 
 
 def change_password(session: Session, present: str, new: str) -> None:
-    """Change the caller's own password; the account's other sign-ins end.
+    """Change the caller's own password; the user's other sign-ins end.
 
     FieldError names what is wrong with which of the two.
     """

@@ -38,7 +38,7 @@ NOUNS = {
     "lun": "LUN",
     "session": "Session",
     "job": "Job",
-    "user": "Account",
+    "user": "User",
     "sign-in": "Sign-in",
     "setting": "Setting",
     "host": "Storage host",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..services.machines import MachineRow
     from ..services.settings import SettingRow
     from ..services.targets import TargetRow
-    from ..services.users import AccountRow
+    from ..services.users import UserRow
 
 
 class Importer(Protocol):
@@ -62,7 +62,7 @@ class Feeds:
     hosts: Feed[HostRow]
     opened: Feed[OpenRow]
     """What others have open in a form."""
-    users: Feed[AccountRow]
+    users: Feed[UserRow]
     """Read on demand, as only admins may."""
     settings: Feed[SettingRow]
 

@@ -15,9 +15,9 @@ SETTINGS = {
     "session_timeout_s": "Wait for boot",
     "sign_in_hours": "Sign-in lasts",
     "sign_ins_per_minute": "Failed sign-ins a minute",
-    "user_jobs_per_minute": "Jobs a minute and account",
-    "user_power_actions_per_minute": "Starts and stops a minute and account",
-    "user_sign_ins_per_minute": "Sign-ins a minute and account",
+    "user_jobs_per_minute": "Jobs a minute and user",
+    "user_power_actions_per_minute": "Starts and stops a minute and user",
+    "user_sign_ins_per_minute": "Sign-ins a minute and user",
 }
 """What people call the settings."""
 _UNITS = {"_s": "seconds", "_bytes": "bytes", "_hours": "hours", "_days": "days"}

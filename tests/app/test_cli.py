@@ -86,7 +86,7 @@ def as_owner(ggnet: CommandLine, statement: str) -> list[tuple[object, ...]]:
 
 @pytest.fixture
 def viewer(ggnet: CommandLine, tmp_path: Path) -> CommandLine:
-    """Signs in for each call with an account that may only look."""
+    """Signs in for each call with a user that may only look."""
     name = f"viewer{os.urandom(4).hex()}"
     with (
         installation(ggnet) as opened,
@@ -149,12 +149,12 @@ def test_a_configuration_file_that_is_missing_is_a_sentence(ggnet: CommandLine) 
     )
 
 
-# Accounts
+# Users
 
 
 def test_a_second_init_is_refused(ggnet: CommandLine) -> None:
     sentence = ggnet.refused("init", "--admin", "eve", "--password-stdin", stdin=f"{PASSWORD}\n")
-    assert sentence.startswith("This installation has accounts already; sign in with ")
+    assert sentence.startswith("This installation has users already; sign in with ")
 
 
 def test_login_keeps_its_secret_in_a_file_of_mode_0600_until_logout(
@@ -238,7 +238,7 @@ def test_an_admin_adds_accounts(ggnet: CommandLine) -> None:
     add = ("user", "add", "otto", "--role", "operator", "--password-stdin")
     assert "at least 8 characters" in ggnet.refused(*add, stdin="short\n")
     assert ggnet.works(*add, stdin=f"{PASSWORD}\n") == ("Added otto (OPERATOR).\n")
-    assert ggnet.refused(*add, stdin=f"{PASSWORD}\n") == "Another account already has this name."
+    assert ggnet.refused(*add, stdin=f"{PASSWORD}\n") == "Another user already has this name."
     rows = {row["name"]: row for row in ggnet.json("user", "list")}
     assert (rows["otto"]["role"], rows["otto"]["disabled"]) == ("OPERATOR", False)
 

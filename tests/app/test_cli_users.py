@@ -76,7 +76,7 @@ def test_an_account_goes_through_all_that_an_admin_does(ggnet: CommandLine, tmp_
     [line] = [line for line in lines if line.startswith("otto")]
     assert line.split()[-2:] == ["5", "yes"]
     assert "last admin" in ggnet.refused("user", "lock", "anna")
-    assert ggnet.refused("user", "lock", "nobody") == "There is no account “nobody”."
+    assert ggnet.refused("user", "lock", "nobody") == "There is no user “nobody”."
 
 
 def test_the_trail_is_listed_exported_and_proved(ggnet: CommandLine, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The window's pages for admins on a real database: accounts, audit, and rights taken away."""
+"""The window's pages for admins on a real database: users, audit, and rights taken away."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_an_admin_adds_an_account_that_can_sign_in(qtbot, database, window_of):
     window = window_of(Role.ADMIN)
     page = window.shell.show_page("users")
     qtbot.waitUntil(lambda: page.model.total == 3)
-    page.action("Add account").trigger()
+    page.action("Add user").trigger()
     form = dialog(FormDialog)
     boxes = form.form.boxes
     boxes["name"].set_raw("Dora O'Neil")
@@ -69,13 +69,13 @@ def test_an_admin_adds_an_account_that_can_sign_in(qtbot, database, window_of):
 def test_the_same_name_again_is_said_at_the_field(qtbot, window_of):
     window = window_of(Role.ADMIN)
     page = window.shell.show_page("users")
-    page.action("Add account").trigger()
+    page.action("Add user").trigger()
     form = dialog(FormDialog)
     for key, text in (("name", "OPERATOR"), ("password", "long enough"), ("again", "long enough")):
         form.form.boxes[key].set_raw(text)
     form.go.click()
     qtbot.waitUntil(lambda: form.form.boxes["name"].error != "")
-    assert form.form.boxes["name"].error == "Another account already has this name."
+    assert form.form.boxes["name"].error == "Another user already has this name."
     form.hide()
     form.deleteLater()
 
@@ -106,7 +106,7 @@ def test_the_last_admin_stays_even_when_the_window_does_not_know_yet(qtbot, data
         users.set_disabled(session, second, disabled=True)
     page.select([window.signed_in.user_id])
     page.action("Disable").trigger()
-    press(dialog(Message), "Disable 1 account")
+    press(dialog(Message), "Disable 1 user")
     assert opened(qtbot, Message).text.text() == (
         "admin is the last admin who can sign in; make another one first."
     )
@@ -262,7 +262,7 @@ def test_a_lock_out_is_shown_and_ended_by_unlock(qtbot, database, window_of):
     said = [each.text().replace("\u200b", "") for each in page.detail.findChildren(QLabel)]
     assert any(text.endswith(" · this server") for text in said)
     assert any(text.startswith("5 times, last ") for text in said)
-    press(page, "Unlock account")
+    press(page, "Unlock user")
     qtbot.waitUntil(lambda: state() == "Active")
     assert database.log_in("viewer").role is Role.VIEWER
 

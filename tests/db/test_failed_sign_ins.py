@@ -33,7 +33,7 @@ def fail(database: RealDatabase, name: str, times: int) -> None:
 
 def failed(admin: Database, name: str = "viewer") -> tuple[FailedSignIns, ...]:
     with admin.begin() as session:
-        return next(row.failed for row in users.list_accounts(session) if row.name == name)
+        return next(row.failed for row in users.list_users(session) if row.name == name)
 
 
 def unlock(admin: Database, name: str = "viewer") -> None:

@@ -102,7 +102,7 @@ def test_who_waits_in_turn_is_not_to_blame(database: RealDatabase) -> None:
 
 
 def test_whoever_signs_in_and_stays_in_that_transaction_is_cut_off(database: RealDatabase) -> None:
-    """An admin who wants to lock that account would wait for it."""
+    """An admin who wants to lock that user would wait for it."""
     admin = database.sign_in(Role.ADMIN)
     evil = psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name))
     evil.execute("SELECT login('viewer', %s, '', '')", [PASSWORD])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How often one account may do what costs everybody: sign-ins, jobs, machines; and how long texts are."""
+"""How often one user may do what costs everybody: sign-ins, jobs, machines; and how long texts are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def limit(database: RealDatabase, name: str, value: int) -> None:
 
 
 def a_minute_passes(database: RealDatabase) -> None:
-    """Let everything that accounts asked for be a minute ago."""
+    """Let everything that users asked for be a minute ago."""
     database.rows("UPDATE attempts.rates SET since = since - interval '61 s'")
 
 

@@ -17,7 +17,7 @@ NEW = "another password"
 
 
 def stored(database: RealDatabase, name: str) -> str:
-    """The hash of an account."""
+    """The hash of a user."""
     return database.value("SELECT password_hash FROM users WHERE name = %s", name)
 
 
@@ -118,7 +118,7 @@ def test_an_unknown_name_stands_in_for_one_account_always_the_same(
     first = {name: stand_in(database, name)[:7] for name in names}
     assert set(first.values()) == {"$2a$04$", "$2a$06$"}
     assert {name: stand_in(database, name.upper())[:7] for name in names} == first
-    # Of the names that stood in for others, some stand in for a new account, none move otherwise.
+    # Of the names that stood in for others, some stand in for a new user, none move otherwise.
     database.rows("SELECT user_create('new', 'VIEWER', %s)", users.hash_password(PASSWORD, 5))
     for name, before in first.items():
         assert stand_in(database, name)[:7] in {before, "$2a$05$"}

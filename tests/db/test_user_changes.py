@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What admins do with accounts and sign-ins, and everybody with their own password."""
+"""What admins do with users and sign-ins, and everybody with their own password."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEW = "another password"
 
 
 def user_id(database: RealDatabase, name: str) -> int:
-    """The account's id."""
+    """The user's id."""
     return database.value("SELECT id FROM users WHERE name = %s", name)
 
 
@@ -245,7 +245,7 @@ def test_sign_ins_are_seen_and_ended_one_by_one(database: RealDatabase, admin: D
     with admin.begin() as session:
         assert [row.id for row in users.list_sign_ins(session, viewer)] == [oldest.id]
         assert len(users.list_sign_ins(session, viewer, open_only=False)) == 2
-        [row] = [row for row in users.list_accounts(session) if row.name == "viewer"]
+        [row] = [row for row in users.list_users(session) if row.name == "viewer"]
         assert (row.open_sign_ins, row.last_sign_in_at) == (1, newest.created_at) or (
             row.last_sign_in_at > newest.created_at
         )

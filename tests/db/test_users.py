@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accounts and sign-ins: names, passwords, short-lived roles, and how they end."""
+"""Users and sign-ins: names, passwords, short-lived roles, and how they end."""
 
 from __future__ import annotations
 
@@ -325,5 +325,5 @@ def test_accounts_are_listed_by_name_whatever_their_case(database: RealDatabase)
     admin = database.sign_in(Role.ADMIN)
     with admin.begin() as session:
         users.add_hashed_user(session, "Nina", Role.VIEWER, HASH)
-        names = [row.name for row in users.list_users(session)]
+        names = [row.name for row in users.list_public_users(session)]
     assert names == ["admin", "Nina", "operator", "viewer"]

@@ -34,7 +34,7 @@ def viewer(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
 
 @pytest.fixture
 def admin(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
-    """The same for an admin, who also sees accounts, audit and settings."""
+    """The same for an admin, who also sees users, audit and settings."""
     yield from _opened(qapp, qtbot, settings, Room(role=Role.ADMIN))
 
 

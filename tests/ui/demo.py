@@ -38,11 +38,11 @@ from ggnet_console.services.settings import SettingRow, get_setting
 from ggnet_console.services.target_plans import read_plans
 from ggnet_console.services.targets import TargetRow
 from ggnet_console.services.users import (
-    AccountRow,
     Me,
+    PublicUser,
     UserRow,
+    list_public_users,
     list_sign_ins,
-    list_users,
     who_am_i,
 )
 from ggnet_console.ui.kit.feed import Feed
@@ -52,7 +52,7 @@ from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.workspace import Workspace
 from ggnet_console.values import initiator_iqn, target_iqn
 
-from .demo_admin import SETTINGS, find_audit, find_history, make_accounts, make_audit, make_sign_ins
+from .demo_admin import SETTINGS, find_audit, find_history, make_audit, make_sign_ins, make_users
 from .demo_targets import MISSING, PORTAL, as_kept, ended, make_target, plans_of, unwanted
 
 GIB = 2**30
@@ -136,7 +136,7 @@ class Room:
         ]
         self.opened: list[OpenRow] = []
         self.me = Me(1, "anna", role, self.now + timedelta(hours=11), False, None)
-        self.accounts = make_accounts(self.ago, role)
+        self.accounts = make_users(self.ago, role)
         self.sign_ins = make_sign_ins(self.ago)
         self.settings = SETTINGS
         self.audit = [] if empty else make_audit(self.ago, LOCKED)
@@ -146,8 +146,8 @@ class Room:
             list_audit: lambda wanted, **how: find_audit(self.audit, wanted, **how),
             object_history: lambda *what: find_history(self.audit, *what),
             get_setting: lambda name: next(s.value for s in self.settings if s.name == name),
-            list_users: lambda: [
-                UserRow(a.id, a.name, a.role, a.disabled, a.locked) for a in self.accounts
+            list_public_users: lambda: [
+                PublicUser(a.id, a.name, a.role, a.disabled, a.locked) for a in self.accounts
             ],
             read_plans: lambda *_host: plans_of(self.hosts, self.targets),
             list_sign_ins: lambda user_id: [s for s in self.sign_ins if s.user_id == user_id],
@@ -176,7 +176,7 @@ class Room:
     def list_open(self, _session: Any, ids: Any = None) -> list[OpenRow]:
         return self.opened
 
-    def list_accounts(self, _session: Any, ids: Any = None) -> list[AccountRow]:
+    def list_users(self, _session: Any, ids: Any = None) -> list[UserRow]:
         return self.accounts
 
     def list_settings(self, _session: Any, ids: Any = None) -> list[SettingRow]:
@@ -380,7 +380,7 @@ def make_feeds(room: Room, runner: DirectRunner, parent: QObject) -> Feeds:
         opened=Feed(runner, room.list_open, "open_objects", by_id=False, parent=parent),
         users=Feed(
             runner,
-            room.list_accounts,
+            room.list_users,
             "users",
             ("sign_ins", "failed_sign_ins"),
             by_id=False,

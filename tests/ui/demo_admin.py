@@ -12,7 +12,7 @@ from typing import Any
 from ggnet_console.enums import Role, Severity
 from ggnet_console.services.audit import AuditFilter, AuditRow
 from ggnet_console.services.settings import SettingRow
-from ggnet_console.services.users import AccountRow, FailedSignIns, SignInRow
+from ggnet_console.services.users import FailedSignIns, SignInRow, UserRow
 
 Ago = Callable[[float], datetime]
 """The time so many minutes ago."""
@@ -57,7 +57,7 @@ SETTINGS = [
 ]
 
 
-def make_accounts(ago: Ago, role: Role) -> list[AccountRow]:
+def make_users(ago: Ago, role: Role) -> list[UserRow]:
     rows = (
         ("anna", role, "", 20, 2),
         ("boss", Role.ADMIN, "", 60 * 26, 0),
@@ -67,7 +67,7 @@ def make_accounts(ago: Ago, role: Role) -> list[AccountRow]:
         ("summer intern", Role.VIEWER, "disabled", 60 * 24 * 70, 0),
     )
     return [
-        AccountRow(
+        UserRow(
             id=n,
             name=name,
             role=role,

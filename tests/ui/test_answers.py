@@ -260,9 +260,9 @@ CASES = [
         "Served by: ",
     ),
     Case(
-        "add account",
+        "add user",
         "users/page",
-        by_action("users", [], "Add account", name="dora", **NEW),
+        by_action("users", [], "Add user", name="dora", **NEW),
         7,
         "Name: dora",
     ),

@@ -141,7 +141,7 @@ def test_entries_are_said_in_words(admin):
     said = {action_of(row): row for row in admin.room.audit[:9]}
     assert list(said) == [
         "Machine changed",
-        "Account changed",
+        "User changed",
         "Sign-in failed",
         "Machine added",
         "Setting changed",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accounts in the window: the Users page, own password, and rights that change while it is open."""
+"""Users in the window: the Users page, own password, and rights that change while it is open."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_what_the_database_says_of_the_last_admin_is_shown_when_two_were_at_it(a
     admin.runner.answer = refuse
     page.select([2])
     page.action("Lock").trigger()
-    press(open_dialog(Message), "Lock 1 account")
+    press(open_dialog(Message), "Lock 1 user")
     assert open_dialog(Message).text.text() == (
         "boss is the last admin who can sign in; make another one first."
     )
@@ -128,14 +128,14 @@ def test_locking_asks_first_and_then_also_ends_late_connections(admin, page):
     page.select([5])
     page.action("Lock").trigger()
     assert not called(admin, users.set_locked)
-    press(open_dialog(Message), "Lock 1 account")
+    press(open_dialog(Message), "Lock 1 user")
     assert called(admin, users.set_locked) == [((5,), {"locked": True})]
     assert len(called(admin, users.end_stale_connections)) == 1
 
 
 def test_unlocking_enabling_and_disabling_call_their_services(admin, page):
     page.select([3])
-    page.action("Unlock account").trigger()
+    page.action("Unlock user").trigger()
     assert called(admin, users.set_locked) == [((3,), {"locked": False})]
     page.select([6])
     assert page.action("Disable").toolTip() == "Is disabled already"
@@ -149,10 +149,10 @@ def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
     for text in ("Failed sign-ins", "desk@reception-1 · 10.0.7.14", "6 times, last 4 min ago"):
         assert text in [each.replace("\u200b", "") for each in said]
     assert f"Until {fmt.clock(admin.room.accounts[1].failed[0].until)}" in said
-    press(page, "Unlock account")
+    press(page, "Unlock user")
     assert called(admin, users.set_locked) == [((2,), {"locked": False})]
     page.select([5])
-    assert page.action("Unlock account").toolTip() == "Is neither locked nor locked out"
+    assert page.action("Unlock user").toolTip() == "Is neither locked nor locked out"
     assert "Until" not in " ".join(texts(page.detail._overview))
 
 
@@ -170,7 +170,7 @@ def test_a_lock_out_ends_on_the_screen_with_its_time(admin, page):
 def test_nobody_resets_their_own_password(page):
     page.select([1])
     assert page.action("Reset password").toolTip() == (
-        "This is your own account: change your password at the bottom of the window"
+        "This is you: change your password at the bottom of the window"
     )
     page.select([3])
     assert page.action("Reset password").isEnabled()
@@ -182,7 +182,7 @@ def test_a_new_account_gets_name_role_and_a_password_typed_twice(admin, page, mo
         users, "create_user", lambda _session, *values, **how: made.append((values, how))
     )
     admin.runner.answer = lambda values: work(None, values)
-    page.action("Add account").trigger()
+    page.action("Add user").trigger()
     dialog = open_dialog(FormDialog)
     boxes = dialog.form.boxes
     boxes["name"].set_raw("dora")
@@ -221,7 +221,7 @@ def test_the_rights_of_the_role_are_shown_as_they_are_granted(qtbot, page):
     assert table["Machines", "See"] == set(Role)
     assert table["Machines", "Delete"] == {Role.OPERATOR, Role.ADMIN}
     assert table["Audit trail", "See"] == {Role.ADMIN}
-    assert table["Own account", "Change password"] == set(Role)
+    assert table["Yourself", "Change password"] == set(Role)
 
 
 def test_every_function_that_people_are_granted_has_words():
@@ -263,10 +263,10 @@ def test_a_role_given_brings_its_pages(admin, window):
 
 def test_accounts_are_read_for_a_page_that_shows_them_and_not_for_anybody_else(qtbot, window):
     reads = []
-    read = window.room.list_accounts
+    read = window.room.list_users
     feed = window.workspace.context.feeds.users
     feed._read = lambda session, ids=None: reads.append(ids) or read(session, ids)
-    window.runner.room.list_accounts = feed._read
+    window.runner.room.list_users = feed._read
     window.workspace.on_changed({"users": {1}})
     window.workspace.on_changed(None)
     assert reads == []

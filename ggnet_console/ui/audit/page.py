@@ -131,7 +131,7 @@ class AuditPage(Page[AuditRow]):
             ),
             empty=Empty(
                 "Nothing has been recorded yet",
-                "Every change of a machine, image, target, session, account or setting is "
+                "Every change of a machine, image, target, session, user or setting is "
                 "recorded here by the database itself.",
             ),
             detail=DetailPane(
@@ -156,7 +156,7 @@ class AuditPage(Page[AuditRow]):
         for feed in context.feeds.all():
             feed.updated.connect(self._on_changes)
         context.runner.run(
-            users.list_users, done=self._on_users, failed=self._on_failed, parent=self
+            users.list_public_users, done=self._on_users, failed=self._on_failed, parent=self
         )
         self._ask()
 
@@ -233,7 +233,7 @@ class AuditPage(Page[AuditRow]):
         few = self.search.text().strip() and not self._searched()
         return f"Type {LEAST} characters to search" if few else ""
 
-    def _on_users(self, rows: list[users.UserRow]) -> None:
+    def _on_users(self, rows: list[users.PublicUser]) -> None:
         for row in rows:
             self.people.addItem(row.name, row.name)
 

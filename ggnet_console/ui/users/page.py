@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
 
 from ...enums import Role
 from ...services import users
-from ...services.users import AccountRow, FailedSignIns, SignInRow
+from ...services.users import FailedSignIns, SignInRow, UserRow
 from ..enum_words import word
 from ..history_tab import History
 from ..kit import format as fmt
@@ -34,8 +34,8 @@ from .rights_tab import RoleRights
 _FIRST_SIGN_IN = ((True, "Must choose another password"), (False, "Keeps this password"))
 _ROLES = tuple((role, word(role)) for role in Role)
 _ROLE_HELP = (
-    "A Viewer sees everything but accounts and audit. An Operator also works with machines, "
-    "images, targets and sessions. An Admin also manages accounts and settings."
+    "A Viewer sees everything but users and audit. An Operator also works with machines, "
+    "images, targets and sessions. An Admin also manages users and settings."
 )
 
 
@@ -44,8 +44,8 @@ def is_refused(failed: FailedSignIns) -> bool:
     return failed.refused and (failed.until is None or fmt.until(failed.until) != 0)
 
 
-def locked_out(row: AccountRow) -> list[FailedSignIns]:
-    """The computers from which an account is locked out after failed sign-ins."""
+def locked_out(row: UserRow) -> list[FailedSignIns]:
+    """The computers from which a user is locked out after failed sign-ins."""
     return [each for each in row.failed if is_refused(each)]
 
 
@@ -54,7 +54,7 @@ def _until(refused: Sequence[FailedSignIns]) -> str:
     return fmt.clock(max(ends)) if len(ends) == len(refused) else "it is unlocked"
 
 
-def state_of(row: AccountRow) -> tuple[State, str]:
+def state_of(row: UserRow) -> tuple[State, str]:
     """Whether somebody can sign in, is, or was refused."""
     if row.disabled:
         return State.OFF, "Disabled"
@@ -73,7 +73,7 @@ def state_of(row: AccountRow) -> tuple[State, str]:
     return (State.RUNNING, told) if words else (State.OFF, "Active")
 
 
-COLUMNS: tuple[Column[AccountRow], ...] = (
+COLUMNS: tuple[Column[UserRow], ...] = (
     Column("name", "Name", lambda r: r.name, width=160),
     Column("role", "Role", lambda r: word(r.role), width=96),
     Column(
@@ -90,15 +90,15 @@ COLUMNS: tuple[Column[AccountRow], ...] = (
     time_column("created", "Added", lambda r: r.created_at, width=104, hidden=True),
 )
 
-CHIPS: tuple[Chip[AccountRow], ...] = (
+CHIPS: tuple[Chip[UserRow], ...] = (
     Chip("Admins", lambda r: r.role is Role.ADMIN),
     Chip("Signed in", lambda r: r.open_sign_ins > 0),
     Chip("Locked or disabled", lambda r: r.locked or r.disabled or bool(locked_out(r))),
 )
 
 
-def facts(row: AccountRow) -> list[Fact]:
-    """The overview of one account."""
+def facts(row: UserRow) -> list[Fact]:
+    """The overview of one user."""
     return [
         Fact("Role", word(row.role)),
         Fact("Last sign-in", fmt.ago(row.last_sign_in_at), fmt.exact(row.last_sign_in_at)),
@@ -129,14 +129,14 @@ def _failed_facts(failed: FailedSignIns, section: str) -> list[Fact]:
     ]
 
 
-def last_admin(rows: Sequence[AccountRow]) -> AccountRow | None:
-    """The only account that can sign in as an admin, if it is only one."""
+def last_admin(rows: Sequence[UserRow]) -> UserRow | None:
+    """The only user that can sign in as an admin, if it is only one."""
     admins = [r for r in rows if r.role is Role.ADMIN and not r.disabled and not r.locked]
     return admins[0] if len(admins) == 1 else None
 
 
-class UsersPage(Page[AccountRow]):
-    """All accounts."""
+class UsersPage(Page[UserRow]):
+    """All users."""
 
     def __init__(self, context: PageContext) -> None:
         self._context = context
@@ -144,12 +144,12 @@ class UsersPage(Page[AccountRow]):
         super().__init__(
             key="users",
             title="Users",
-            noun="account",
+            noun="user",
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
                 Action(
-                    "Add account",
+                    "Add user",
                     "user-plus",
                     self._on_add,
                     shortcut="Ctrl+N",
@@ -158,13 +158,13 @@ class UsersPage(Page[AccountRow]):
                     needs=admin,
                 ),
                 Action(
-                    "Unlock account",
+                    "Unlock user",
                     "lock-open",
                     self._on_unlock,
                     enabled=_lock_missing,
                     needs=admin,
                     button="plain",
-                    noun="account",
+                    noun="user",
                 ),
                 Action(
                     "Change role",
@@ -201,7 +201,7 @@ class UsersPage(Page[AccountRow]):
                     needs=admin,
                 ),
             ),
-            empty=Empty("No accounts yet", "An account lets a person sign in.", "Add account"),
+            empty=Empty("No users yet", "A user is a person who can sign in.", "Add user"),
             detail=DetailPane(
                 name=lambda r: r.name,
                 state=state_of,
@@ -217,38 +217,38 @@ class UsersPage(Page[AccountRow]):
 
     # Why not
 
-    def _is_last_admin(self, rows: Sequence[AccountRow]) -> str | None:
+    def _is_last_admin(self, rows: Sequence[UserRow]) -> str | None:
         last = last_admin(self.model.rows)
         if last is not None and last in rows:
             return f"{last.name} is the last admin who can sign in: make another one first"
         return None
 
-    def _own(self, rows: Sequence[AccountRow]) -> str | None:
+    def _own(self, rows: Sequence[UserRow]) -> str | None:
         if any(row.id == self._context.access.user_id for row in rows):
-            return "This is your own account: change your password at the bottom of the window"
+            return "This is you: change your password at the bottom of the window"
         return None
 
-    def _lock_refusal(self, rows: Sequence[AccountRow]) -> str | None:
+    def _lock_refusal(self, rows: Sequence[UserRow]) -> str | None:
         if all(row.locked for row in rows):
             return "Is locked already"
         return self._is_last_admin(rows)
 
-    def _disable_refusal(self, rows: Sequence[AccountRow]) -> str | None:
+    def _disable_refusal(self, rows: Sequence[UserRow]) -> str | None:
         if all(row.disabled for row in rows):
             return "Is disabled already"
         return self._is_last_admin(rows)
 
     # Actions
 
-    def _do(self, work: Callable[..., Any], rows: Sequence[AccountRow], **how: bool) -> None:
-        """One unit of work per account."""
+    def _do(self, work: Callable[..., Any], rows: Sequence[UserRow], **how: bool) -> None:
+        """One unit of work per user."""
         for row in rows:
             self._context.do(self, partial(work, **how), row.id, done=self._sweep)
 
-    def _on_add(self, _rows: list[AccountRow]) -> None:
+    def _on_add(self, _rows: list[UserRow]) -> None:
         self._ask(
-            "Add account",
-            "Add account",
+            "Add user",
+            "Add user",
             [
                 Field("name", "Name", required=True),
                 Field("role", "Role", "choice", _ROLE_HELP, Role.OPERATOR, choices=_ROLES),
@@ -265,7 +265,7 @@ class UsersPage(Page[AccountRow]):
             then=self.select_when_there,
         )
 
-    def _on_role(self, rows: list[AccountRow]) -> None:
+    def _on_role(self, rows: list[UserRow]) -> None:
         row = rows[0]
         self._ask(
             f"Role of {row.name}",
@@ -276,7 +276,7 @@ class UsersPage(Page[AccountRow]):
             ends_sign_ins=True,
         )
 
-    def _on_reset(self, rows: list[AccountRow]) -> None:
+    def _on_reset(self, rows: list[UserRow]) -> None:
         row = rows[0]
         self._ask(
             f"Reset the password of {row.name}",
@@ -327,19 +327,19 @@ class UsersPage(Page[AccountRow]):
         )
         dialog.open()
 
-    def _on_lock(self, rows: list[AccountRow]) -> None:
+    def _on_lock(self, rows: list[UserRow]) -> None:
         self._confirm(rows, "Lock", "until it is unlocked", users.set_locked, locked=True)
 
-    def _on_unlock(self, rows: list[AccountRow]) -> None:
+    def _on_unlock(self, rows: list[UserRow]) -> None:
         self._do(users.set_locked, rows, locked=False)
 
-    def _on_disable(self, rows: list[AccountRow]) -> None:
+    def _on_disable(self, rows: list[UserRow]) -> None:
         self._confirm(rows, "Disable", "until it is enabled", users.set_disabled, disabled=True)
 
-    def _on_enable(self, rows: list[AccountRow]) -> None:
+    def _on_enable(self, rows: list[UserRow]) -> None:
         self._do(users.set_disabled, rows, disabled=False)
 
-    def _on_revoke(self, rows: list[AccountRow]) -> None:
+    def _on_revoke(self, rows: list[UserRow]) -> None:
         number = sum(row.open_sign_ins for row in rows)
         confirm(
             self,
@@ -351,7 +351,7 @@ class UsersPage(Page[AccountRow]):
 
     def _confirm(
         self,
-        rows: list[AccountRow],
+        rows: list[UserRow],
         verb: str,
         until: str,
         work: Callable[..., Any],
@@ -362,38 +362,38 @@ class UsersPage(Page[AccountRow]):
             f"{verb} {fmt.names([row.name for row in rows])}?",
             f"Open windows go back to the sign-in page at once, and nobody signs in {until}. "
             "What was done under this name stays in the audit trail.",
-            f"{verb} {fmt.count(len(rows), 'account')}",
+            f"{verb} {fmt.count(len(rows), 'user')}",
             lambda: self._do(work, rows, **how),
         )
 
 
-def _lock_missing(rows: Sequence[AccountRow]) -> str | None:
+def _lock_missing(rows: Sequence[UserRow]) -> str | None:
     shut = any(row.locked or locked_out(row) for row in rows)
     return None if shut else "Is neither locked nor locked out"
 
 
-def _enabled(rows: Sequence[AccountRow]) -> str | None:
+def _enabled(rows: Sequence[UserRow]) -> str | None:
     return None if any(row.disabled for row in rows) else "Is enabled already"
 
 
-def _signed_out(rows: Sequence[AccountRow]) -> str | None:
+def _signed_out(rows: Sequence[UserRow]) -> str | None:
     return None if any(row.open_sign_ins for row in rows) else "Is not signed in"
 
 
-class SignIns(Tab[AccountRow]):
-    """Where an account is signed in, each with a button that ends it."""
+class SignIns(Tab[UserRow]):
+    """Where a user is signed in, each with a button that ends it."""
 
     title = "Sign-ins"
 
     def __init__(self, context: PageContext) -> None:
         super().__init__()
         self._context = context
-        self._shown: AccountRow | None = None
+        self._shown: UserRow | None = None
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(S)
 
-    def show_row(self, row: AccountRow) -> None:
+    def show_row(self, row: UserRow) -> None:
         if row == self._shown:
             return
         self._shown = row
@@ -409,7 +409,7 @@ class SignIns(Tab[AccountRow]):
         clear(self._column)
         self._column.addWidget(label(text, "secondary", wrap=True))
 
-    def _show(self, row: AccountRow, rows: list[SignInRow] | None) -> None:
+    def _show(self, row: UserRow, rows: list[SignInRow] | None) -> None:
         if self._shown is None or self._shown.id != row.id:
             return
         if not rows:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rights matrix as a tab of an account's details, its role's column in full strength."""
+"""The rights matrix as a tab of a user's details, its role's column in full strength."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QGridLayout
 
 from ...enums import Role
 from ...services.rights import list_rights
-from ...services.users import AccountRow
+from ...services.users import UserRow
 from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.detail_pane import Tab
@@ -16,7 +16,7 @@ from ..kit.tokens import XS, M, S
 from ..kit.widgets import clear, label
 
 
-class RoleRights(Tab[AccountRow]):
+class RoleRights(Tab[UserRow]):
     """What each role may do, as it is granted in the database."""
 
     title = "Rights"
@@ -30,7 +30,7 @@ class RoleRights(Tab[AccountRow]):
         self._grid.setVerticalSpacing(XS)
         self._grid.setColumnStretch(0, 1)
 
-    def show_row(self, row: AccountRow) -> None:
+    def show_row(self, row: UserRow) -> None:
         if row.role is self._shown:
             return
         self._shown = row.role

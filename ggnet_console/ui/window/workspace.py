@@ -56,8 +56,8 @@ def make_feeds(runner: Runner, parent: QObject) -> Feeds:
     def all_hosts(session: Any, ids: Any = None) -> list[Any]:  # noqa: ARG001 - there are few
         return list(hosts.list_hosts(session))
 
-    def all_accounts(session: Any, ids: Any = None) -> list[Any]:  # noqa: ARG001
-        return list(users.list_accounts(session))
+    def all_users(session: Any, ids: Any = None) -> list[Any]:  # noqa: ARG001
+        return list(users.list_users(session))
 
     def all_settings(session: Any, ids: Any = None) -> list[Any]:  # noqa: ARG001
         return list(settings.list_settings(session))
@@ -88,7 +88,7 @@ def make_feeds(runner: Runner, parent: QObject) -> Feeds:
         hosts=feed(all_hosts, "hosts", by_id=False),
         opened=feed(concurrent_edits.list_open, "open_objects", by_id=False),
         users=feed(
-            all_accounts,
+            all_users,
             "users",
             ("sign_ins", "failed_sign_ins"),
             by_id=False,

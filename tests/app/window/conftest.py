@@ -18,7 +18,7 @@ from ggnet_console.workers.loop import make_loop
 
 @pytest.fixture(scope="session")
 def installed_home() -> Iterator[Path]:
-    """The home of an installation, stopped, with an account for each role, named after it."""
+    """The home of an installation, stopped, with a user for each role, named after it."""
     with short_folder() as folder:
         premises = Premises(folder)
         premises.install()

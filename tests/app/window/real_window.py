@@ -71,7 +71,7 @@ class Premises(QemuGate):
         self.processes: list[SecondConsole] = []
 
     def install(self) -> None:
-        """Make the database with an account per role, and leave it stopped."""
+        """Make the database with a user per role, and leave it stopped."""
         with Installation(self.config):
             self.psql("ALTER SYSTEM SET fsync = off")
             self.psql(CHEAP)
@@ -87,7 +87,7 @@ class Premises(QemuGate):
         self.psql("UPDATE alembic_version SET version_num = %s", revision)
 
     def add_users(self) -> None:
-        """An account for each role, named after it; their password is ``real_database.PASSWORD``."""
+        """A user for each role, named after it; their password is ``real_database.PASSWORD``."""
         self.psql(CHEAP)
         for role in Role:
             self.psql("SELECT user_create(%s, %s, %s)", role.lower(), role, HASH)
