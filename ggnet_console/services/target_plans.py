@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from ..enums import Drift, PlanAction, TargetOrigin
 from ..errors import NotFoundError
 from . import hosts, targets
+from .hosts import HostRow
 from .jobs import JobRow
 from .target_reports import FieldDrift
 from .targets import TargetRow
@@ -114,10 +115,9 @@ def compare_targets(session: Session, host_id: int) -> int:
     return _job(session, func.targets_compare(host_id))
 
 
-def read_plans(session: Session, host: str | None = None) -> list[HostPlan]:
-    """The plans of all hosts, or of the one with this name (NotFoundError), as last compared."""
-    rows = targets.list_targets(session)
-    plans = [
+def plans_of(found: Iterable[HostRow], rows: Sequence[TargetRow]) -> list[HostPlan]:
+    """The plan of each of these hosts, from all targets as last compared."""
+    return [
         HostPlan(
             host_id=one.id,
             host=one.name,
@@ -128,9 +128,16 @@ def read_plans(session: Session, host: str | None = None) -> list[HostPlan]:
             saved_problem=one.saved_problem,
             undoable=one.undoable,
         )
-        for one in hosts.list_hosts(session)
-        if host is None or one.name == host
+        for one in found
     ]
+
+
+def read_plans(session: Session, host: str | None = None) -> list[HostPlan]:
+    """The plans of all hosts, or of the one with this name (NotFoundError), as last compared."""
+    rows = targets.list_targets(session)
+    plans = plans_of(
+        (one for one in hosts.list_hosts(session) if host is None or one.name == host), rows
+    )
     if host is not None and not plans:
         raise NotFoundError(f"There is no storage host “{host}”.")
     return plans
