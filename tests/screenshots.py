@@ -17,9 +17,10 @@ from PySide6.QtCore import QSettings
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QApplication, QWidget
 from qt_time import pass_time
-from ui.demo import Room, Window
-from ui.demo_targets import LOGIN
+from ui.demo import Window
 
+from ggnet_console.demo.room import Room
+from ggnet_console.demo.targets import LOGIN
 from ggnet_console.enums import JobKind, MachineStatus, Role
 from ggnet_console.errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ggnet_console.services.audit import AuditHead, OldAudit

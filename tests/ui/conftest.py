@@ -10,9 +10,10 @@ import pytest
 from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 
+from ggnet_console.demo.room import Room
 from ggnet_console.enums import Role
 
-from .demo import Room, Window
+from .demo import Window
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
+from ggnet_console.demo.targets import LOCKED
 from ggnet_console.enums import Severity
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import audit
@@ -23,7 +24,7 @@ from ggnet_console.ui.audit_words import NOUNS, action_of, changes_of, object_of
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 
-from .demo import LOCKED, Window
+from .demo import Window
 
 
 @pytest.fixture
@@ -286,7 +287,7 @@ def test_the_service_is_asked_for_the_object_alone_and_again_after_a_failure(win
         asked.append((noun, object_id))
         raise ConsoleError("The connection is lost.")
 
-    del window.room.reads[audit.object_history]
+    del window.runner.reads[audit.object_history]
     window.runner.answer = refuse
     page = window.shell.show_page("machines")
     page.select([7])

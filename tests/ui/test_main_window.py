@@ -12,6 +12,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
+from ggnet_console.demo.targets import LOCKED
 from ggnet_console.enums import JobKind, JobStatus
 from ggnet_console.errors import ConsoleError, RefusedError, UnreachableError
 from ggnet_console.services import boot_sessions
@@ -23,7 +24,7 @@ from ggnet_console.ui.kit.theme import Theme, tokens_of
 from ggnet_console.ui.kit.tokens import DARK, LIGHT, State
 from ggnet_console.ui.window.main_window import ask_what_to_do_with_machines
 
-from .demo import LOCKED, Window
+from .demo import Window
 
 KEYS = ["dashboard", "machines", "images", "targets", "sessions", "jobs"]
 

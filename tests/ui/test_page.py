@@ -9,6 +9,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import QApplication, QMenu, QPushButton, QWidget
 
+from ggnet_console.demo.targets import LOCKED
 from ggnet_console.enums import (
     MachineStatus,
     Role,
@@ -22,7 +23,7 @@ from ggnet_console.ui.kit.messages import Details, Message
 from ggnet_console.ui.kit.widgets import StateLine
 from ggnet_console.ui.machines.page import MachinesPage
 
-from .demo import LOCKED, Window
+from .demo import Window
 
 Key = Qt.Key
 CTRL = Qt.KeyboardModifier.ControlModifier

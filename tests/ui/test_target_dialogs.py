@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 from PySide6.QtWidgets import QScrollArea
 
+from ggnet_console.demo.targets import LOGIN
 from ggnet_console.enums import JobKind
 from ggnet_console.ui.targets.dialogs import LoginDialog
 from ggnet_console.ui.targets.page import TargetsPage
 
 from .demo import Window
-from .demo_targets import LOGIN
 from .test_targets import compared, dialog, reads, targets_of, texts
 
 

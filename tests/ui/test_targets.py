@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ggnet_console.demo.targets import BY_HAND, LEFT_OVER, LOCKED, LOGIN
 from ggnet_console.enums import BackendChoice, JobKind, JobStatus, TargetOrigin
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import hosts, targets
@@ -29,8 +30,7 @@ from ggnet_console.ui.targets.page import TargetsPage
 from ggnet_console.ui.targets.plan_dialog import PlanDialog
 from ggnet_console.ui.targets.words import has_drifted
 
-from .demo import LOCKED, Window
-from .demo_targets import BY_HAND, LEFT_OVER, LOGIN
+from .demo import Window
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 BACKUP, TWO_GROUPS, LEFT = -2, -3, -1

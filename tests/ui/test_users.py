@@ -263,10 +263,7 @@ def test_a_role_given_brings_its_pages(admin, window):
 
 def test_accounts_are_read_for_a_page_that_shows_them_and_not_for_anybody_else(qtbot, window):
     reads = []
-    read = window.room.list_users
-    feed = window.workspace.context.feeds.users
-    feed._read = lambda session, ids=None: reads.append(ids) or read(session, ids)
-    window.runner.room.list_users = feed._read
+    window.runner.reads[users.list_accounts] = lambda *_what: reads.append(1) or []
     window.workspace.on_changed({"users": {1}})
     window.workspace.on_changed(None)
     assert reads == []

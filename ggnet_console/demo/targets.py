@@ -5,18 +5,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
-from ggnet_console.enums import Drift, FoundIn, JobKind, JobStatus, TargetOrigin, TargetStatus
-from ggnet_console.services.hosts import HostRow
-from ggnet_console.services.jobs import JobRow
-from ggnet_console.services.machines import MachineRow
-from ggnet_console.services.target_plans import HostPlan, _entry, _in_step
-from ggnet_console.services.target_reports import FieldDrift, LunRate
-from ggnet_console.services.targets import LoggedIn, LunRow, TargetRow
-from ggnet_console.values import initiator_iqn, target_iqn
+from ..enums import Drift, FoundIn, TargetOrigin, TargetStatus
+from ..services.images import ImageRow
+from ..services.machines import MachineRow
+from ..services.target_reports import FieldDrift, LunRate
+from ..services.targets import LoggedIn, LunRow, TargetRow
+from ..values import initiator_iqn, target_iqn
+from .hosts import HOST, PORTAL
+from .machines import address_of
 
-PORTAL = "10.0.2.1:3260"
+LOCKED = (
+    "Nothing was changed: the kernel's targets are locked by “targetcli” (process 4711). "
+    "Leave that program (in targetcli: exit), then try again."
+)
 BY_HAND = (
     "iqn.2019-03.de.schule-am-park.storage:backup.vol-2026",
     "iqn.2003-01.org.linux-iscsi.lab-server.x8664:sn.3f9c51d0a7e2",
@@ -48,27 +50,26 @@ _CUT = (7,)
 
 
 def make_target(
-    machine: MachineRow, image: str, since: datetime, *, online: bool, error: str | None
+    machine: MachineRow, image: ImageRow, since: datetime, *, online: bool, error: str
 ) -> TargetRow:
     """The target of a machine with a session, or kept without one."""
     n = machine.id
     drift = Drift.DIFFERENT if n in _DIFFERENT else Drift.IN_STEP
     if n in MISSING:
         drift = Drift.MISSING
-    address = f"10.0.2.{10 + n}"
-    lun = LunRow(1, image, 1, "", f"67676e{n:010x}", True)
+    lun = LunRow(1, image.name, image.id, "", f"67676e{n:010x}", True)
     row = TargetRow(
         id=n,
         iqn=target_iqn(machine.mac),
         machine=machine.name,
         machine_id=n,
-        image=image,
-        image_id=1,
+        image=image.name,
+        image_id=image.id,
         lun=1,
         serial=lun.serial,
         read_only=True,
         initiator_iqn=initiator_iqn(machine.mac),
-        host="lab-server",
+        host=HOST,
         portal=PORTAL,
         status=TargetStatus.OPEN if n % 13 else TargetStatus.CLOSED,
         kept=n % 13 == 0,
@@ -90,7 +91,7 @@ def make_target(
     if n in MISSING or not online or n % 13 == 0:
         return replace(row, tree=tree_of(row))
     rates = LunRate(1, (n * 7919) % 61 * 2**20 // 2, (n * 104729) % 17 * 2**18, n * 37 % 900)
-    seen = (LoggedIn(machine.name, row.initiator_iqn, address),)
+    seen = (LoggedIn(machine.name, row.initiator_iqn, address_of(machine)),)
     row = replace(row, sessions=1, logged_in=seen, rates=(rates,))
     return replace(row, tree=tree_of(row))
 
@@ -116,7 +117,7 @@ def unwanted(since: datetime) -> list[TargetRow]:
             serial=luns[0].serial,
             read_only=luns[0].read_only,
             initiator_iqn="iqn.1993-08.org.debian:01:f3c2a9d1b7e0",
-            host="lab-server",
+            host=HOST,
             portal=PORTAL,
             status=TargetStatus.OPEN,
             kept=False,
@@ -162,47 +163,3 @@ def tree_of(row: TargetRow) -> str:
         (f"      o- {one.initiator_iqn}", f"LOGGED_IN from {one.address}") for one in row.logged_in
     ]
     return "\n".join(f"{head} ".ljust(90 - len(tail), ".") + f" [{tail}]" for head, tail in lines)
-
-
-def plans_of(hosts: list[HostRow], rows: list[TargetRow]) -> list[HostPlan]:
-    """As ``read_plans`` answers for these rows."""
-    return [
-        HostPlan(
-            host.id,
-            host.name,
-            host.heartbeat_at,
-            tuple(_entry(row) for row in rows if row.host_id == host.id and not _in_step(row)),
-            host.saved_problem,
-            host.undoable,
-        )
-        for host in hosts
-    ]
-
-
-def ended(job_id: int, kind: JobKind, at: datetime, **fields: Any) -> JobRow:
-    """A job on the room's storage host that has succeeded, unless ``fields`` say otherwise."""
-    job = JobRow(
-        id=job_id,
-        kind=kind,
-        status=JobStatus.SUCCEEDED,
-        object_name="lab-server",
-        host="lab-server",
-        image_id=None,
-        machine_id=None,
-        phase="",
-        percent=100.0,
-        bytes_done=None,
-        bytes_total=None,
-        bytes_per_s=None,
-        seconds_left=None,
-        error="",
-        error_details="",
-        result={},
-        cancel_requested=False,
-        attempts=1,
-        created_by_name="anna",
-        created_at=at,
-        started_at=at,
-        finished_at=at,
-    )
-    return replace(job, **fields)

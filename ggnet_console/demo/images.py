@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The images of the demo room: ready, on their way, and refused."""
+
+from __future__ import annotations
+
+from ..enums import ImageFormat, ImageStatus, ImageType
+from ..services.images import ImageRow
+from .hosts import HOST
+from .times import Ago
+
+_GIB = 2**30
+SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
+_REFUSED = (
+    "The disk names another file as its backing file; only self-contained images can be imported."
+)
+
+
+def make_images(ago: Ago) -> list[ImageRow]:
+    """All images; what their jobs say of them is added when they are read."""
+    ready, vhdx = ImageStatus.READY, ImageFormat.VHDX
+    physics = "Ubuntu 26.04 LTS for the physics course"
+    rows: tuple[tuple[str, ImageStatus, int | None, float | None, ImageFormat | None], ...] = (
+        ("Win11-Games", ready, 80, 31.4, vhdx),
+        (physics, ready, 40, 9.2, ImageFormat.QCOW2),
+        ("Exam room, locked down", ready, 60, 22.8, ImageFormat.VHD),
+        ("Win11-Office 2026-11", ImageStatus.PROCESSING, None, None, vhdx),
+        ("Blender render node", ImageStatus.UPLOADING, None, None, None),
+        ("Old accounting disk", ImageStatus.ERROR, None, None, ImageFormat.VMDK),
+    )
+    return [
+        ImageRow(
+            id=n,
+            name=name,
+            status=status,
+            type=ImageType.SYSTEM if n != 5 else ImageType.DATA,
+            notes="",
+            host=HOST,
+            source_name=f"{name}.{(source or ImageFormat.RAW).lower()}",
+            source_format=source,
+            source_size_bytes=int((actual or 20) * _GIB),
+            source_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            sha256=SHA256 if status is ready else None,
+            virtual_size_bytes=virtual * _GIB if virtual else None,
+            actual_size_bytes=int(actual * _GIB) if actual else None,
+            version_number=1 if actual else None,
+            verified_at=ago(60 * 30) if n == 1 else None,
+            used_by=0,
+            error=_REFUSED if status is ImageStatus.ERROR else "",
+            created_at=ago(60 * 24 * (8 - n)),
+            version=1,
+            job_id=None,
+            job_phase=None,
+            percent=None,
+            seconds_left=None,
+        )
+        for n, (name, status, virtual, actual, source) in enumerate(rows, 1)
+    ]
