@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...enums import ImageFormat, ImageStatus, ImageType
+from ...enums import ImageFormat, ImageStatus, ImageType, JobStatus
 from ...services import images, jobs
 from ...services.images import ImageRow, ImageSpec
 from ..edit_dialog import EditDialog
@@ -32,15 +32,17 @@ def state_of(row: ImageRow) -> tuple[State, str]:
     """An image's sign and what there is to say about it."""
     if row.status is ImageStatus.ERROR:
         return State.FAILED, row.error or word(row.status)
+    if row.job_id is not None and not row.job_phase:
+        return State.WORKING, word(JobStatus.QUEUED)
     if row.job_id is not None and row.percent is not None:
-        doing = row.job_phase or word(row.status)
         left = fmt.time_left(row.seconds_left)
-        return State.WORKING, " · ".join(filter(None, (doing, fmt.percent(_share(row)), left)))
+        doing = " · ".join(filter(None, (row.job_phase, fmt.percent(_share(row)), left)))
+        return State.WORKING, doing
     return sign(row.status), word(row.status)
 
 
 def _share(row: ImageRow) -> float | None:
-    return None if row.job_id is None or row.percent is None else row.percent / 100
+    return row.percent / 100 if row.job_phase and row.percent is not None else None
 
 
 COLUMNS: tuple[Column[ImageRow], ...] = (
@@ -82,7 +84,7 @@ def _is_failed(row: ImageRow) -> bool:
 
 
 CHIPS: tuple[Chip[ImageRow], ...] = (
-    Chip("Ready", lambda r: r.status is ImageStatus.READY),
+    Chip("Ready", lambda r: state_of(r)[0] is State.RUNNING),
     Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
     Chip("Failed", _is_failed, failed=_is_failed),
 )
