@@ -146,6 +146,8 @@ def stylesheet(t: Tokens, font: QFont) -> str:
     QLabel[role="secondary"] {{ color: {t.secondary}; }}
     QLabel[role="error"] {{ color: {t.failed}; }}
     QLabel[role="label"] {{ font-weight: 500; }}
+    QLabel[role="mark"] {{ color: {t.surface}; background: {t.attention}; font-weight: 600;
+        padding: {XS // 2}px {S}px; border-radius: {RADIUS}px; }}
     QFrame[role="hairline"] {{ background: {t.hairline}; border: none; }}
     QWidget[role="surface"] {{ background: {t.surface}; }}
     QWidget[role="sidebar"] {{ background: {t.sidebar}; }}

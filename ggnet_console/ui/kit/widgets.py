@@ -45,7 +45,7 @@ Kind = Literal["plain", "primary", "danger", "link", "chip"]
 
 
 def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
-    """A label; ``role`` is one of title, hero, section, secondary, label, error, or nothing."""
+    """A label; ``role`` is one of title, hero, section, secondary, label, mark, error, or nothing."""
     result = QLabel(text)
     result.setTextFormat(Qt.TextFormat.PlainText)
     if role:

@@ -35,7 +35,7 @@ from ..kit.progress import Progress
 from ..kit.theme import MODES, Mode, Theme
 from ..kit.tokens import L, S, State
 from ..kit.widgets import hairline
-from .sidebar import Sidebar
+from .sidebar import NAME, Sidebar
 from .status_bar import StatusBar
 
 _DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
@@ -63,17 +63,20 @@ class MainWindow(QMainWindow):
     password_wanted = Signal()
     page_shown = Signal(str)
 
-    def __init__(self, settings: QSettings, theme: Theme) -> None:
+    def __init__(self, settings: QSettings, theme: Theme, mark: str = "") -> None:
+        """``mark``: a word that stands with the program's name, in the title and over the pages."""
         super().__init__()
         self._settings = settings
         self._theme = theme
+        self._mark = mark
+        self._name = f"{NAME} – {mark}" if mark else NAME
         self._pages: dict[str, QWidget] = {}
         self._allowed: Set[str] = frozenset()
         self._specs: dict[str, PageSpec] = {}
         self._workspace: QWidget | None = None
         self._toasts: list[Toast] = []
         self._may_close: Callable[[], bool] = lambda: True
-        self.setWindowTitle("GGnet Console")
+        self.setWindowTitle(self._name)
         self.setMinimumSize(880, 540)
         self._stack = QStackedWidget()
         self.setCentralWidget(self._stack)
@@ -98,7 +101,9 @@ class MainWindow(QMainWindow):
         self._drop_workspace()
         self._specs = {page.key: page for page in pages}
         second = next((page.key for page in pages if page.needs is Role.ADMIN), "")
-        self.sidebar = Sidebar([(page.key, page.title, page.icon) for page in pages], second)
+        self.sidebar = Sidebar(
+            [(page.key, page.title, page.icon) for page in pages], second, self._mark
+        )
         self.sidebar.chosen.connect(self.show_page)
         self.banner = Banner()
         self.notice = Notice()
@@ -190,7 +195,7 @@ class MainWindow(QMainWindow):
         if self._page_stack.currentWidget() is not page or page.isHidden():
             self._page_stack.setCurrentWidget(page)
         self.sidebar.set_current(key)
-        self.setWindowTitle(f"{self._specs[key].title} – GGnet Console")
+        self.setWindowTitle(f"{self._specs[key].title} – {self._name}")
         self.page_shown.emit(key)
         return page
 

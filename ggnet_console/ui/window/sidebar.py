@@ -27,6 +27,7 @@ from ..kit.theme import tabular, tokens_of
 from ..kit.tokens import RADIUS, SIDEBAR_WIDTH, XS, L, M, S, State
 from ..kit.widgets import label, with_shortcut
 
+NAME = "GGnet Console"
 _ICON = Qt.ItemDataRole.UserRole
 _COUNT = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
@@ -89,9 +90,13 @@ class Sidebar(QWidget):
         self,
         pages: Sequence[tuple[str, str, str]],
         second: str = "",
+        mark: str = "",
         parent: QWidget | None = None,
     ) -> None:
-        """``pages``: key, title and icon of each, in order; above ``second`` is a line."""
+        """``pages``: key, title and icon of each, in order; above ``second`` is a line.
+
+        ``mark``: a word below the program's name.
+        """
         super().__init__(parent)
         self._keys = [key for key, _, _ in pages]
         self.setProperty("role", "sidebar")
@@ -102,7 +107,7 @@ class Sidebar(QWidget):
         brand.setContentsMargins(L, M, M, M)
         brand.setSpacing(S)
         brand.addWidget(self._mark)
-        brand.addWidget(label("GGnet Console", "section"), 1)
+        brand.addWidget(label(NAME, "section"), 1)
         self._list = QListWidget()
         self._list.setFrameShape(QFrame.Shape.NoFrame)
         self._list.setItemDelegate(_ItemDelegate(self._list))
@@ -122,6 +127,13 @@ class Sidebar(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(XS)
         column.addLayout(brand)
+        if mark:
+            badge = label(mark, "mark")
+            badge.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            inset = QHBoxLayout()
+            inset.setContentsMargins(S, 0, S, S)
+            inset.addWidget(badge)
+            column.addLayout(inset)
         column.addWidget(self._list, 1)
         self._draw()
 
