@@ -1,9 +1,11 @@
 #!/bin/sh
-# Install the Debian packages that are missing; starts no server and is safe to repeat.
+# Install the Debian packages that are missing: of the lists beside this file that are named, else of
+# all. Starts no server and is safe to repeat.
 set -eu
-here=$(cd "$(dirname "$0")" && pwd)
+cd "$(dirname "$0")"
+[ $# -gt 0 ] || set -- debian-packages-window debian-packages
 missing=
-for package in $(sed 's/#.*//' "$here/debian-packages"); do
+for package in $(cat "$@" | sed 's/#.*//'); do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$status" = installed ] || missing="$missing $package"
 done
