@@ -1,4 +1,5 @@
-# make run, make test: install what is missing, then open the console / run all tests.
+# make demo, make run, make test: install what is missing, then open the window on a made-up room /
+# open the console / run all tests.
 PYTHON ?= python3
 VENV ?= $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
@@ -6,10 +7,13 @@ export PYTHONDONTWRITEBYTECODE :=
 
 TEST := QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: run test test-quick test-long lint bench install system lock screenshots rights-page clean
+.PHONY: run demo test test-quick test-long lint bench install system system-window lock screenshots rights-page clean
 
 run: install
 	@$(BIN)/ggnet-console $(ARGS)
+
+demo: system-window $(VENV)/.installed
+	@$(BIN)/ggnet-console --demo $(ARGS)
 
 test: install
 	@$(TEST) $(ARGS)
@@ -40,6 +44,10 @@ install: system $(VENV)/.installed
 
 system:
 	@packaging/install-system.sh
+
+# Of a workstation that only looks: no server, no iSCSI, no tests.
+system-window:
+	@packaging/install-system.sh debian-packages-window
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "GGnet Console needs Python 3.11 to 3.13: make %s PYTHON=python3.11" % "install")'

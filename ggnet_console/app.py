@@ -43,8 +43,21 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--database-url", help="a shared PostgreSQL (GGNET_DATABASE_URL)")
     parser.add_argument("--portal", help="address:port of the iSCSI targets (GGNET_PORTAL)")
     parser.add_argument("--config", type=Path, help="configuration file")
+    parser.add_argument(
+        "--demo", action="store_true", help="look at a made-up room; nothing is read or kept"
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.demo:
+        _refuse_beside_demo(parser, arguments)
+    return arguments
+
+
+def _refuse_beside_demo(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    for name in ("home", "database_url", "portal", "config"):
+        if getattr(arguments, name) is not None:
+            option = name.replace("_", "-")
+            parser.error(f"--demo shows a made-up room and no installation: leave out --{option}")
 
 
 def main() -> None:
@@ -54,6 +67,11 @@ def main() -> None:
         # What is remembered later goes there, too.
         os.environ["GGNET_CONFIG"] = str(arguments.config.absolute())
     try:
+        if arguments.demo:
+            _require_screen()
+            from .demo.window import run  # noqa: PLC0415 - nobody else needs the room
+
+            sys.exit(run())
         settings = config.load(
             home=arguments.home,
             database_url=_without_password(arguments.database_url),

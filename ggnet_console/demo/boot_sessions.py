@@ -3,20 +3,28 @@
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ..enums import SessionStatus, SessionType
-from ..services.boot_sessions import OPEN, BootSessionRow
+from ..enums import ImageStatus, JobKind, SessionStatus, SessionType
+from ..errors import ConsoleError
+from ..services.boot_sessions import OPEN, BootSessionRow, Started, StartedAgain
 from ..services.machines import MachineRow
 from ..values import initiator_iqn, target_iqn
-from .hosts import HOST, PORTAL
-from .machines import address_of
-from .targets import LOCKED
+from .changes import save
+from .hosts import AGENT, HOST, PORTAL
+from .machines import address_of, with_session
+from .targets import LOCKED, close_target, logged_in, want_target
 from .times import Ago
 
-_GIB = 2**30
+if TYPE_CHECKING:
+    from .room import Room
+
+BOOT_S = 6.0
+"""From a target that is ready to the machine's login: somebody switches it on at once."""
+_LOOK_S = 5.0
+"""So often it is looked how much the machines read and write."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,13 @@ def course_of(n: int) -> Course:
 
 
 def make_session(
-    machine: MachineRow, image: str, course: Course, ago: Ago, chance: random.Random
+    number: int, machine: MachineRow, image: str, course: Course, ago: Ago
 ) -> BootSessionRow:
-    """The session of a machine, under the machine's number; ``chance`` says how much it read."""
+    """The session of a machine that went so."""
     status, since, online = course.status, course.since, course.online
     begun = since if status is SessionStatus.PENDING else since + 2
     return BootSessionRow(
-        id=machine.id,
+        id=number,
         machine=machine.name,
         machine_id=machine.id,
         image=image,
@@ -64,8 +72,8 @@ def make_session(
         portal=PORTAL,
         lun=1,
         client_address=address_of(machine) if online else None,
-        bytes_read=chance.randint(2, 60) * _GIB // 7 if online else 0,
-        bytes_written=chance.randint(1, 30) * _GIB // 90 if online else 0,
+        bytes_read=0,
+        bytes_written=0,
         host=HOST,
         error=course.error,
         started_by="anna",
@@ -73,6 +81,129 @@ def make_session(
         ready_at=ago(begun - 1),
         active_at=ago(since) if status is SessionStatus.ACTIVE else None,
         last_seen_at=ago(0 if online else since),
-        expires_at=ago(0) + timedelta(minutes=8.5),
+        expires_at=ago(-8.5),
         ended_at=None if status in OPEN else ago(since),
     )
+
+
+def start_boot_sessions(
+    room: Room, machine_ids: Sequence[int], image_id: int, session_type: SessionType
+) -> Started:
+    """Give machines an image, all or none; somebody switches them on in a moment."""
+    image = next((row for row in room.images if row.id == image_id), None)
+    machines = [row for each in machine_ids if (row := room.machine(each)) is not None]
+    if image is None or len(machines) < len(machine_ids):
+        raise ConsoleError("One of these no longer exists; nothing was started.")
+    for machine in machines:
+        if machine.session_status in OPEN:
+            raise ConsoleError(f"{machine.name} already has a session; stop it first.")
+    course, ids = Course(SessionStatus.PENDING, 0), []
+    for machine in machines:
+        want_target(room, machine, image)
+        made = make_session(room.new_id(), machine, image.name, course, room.ago)
+        session = replace(made, type=session_type, ready_at=None, last_seen_at=None)
+        _keep(room, session, by="")
+        ids.append(session.id)
+    room.switched_on |= set(ids)
+    return Started(ids, room.ask(JobKind.TARGET_APPLY, some_machines(machines)))
+
+
+def start_boot_sessions_again(
+    room: Room, session_ids: Sequence[int], session_type: SessionType | None = None
+) -> StartedAgain:
+    """Give the machines of these sessions the same image again; names those that could not have it."""
+    ready = {row.name: row.id for row in room.images if row.status is ImageStatus.READY}
+    started: list[int] = []
+    left: list[str] = []
+    groups: dict[tuple[int, SessionType], list[int]] = {}
+    for row in [row for row in room.sessions if row.id in session_ids]:
+        if row.image in ready:
+            key = ready[row.image], session_type or row.type
+            groups.setdefault(key, []).append(row.machine_id)
+        else:
+            left.append(f"{row.machine}: its image “{row.image}” is gone or not ready.")
+    if not groups:
+        raise ConsoleError("Nothing was started again. " + " ".join(left))
+    for (image_id, kind), machine_ids in groups.items():
+        started += start_boot_sessions(room, machine_ids, image_id, kind).session_ids
+    return StartedAgain(tuple(started), tuple(left))
+
+
+def stop_boot_sessions(room: Room, session_ids: Sequence[int]) -> int | None:
+    """Ask that machines be refused from now on; a moment later they are."""
+    rows = [row for row in room.sessions if row.id in session_ids and row.open]
+    for row in rows:
+        save(room, replace(row, stop_requested=True))
+    machines = [machine for row in rows if (machine := room.machine(row.machine_id)) is not None]
+    return room.ask(JobKind.TARGET_REMOVE, some_machines(machines)) if machines else None
+
+
+def some_machines(rows: Sequence[MachineRow]) -> str:
+    """What a job for these machines is called."""
+    return rows[0].name if len(rows) == 1 else f"{len(rows)} machines"
+
+
+def pass_time(room: Room, seconds: float) -> None:
+    """What was asked for is done, machines log in, and those that run read and write."""
+    room.unseen_s += seconds
+    unseen_s = room.unseen_s if room.unseen_s >= _LOOK_S else 0.0
+    room.unseen_s -= unseen_s
+    for row in [row for row in room.sessions if row.open]:
+        if row.stop_requested:
+            _end(room, row, SessionStatus.STOPPED)
+        elif row.status is SessionStatus.ACTIVE:
+            if row.connected and unseen_s:
+                _use(room, row, unseen_s)
+        elif row.ready_at is None:
+            _keep(room, replace(row, ready_at=room.now))
+        elif row.id in room.switched_on and (room.now - row.ready_at).total_seconds() > BOOT_S:
+            _log_in(room, row)
+        elif row.expires_at is not None and row.expires_at < room.now:
+            _end(room, row, SessionStatus.TIMEOUT)
+
+
+def _use(room: Room, row: BootSessionRow, seconds: float) -> None:
+    """A machine was seen, and has read and written as fast as its target says."""
+    target = room.target_of(row.machine_id)
+    rates = () if target is None else target.rates
+    read = int(seconds * sum(rate.bytes_read_per_s for rate in rates))
+    written = int(seconds * sum(rate.bytes_written_per_s for rate in rates))
+    used = replace(
+        row,
+        last_seen_at=room.now,
+        bytes_read=row.bytes_read + read,
+        bytes_written=row.bytes_written + written,
+    )
+    _keep(room, used)
+
+
+def _log_in(room: Room, row: BootSessionRow) -> None:
+    machine, target = room.machine(row.machine_id), room.target_of(row.machine_id)
+    if machine is None or target is None:
+        return
+    session = replace(
+        row,
+        status=SessionStatus.ACTIVE,
+        connected=True,
+        client_address=address_of(machine),
+        active_at=room.now,
+        last_seen_at=room.now,
+    )
+    _keep(room, session)
+    save(room, logged_in(target, machine), AGENT)
+
+
+def _end(room: Room, row: BootSessionRow, status: SessionStatus) -> None:
+    ended = replace(row, status=status, stop_requested=False, connected=False, client_address=None)
+    _keep(room, replace(ended, ended_at=room.now))
+    close_target(room, row.machine_id)
+
+
+def _keep(room: Room, session: BootSessionRow, by: str = AGENT) -> None:
+    """Keep a session, and its machine as it is read with it."""
+    save(room, session, by)
+    machine = room.machine(session.machine_id)
+    if machine is not None:
+        seen = session.last_seen_at if session.connected else machine.last_seen_at
+        machine = replace(machine, online=session.connected, last_seen_at=seen)
+        save(room, with_session(machine, session), by)

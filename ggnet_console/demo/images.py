@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
-from ..enums import ImageFormat, ImageStatus, ImageType
-from ..services.images import ImageRow
-from .hosts import HOST
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
+from ..errors import ConsoleError, FieldChange, FieldError
+from ..services.images import ImageRow, ImageSpec, checked_name
+from .changes import save
+from .hosts import AGENT, HOST
 from .times import Ago
 
+if TYPE_CHECKING:
+    from .room import Room
+
 _GIB = 2**30
-SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
+_SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 _REFUSED = (
     "The disk names another file as its backing file; only self-contained images can be imported."
 )
@@ -39,7 +47,7 @@ def make_images(ago: Ago) -> list[ImageRow]:
             source_format=source,
             source_size_bytes=int((actual or 20) * _GIB),
             source_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            sha256=SHA256 if status is ready else None,
+            sha256=_SHA256 if status is ready else None,
             virtual_size_bytes=virtual * _GIB if virtual else None,
             actual_size_bytes=int(actual * _GIB) if actual else None,
             version_number=1 if actual else None,
@@ -55,3 +63,58 @@ def make_images(ago: Ago) -> list[ImageRow]:
         )
         for n, (name, status, virtual, actual, source) in enumerate(rows, 1)
     ]
+
+
+def update_image(room: Room, read: ImageRow, spec: ImageSpec) -> tuple[FieldChange, ...]:
+    """Save name, type and notes."""
+    name = checked_name(spec.name)
+    for row in room.images:
+        if row.id != read.id and row.name.casefold() == name.casefold():
+            raise FieldError("name", f"There is an image “{row.name}” already.")
+    save(room, replace(_image(room, read.id), **asdict(spec) | {"name": name}))
+    for target in [row for row in room.targets if row.image_id == read.id]:
+        luns = tuple(replace(lun, image=name) for lun in target.luns)
+        save(room, replace(target, image=name, luns=luns))
+    return ()
+
+
+def verify_image(room: Room, image_id: int) -> int:
+    """Have the storage host read an image as a whole."""
+    image = _image(room, image_id)
+    return room.ask(
+        JobKind.IMAGE_VERIFY,
+        image.name,
+        image_id=image_id,
+        bytes_done=0,
+        bytes_total=image.actual_size_bytes,
+    )
+
+
+def end_work(room: Room, image_id: int, kind: JobKind) -> None:
+    """A job on an image came to its good end."""
+    image = _image(room, image_id)
+    if kind is JobKind.IMAGE_VERIFY:
+        image = replace(image, verified_at=room.now)
+    elif kind is JobKind.IMAGE_IMPORT:
+        image = replace(
+            image,
+            status=ImageStatus.READY,
+            sha256=_SHA256,
+            virtual_size_bytes=120 * _GIB,
+            actual_size_bytes=40 * _GIB,
+            version_number=1,
+        )
+    save(room, image, AGENT)
+
+
+def cancel_import(room: Room, image_id: int) -> None:
+    """Nothing is kept of an import that was cancelled."""
+    sentence = "The import was cancelled."
+    save(room, replace(_image(room, image_id), status=ImageStatus.ERROR, error=sentence), AGENT)
+
+
+def _image(room: Room, image_id: int) -> ImageRow:
+    image = next((row for row in room.images if row.id == image_id), None)
+    if image is None:
+        raise ConsoleError("This image no longer exists.")
+    return image

@@ -5,15 +5,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..enums import JobKind, JobStatus
+from ..errors import ConsoleError
 from ..services.jobs import JobRow
-from .hosts import HOST
+from .changes import save
+from .hosts import AGENT, HOST
+from .images import cancel_import, end_work
 from .targets import LOCKED
 from .times import Ago
 
+if TYPE_CHECKING:
+    from .room import Room
+
 _TOTAL_BYTES = 40 * 2**30
+_READING_BYTES_PER_S = 312 * 2**20
+_AT_A_TIME = 3
 
 
 def make_jobs(ago: Ago) -> list[JobRow]:
@@ -81,3 +89,71 @@ def new_job(number: int, kind: JobKind, at: datetime, **fields: Any) -> JobRow:
         finished_at=None,
     )
     return replace(job, **fields)
+
+
+def cancel_job(room: Room, job_id: int) -> JobStatus:
+    """End a job that waits or runs, at once."""
+    job = _job(room, job_id)
+    if not job.open:
+        raise ConsoleError("This job has already ended.")
+    _end(room, job, JobStatus.CANCELLED)
+    if job.image_id is not None and job.kind is JobKind.IMAGE_IMPORT:
+        cancel_import(room, job.image_id)
+    return JobStatus.CANCELLED
+
+
+def retry_job(room: Room, job_id: int) -> int:
+    """Ask for the same again."""
+    job = _job(room, job_id)
+    return room.ask(
+        job.kind,
+        job.object_name,
+        image_id=job.image_id,
+        bytes_done=0,
+        bytes_total=job.bytes_total,
+    )
+
+
+def _job(room: Room, job_id: int) -> JobRow:
+    job = next((row for row in room.jobs if row.id == job_id), None)
+    if job is None:
+        raise ConsoleError("This job no longer exists.")
+    return job
+
+
+def pass_time(room: Room, seconds: float) -> None:
+    """What runs comes further, what has waited begins, and changes of targets are done."""
+    running = [row for row in room.jobs if row.status is JobStatus.RUNNING]
+    for job in running:
+        _go_on(room, job, seconds)
+    begun = len(running)
+    for job in [row for row in room.jobs if row.status is JobStatus.QUEUED]:
+        if not job.bytes_total:
+            _end(room, job, JobStatus.SUCCEEDED)
+        elif begun < _AT_A_TIME:
+            begun += 1
+            rate = _READING_BYTES_PER_S
+            started = replace(job, phase="Reading", bytes_per_s=rate, started_at=room.now)
+            save(room, replace(started, status=JobStatus.RUNNING), AGENT)
+
+
+def _go_on(room: Room, job: JobRow, seconds: float) -> None:
+    total, rate = job.bytes_total, job.bytes_per_s
+    if not (total and rate):
+        return
+    done = min(total, (job.bytes_done or 0) + int(rate * seconds))
+    if done < total:
+        left = round((total - done) / rate)
+        further = replace(job, bytes_done=done, percent=100 * done / total, seconds_left=left)
+        save(room, further, AGENT)
+        return
+    _end(room, job, JobStatus.SUCCEEDED)
+    if job.image_id is not None:
+        end_work(room, job.image_id, job.kind)
+
+
+def _end(room: Room, job: JobRow, status: JobStatus) -> None:
+    ended = replace(job, status=status, finished_at=room.now, seconds_left=None, bytes_per_s=None)
+    if status is JobStatus.SUCCEEDED:
+        ended = replace(ended, percent=100.0, bytes_done=job.bytes_total)
+    save(room, ended, AGENT if status is JobStatus.SUCCEEDED else "")

@@ -7,18 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from ..errors import ConsoleError
 from .reads import READS
 from .room import Room
+from .writes import WRITES
 
-NOT_HERE = "This is the demo room: it does not do this, and nothing was changed."
+NOT_HERE = "This is the demo room: that is not done here, and nothing is changed."
 NO_IMPORT = "This is the demo room: no file is read, and nothing is imported."
 
 
 class RoomRunner(QObject):
     """Answers at once, in the main thread, what is asked of the services."""
+
+    changed = Signal(object)
+    """Hints, as the listener's: the ids of changed rows by table."""
 
     def __init__(self, room: Room, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -40,6 +44,13 @@ class RoomRunner(QObject):
             failed(error)
         else:
             done(value)
+        self.tell()
+
+    def tell(self) -> None:
+        """Hint at all that has changed in the room."""
+        if self.room.hints:
+            hints, self.room.hints = self.room.hints, {}
+            self.changed.emit(hints)
 
     def _answer(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         read = self.reads.get(function_of(work))
@@ -47,9 +58,12 @@ class RoomRunner(QObject):
             return self.write(work, args)
         return read(self.room, *args, **getattr(work, "keywords", {}))
 
-    def write(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:  # noqa: ARG002
-        """What is not read from the room; ConsoleError for what is not played here."""
-        raise ConsoleError(NOT_HERE)
+    def write(self, work: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Do it to the room; ConsoleError for what is not done here."""
+        do = WRITES.get(function_of(work))
+        if do is None:
+            raise ConsoleError(NOT_HERE)
+        return do(self.room, *args, **getattr(work, "keywords", {}))
 
 
 def function_of(work: Callable[..., Any]) -> Callable[..., Any]:

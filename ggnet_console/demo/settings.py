@@ -3,7 +3,15 @@
 
 from __future__ import annotations
 
-from ..services.settings import SettingRow
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import ConsoleError, FieldChange
+from ..services.settings import SettingRow, SettingSpec
+from .changes import save
+
+if TYPE_CHECKING:
+    from .room import Room
 
 SETTINGS = [
     SettingRow(n, name, value, minimum, maximum, description, 1)
@@ -43,3 +51,12 @@ SETTINGS = [
         1,
     )
 ]
+
+
+def update_setting(room: Room, read: SettingRow, spec: SettingSpec) -> tuple[FieldChange, ...]:
+    """Save a value, which the form has seen to lie in its range."""
+    row = next((row for row in room.settings if row.id == read.id), None)
+    if row is None:
+        raise ConsoleError(f"There is no setting “{read.name}”.")
+    save(room, replace(row, value=spec.value))
+    return ()

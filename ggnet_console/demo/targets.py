@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from ..enums import Drift, FoundIn, TargetOrigin, TargetStatus
+from ..enums import Drift, FoundIn, JobKind, TargetOrigin, TargetStatus
+from ..errors import ConsoleError
 from ..services.images import ImageRow
 from ..services.machines import MachineRow
 from ..services.target_reports import FieldDrift, LunRate
 from ..services.targets import LoggedIn, LunRow, TargetRow
 from ..values import initiator_iqn, target_iqn
-from .hosts import HOST, PORTAL
+from .changes import remove, save
+from .hosts import AGENT, HOST, PORTAL
 from .machines import address_of
+
+if TYPE_CHECKING:
+    from .room import Room
 
 LOCKED = (
     "Nothing was changed: the kernel's targets are locked by “targetcli” (process 4711). "
@@ -49,57 +56,78 @@ MISSING = (9, 31)
 _CUT = (7,)
 
 
-def make_target(
-    machine: MachineRow, image: ImageRow, since: datetime, *, online: bool, error: str
-) -> TargetRow:
-    """The target of a machine with a session, or kept without one."""
-    n = machine.id
-    drift = Drift.DIFFERENT if n in _DIFFERENT else Drift.IN_STEP
-    if n in MISSING:
-        drift = Drift.MISSING
-    lun = LunRow(1, image.name, image.id, "", f"67676e{n:010x}", True)
+def wanted_target(machine: MachineRow, image: ImageRow, since: datetime) -> TargetRow:
+    """The target of a machine, open and as it should be; nobody is logged in."""
+    lun = LunRow(1, image.name, image.id, "", f"67676e{machine.id:010x}", True)
     row = TargetRow(
-        id=n,
+        id=machine.id,
         iqn=target_iqn(machine.mac),
         machine=machine.name,
-        machine_id=n,
+        machine_id=machine.id,
         image=image.name,
         image_id=image.id,
-        lun=1,
+        lun=lun.lun,
         serial=lun.serial,
-        read_only=True,
+        read_only=lun.read_only,
         initiator_iqn=initiator_iqn(machine.mac),
         host=HOST,
         portal=PORTAL,
-        status=TargetStatus.OPEN if n % 13 else TargetStatus.CLOSED,
-        kept=n % 13 == 0,
+        status=TargetStatus.OPEN,
+        kept=False,
         error="",
         created_at=since,
         version=1,
         host_id=1,
         origin=TargetOrigin.MACHINE,
         luns=(lun,),
-        chap_user=f"gg{n:08x}" if n % 4 == 0 else "",
-        drift=drift,
-        differences=_DIFFERENT.get(n, ()),
-        cut_off=(machine.name,) if n in _CUT else (),
-        portals=() if n in MISSING else (PORTAL,),
+        drift=Drift.IN_STEP,
+        portals=(PORTAL,),
         seen_at=since,
     )
-    if error:
-        return replace(row, status=TargetStatus.ERROR, error=error, drift=Drift.MISSING)
-    if n in MISSING or not online or n % 13 == 0:
-        return replace(row, tree=tree_of(row))
-    rates = LunRate(1, (n * 7919) % 61 * 2**20 // 2, (n * 104729) % 17 * 2**18, n * 37 % 900)
-    seen = (LoggedIn(machine.name, row.initiator_iqn, address_of(machine)),)
-    row = replace(row, sessions=1, logged_in=seen, rates=(rates,))
+    return drawn(row)
+
+
+def logged_in(row: TargetRow, machine: MachineRow) -> TargetRow:
+    """The same with its machine logged in, and reading."""
+    n = machine.id
+    rate = LunRate(1, (n * 7919) % 61 * 2**20 // 2, (n * 104729) % 17 * 2**18, n * 37 % 900)
+    seen = LoggedIn(machine.name, row.initiator_iqn, address_of(machine))
+    return drawn(replace(row, sessions=1, logged_in=(seen,), rates=(rate,)))
+
+
+def drawn(row: TargetRow) -> TargetRow:
+    """The same with its tree."""
     return replace(row, tree=tree_of(row))
+
+
+def make_target(
+    machine: MachineRow, image: ImageRow, since: datetime, *, online: bool, error: str
+) -> TargetRow:
+    """The target of one of the first forty machines, some of which are not as wanted."""
+    n = machine.id
+    is_kept, is_missing = n % 13 == 0, n in MISSING
+    row = replace(
+        wanted_target(machine, image, since),
+        status=TargetStatus.CLOSED if is_kept else TargetStatus.OPEN,
+        kept=is_kept,
+        chap_user=f"gg{n:08x}" if n % 4 == 0 else "",
+        drift=Drift.DIFFERENT if n in _DIFFERENT else Drift.IN_STEP,
+        differences=_DIFFERENT.get(n, ()),
+        cut_off=(machine.name,) if n in _CUT else (),
+    )
+    if error:
+        row = replace(row, status=TargetStatus.ERROR, error=error, drift=Drift.MISSING)
+    if is_missing:
+        row = replace(row, drift=Drift.MISSING, portals=())
+    has_session = online and not (error or is_missing or is_kept)
+    return logged_in(row, machine) if has_session else drawn(row)
 
 
 def as_kept(row: TargetRow) -> TargetRow:
     """A target that was prepared, without a session."""
-    closed = replace(row, status=TargetStatus.CLOSED, kept=True)
-    return replace(closed, tree=tree_of(closed))
+    return drawn(
+        replace(row, status=TargetStatus.CLOSED, kept=True, sessions=0, logged_in=(), rates=())
+    )
 
 
 def unwanted(since: datetime) -> list[TargetRow]:
@@ -144,7 +172,7 @@ def unwanted(since: datetime) -> list[TargetRow]:
     )
     odd = row(3, BY_HAND[1], TargetOrigin.FOREIGN, (volume, replace(disk, lun=1)))
     odd = replace(odd, unsupported="it has a second portal group")
-    return [replace(each, tree=tree_of(each)) for each in (left, hand, odd)]
+    return [drawn(each) for each in (left, hand, odd)]
 
 
 def tree_of(row: TargetRow) -> str:
@@ -163,3 +191,80 @@ def tree_of(row: TargetRow) -> str:
         (f"      o- {one.initiator_iqn}", f"LOGGED_IN from {one.address}") for one in row.logged_in
     ]
     return "\n".join(f"{head} ".ljust(90 - len(tail), ".") + f" [{tail}]" for head, tail in lines)
+
+
+def want_target(room: Room, machine: MachineRow, image: ImageRow) -> None:
+    """Open a machine's target for a session; what was prepared for it stays prepared."""
+    row = wanted_target(machine, image, room.now)
+    before = room.target_of(machine.id)
+    if before is not None:
+        row = replace(row, kept=before.kept, chap_user=before.chap_user, version=before.version)
+    save(room, row)
+
+
+def close_target(room: Room, machine_id: int) -> None:
+    """Nobody may log in any more; gone unless it is kept."""
+    row = room.target_of(machine_id)
+    if row is not None and row.kept:
+        save(room, as_kept(row), AGENT)
+    elif row is not None:
+        remove(room, row, AGENT)
+
+
+def remove_target(room: Room, target_id: int) -> int:
+    """Take a machine's target away."""
+    row = next((each for each in room.targets if each.id == target_id), None)
+    if row is None:
+        raise ConsoleError("This target no longer exists.")
+    if row.status is TargetStatus.OPEN:
+        raise ConsoleError(f"{row.machine} has a session; stop it before removing its target.")
+    remove(room, row)
+    return room.ask(JobKind.TARGET_REMOVE, row.machine)
+
+
+def compare(room: Room, host_ids: Sequence[int]) -> list[int]:
+    """Have the storage host compare anew."""
+    return [
+        room.ask(JobKind.TARGET_COMPARE, HOST, {"targets": len(room.targets)}) for _ in host_ids
+    ]
+
+
+def apply(room: Room, wanted: Sequence[tuple[int, list[str], list[str]]]) -> list[int]:
+    """Make these targets of each host as wanted, whoever loses a disk by it."""
+    return [
+        room.ask(JobKind.TARGET_RECONCILE, HOST, {"changed": _put_right(room, iqns)})
+        for _host, iqns, _cut in wanted
+    ]
+
+
+def repair(room: Room, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:  # noqa: ARG001
+    """Make as wanted whatever takes a disk from nobody."""
+    jobs = []
+    for _host in host_ids:
+        differ = [row for row in room.targets if row.drift is not Drift.IN_STEP]
+        ours = [row for row in differ if row.origin is not TargetOrigin.FOREIGN]
+        result: dict[str, Any] = {
+            "changed": _put_right(room, [row.iqn for row in ours if not row.cut_off]),
+            "left": [row.iqn for row in ours if row.cut_off],
+        }
+        jobs.append(room.ask(JobKind.TARGET_REPAIR, HOST, result))
+    return jobs
+
+
+def _put_right(room: Room, iqns: Iterable[str]) -> int:
+    """Make these as wanted; answers how many there were."""
+    rows = [row for row in room.targets if row.iqn in set(iqns)]
+    for row in rows:
+        if not row.wanted:
+            remove(room, row, AGENT)
+            continue
+        right = replace(row, drift=Drift.IN_STEP, differences=(), cut_off=(), portals=(PORTAL,))
+        if row.cut_off:
+            right = replace(right, sessions=0, logged_in=(), rates=())
+        if row.error:
+            right = replace(right, status=TargetStatus.CLOSED, kept=True, error="")
+        save(room, drawn(right), AGENT)
+        machine = None if row.machine_id is None else room.machine(row.machine_id)
+        if machine is not None and machine.drift is not None:
+            save(room, replace(machine, drift=None), AGENT)
+    return len(rows)

@@ -1,82 +1,77 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The real window over the demo room."""
+"""``ggnet-console --demo``: the window on the demo room; no server, no rights, nothing is kept."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
 
-from PySide6.QtCore import QObject, QSettings
+from PySide6.QtCore import QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
-from ..services import (
-    boot_sessions,
-    concurrent_edits,
-    hosts,
-    images,
-    jobs,
-    machines,
-    settings,
-    targets,
-    users,
-)
-from ..ui.kit.feed import Feed, Runner
-from ..ui.kit.theme import Theme
-from ..ui.page_context import Feeds, Importer
-from ..ui.window.main_window import MainWindow
-from ..ui.window.workspace import Workspace
+from ..enums import Role
+from ..errors import ConsoleError
+from ..ui.kit.messages import show_error
+from ..ui.window.crash_dialog import CrashReporter
 from .room import Room
+from .room_window import RoomWindow
+from .runner import NoImporter, RoomRunner
+
+MARK = "DEMO"
+SERVER = f"{MARK} – nothing is kept"
+NOBODY = "This is the demo room: nobody is signed in. Close the window to leave it."
+_TICK_MS = 1000
 
 
-def make_feeds(runner: Runner, parent: QObject) -> Feeds:
-    """Feeds of a room, which has no more than one page of anything."""
+class DemoWindow(RoomWindow):
+    """The room as an admin sees it, in which time passes; says everywhere that it is made up."""
 
-    def feed(read: Any, table: str, others: Collection[str] = (), **how: Any) -> Feed[Any]:
-        return Feed(runner, read, table, others, parent=parent, **how)
-
-    return Feeds(
-        machines=feed(machines.list_machines, "machines"),
-        images=feed(images.list_images, "images", ("targets",)),
-        targets=feed(targets.list_targets, "targets"),
-        sessions=feed(boot_sessions.list_boot_sessions, "boot_sessions"),
-        jobs=feed(jobs.list_jobs, "jobs"),
-        hosts=feed(hosts.list_hosts, "hosts", by_id=False),
-        opened=feed(concurrent_edits.list_open, "open_objects", by_id=False),
-        users=feed(
-            users.list_accounts,
-            "users",
-            ("sign_ins", "failed_sign_ins"),
-            by_id=False,
-            on_demand=True,
-        ),
-        settings=feed(settings.list_settings, "settings", by_id=False, on_demand=True),
-    )
-
-
-class RoomWindow:
-    """The main window with a workspace, as for somebody who is signed in, over a room."""
-
-    def __init__(
-        self,
-        app: QApplication,
-        settings: QSettings,
-        room: Room,
-        runner: Runner,
-        importer: Importer,
-        server: str,
-    ) -> None:
-        """``server``: what the window calls it."""
-        self.room = room
-        self.theme = Theme(app, settings)
-        self.shell = MainWindow(settings, self.theme)
-        self.workspace = Workspace(
-            self.shell,
-            runner,
-            make_feeds(runner, self.shell),
-            importer,
-            settings,
-            user_id=room.me.user_id,
-            person=room.me.name,
-            role=room.me.role,
-            server=server,
+    def __init__(self, app: QApplication, settings: QSettings) -> None:
+        room = Room(role=Role.ADMIN)
+        super().__init__(app, settings, room, RoomRunner(room), NoImporter(), SERVER, MARK)
+        self.runner.setParent(self.shell)
+        self.shell.sign_out_wanted.connect(
+            lambda: show_error(self.shell, ConsoleError(NOBODY), "There is nobody to sign out")
         )
+        self.clock = QTimer(self.shell)
+        self.clock.timeout.connect(self._tick)
+        self.clock.start(_TICK_MS)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in the room, and show what has come of it."""
+        self.room.pass_time(seconds)
+        self.runner.tell()
+
+    def _tick(self) -> None:
+        self.pass_time((datetime.now(UTC) - self.room.now).total_seconds())
+
+
+def run() -> int:
+    """Show the window until it is closed; the exit status of the process."""
+    app = QApplication(sys.argv[:1])
+    app.setApplicationName("ggnet-console")
+    app.setApplicationDisplayName(f"GGnet Console – {MARK}")
+    app.setDesktopFileName("ggnet-console")
+    app.setQuitOnLastWindowClosed(False)
+    crashes = CrashReporter(app)
+    crashes.install()
+    with tempfile.TemporaryDirectory(prefix="ggnet-demo-") as folder:
+        # Also what Qt itself remembers, of its file dialog.
+        for kind in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
+            QSettings.setPath(kind, QSettings.Scope.UserScope, folder)
+        settings = QSettings(f"{folder}/window.ini", QSettings.Format.IniFormat)
+        demo = DemoWindow(app, settings)
+
+        def may_close() -> bool:
+            app.exit(0)
+            return True
+
+        demo.shell.ask_before_closing(may_close)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_signal: demo.shell.close())
+        demo.shell.show()
+        status = app.exec()
+        settings.sync()
+    return status

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 
 from ggnet_console.demo.room import Room
+from ggnet_console.demo.room_window import RoomWindow
+from ggnet_console.demo.window import DemoWindow
 from ggnet_console.enums import Role
 
 from .demo import Window
@@ -24,29 +27,39 @@ def settings(tmp_path: Path) -> QSettings:
 @pytest.fixture
 def window(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
     """The real shell over a room of forty machines, on its Machines page."""
-    yield from _opened(qapp, qtbot, settings, Room())
+    yield from _opened(qtbot, Window(qapp, settings, Room()))
 
 
 @pytest.fixture
 def viewer(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
     """The same for somebody who may only look."""
-    yield from _opened(qapp, qtbot, settings, Room(role=Role.VIEWER))
+    yield from _opened(qtbot, Window(qapp, settings, Room(role=Role.VIEWER)))
 
 
 @pytest.fixture
 def admin(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
     """The same for an admin, who also sees users, audit and settings."""
-    yield from _opened(qapp, qtbot, settings, Room(role=Role.ADMIN))
+    yield from _opened(qtbot, Window(qapp, settings, Room(role=Role.ADMIN)))
 
 
 @pytest.fixture
 def empty_window(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
     """The same with nothing in it yet."""
-    yield from _opened(qapp, qtbot, settings, Room(empty=True))
+    yield from _opened(qtbot, Window(qapp, settings, Room(empty=True)))
 
 
-def _opened(qapp, qtbot, settings, room) -> Iterator[Window]:
-    window = Window(qapp, settings, room)
+@pytest.fixture
+def demo(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[DemoWindow]:
+    """The window of ``--demo``, whose clock stands still."""
+    window = DemoWindow(qapp, settings)
+    window.clock.stop()
+    yield from _opened(qtbot, window)
+
+
+W = TypeVar("W", bound=RoomWindow)
+
+
+def _opened(qtbot, window: W) -> Iterator[W]:
     window.shell.resize(1366, 768)
     with qtbot.waitExposed(window.shell):
         window.shell.show()

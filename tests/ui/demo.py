@@ -13,8 +13,8 @@ from PySide6.QtWidgets import QApplication
 
 from ggnet_console.demo.jobs import new_job
 from ggnet_console.demo.room import Room
+from ggnet_console.demo.room_window import RoomWindow
 from ggnet_console.demo.runner import RoomRunner
-from ggnet_console.demo.window import RoomWindow
 from ggnet_console.enums import JobKind, JobStatus
 from ggnet_console.services.images import Upload
 
@@ -47,9 +47,10 @@ class Window(RoomWindow):
     """The real window and workspace over a room."""
 
     def __init__(self, app: QApplication, settings: QSettings, room: Room) -> None:
-        self.runner = RecordingRunner(room)
+        runner = RecordingRunner(room)
         self.importer = RecordingImporter()
-        super().__init__(app, settings, room, self.runner, self.importer, "lab-server (TLS)")
+        super().__init__(app, settings, room, runner, self.importer, "lab-server (TLS)")
+        self.runner: RecordingRunner = runner
 
     def end_jobs(self, kind: JobKind, **fields: Any) -> None:
         """Whatever is asked for from now on becomes a job of this kind that has ended at once."""

@@ -43,7 +43,7 @@ def have_done(
 
 def repair(parent: QWidget, context: PageContext, host_ids: Iterable[int]) -> None:
     """Put right whatever can be without taking a disk away from anybody."""
-    have_done(parent, context, _repair, sorted(host_ids), False, told=_repaired)
+    have_done(parent, context, repair_hosts, sorted(host_ids), False, told=_repaired)
 
 
 def repair_targets_of(parent: QWidget, context: PageContext, machine_ids: Collection[int]) -> None:
@@ -61,12 +61,13 @@ def rewrite_saved(parent: QWidget, context: PageContext, host: HostRow) -> None:
         "wants is saved anew; targets that others had saved there, and that do not run now, "
         "are no longer restored at the next start.",
         "Rewrite saved configuration",
-        lambda: have_done(parent, context, _repair, [host.id], True, told=_repaired),
+        lambda: have_done(parent, context, repair_hosts, [host.id], True, told=_repaired),
         danger=False,
     )
 
 
-def _repair(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:
+def repair_hosts(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:
+    """Have these hosts' agents repair; the jobs."""
     return [
         target_plans.repair_targets(session, each, set_saved_aside=set_saved_aside)
         for each in host_ids
