@@ -20,7 +20,7 @@ from ..services import (
     users,
 )
 from ..services.boot_sessions import BootSessionRow
-from ..services.users import UserRow
+from ..services.users import PublicUser
 from .audit import find_audit, find_history
 from .room import Room
 
@@ -47,8 +47,8 @@ def _sessions(
     return sorted(found, key=lambda row: -row.id)[:limit]
 
 
-def _users(room: Room) -> list[UserRow]:
-    return [UserRow(a.id, a.name, a.role, a.disabled, a.locked) for a in room.accounts]
+def _users(room: Room) -> list[PublicUser]:
+    return [PublicUser(a.id, a.name, a.role, a.disabled, a.locked) for a in room.users]
 
 
 READS: dict[Callable[..., Any], Answer] = {
@@ -62,8 +62,8 @@ READS: dict[Callable[..., Any], Answer] = {
     # Nobody else is there to be told.
     concurrent_edits.open_object: lambda *_object: None,
     concurrent_edits.close_object: lambda *_object: None,
-    users.list_accounts: _all_or_some(lambda room: room.accounts),
-    users.list_users: _users,
+    users.list_users: _all_or_some(lambda room: room.users),
+    users.list_public_users: _users,
     users.list_sign_ins: lambda room, user: [s for s in room.sign_ins if s.user_id == user],
     users.who_am_i: lambda room: room.me,
     settings.list_settings: _all_or_some(lambda room: room.settings),

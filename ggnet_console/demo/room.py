@@ -20,7 +20,7 @@ from ..services.jobs import JobRow
 from ..services.machines import MachineRow
 from ..services.settings import SettingRow
 from ..services.targets import TargetRow
-from ..services.users import AccountRow, Me, SignInRow
+from ..services.users import Me, SignInRow, UserRow
 from . import boot_sessions, hosts, jobs
 from .audit import make_audit
 from .boot_sessions import course_of, make_session
@@ -31,7 +31,7 @@ from .jobs import make_jobs, new_job
 from .machines import make_machine, with_session
 from .settings import SETTINGS
 from .targets import MISSING, as_kept, make_target, unwanted
-from .users import make_accounts, make_sign_ins
+from .users import make_sign_ins, make_users
 
 _UNWANTED_FOR = 60 * 24 * 9
 _GIB = 2**30
@@ -46,7 +46,7 @@ class Room:
         """``role``: of anna, who is signed in."""
         self.now = datetime.now(UTC)
         self.me = Me(1, "anna", role, self.now + timedelta(hours=11), False, None)
-        self.accounts: list[AccountRow] = make_accounts(self.ago, role)
+        self.users: list[UserRow] = make_users(self.ago, role)
         self.sign_ins: list[SignInRow] = make_sign_ins(self.ago)
         self.settings: list[SettingRow] = list(SETTINGS)
         self.hosts: list[HostRow] = [make_host(self.now, undoable=0 if empty else 2)]

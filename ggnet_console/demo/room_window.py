@@ -44,7 +44,7 @@ def make_feeds(runner: Runner, parent: QObject) -> Feeds:
         hosts=feed(hosts.list_hosts, "hosts", by_id=False),
         opened=feed(concurrent_edits.list_open, "open_objects", by_id=False),
         users=feed(
-            users.list_accounts,
+            users.list_users,
             "users",
             ("sign_ins", "failed_sign_ins"),
             by_id=False,

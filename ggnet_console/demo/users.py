@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The accounts of the demo room, who is signed in, and whose sign-ins failed."""
+"""The users of the demo room, who is signed in, and whose sign-ins failed."""
 
 from __future__ import annotations
 
 import uuid
 
 from ..enums import Role
-from ..services.users import AccountRow, FailedSignIns, SignInRow
+from ..services.users import FailedSignIns, SignInRow, UserRow
 from .times import Ago
 
 
-def make_accounts(ago: Ago, role: Role) -> list[AccountRow]:
-    """All accounts; ``role`` is anna's."""
+def make_users(ago: Ago, role: Role) -> list[UserRow]:
+    """All users; ``role`` is anna's."""
     rows = (
         ("anna", role, "", 20, 2),
         ("boss", Role.ADMIN, "", 60 * 26, 0),
@@ -21,7 +21,7 @@ def make_accounts(ago: Ago, role: Role) -> list[AccountRow]:
         ("summer intern", Role.VIEWER, "disabled", 60 * 24 * 70, 0),
     )
     return [
-        AccountRow(
+        UserRow(
             id=n,
             name=name,
             role=role,

@@ -241,7 +241,7 @@ def test_the_plan_is_applied(qtbot, demo):
 def test_what_is_not_done_here_is_said(qtbot, demo):
     page = select(demo, "users", [5])
     page.action("Lock").trigger()
-    click(qtbot, dialog(qtbot, Message), "Lock 1 account")
+    click(qtbot, dialog(qtbot, Message), "Lock 1 user")
     qtbot.waitUntil(lambda: any(NOT_HERE in texts(each) for each in opened()))
     assert not page.model.by_id(5).locked
 

@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QDialog, QPushButton
 
+from ggnet_console.demo.jobs import new_job
 from ggnet_console.enums import JobKind
 from ggnet_console.errors import ConsoleError, FieldError
 from ggnet_console.ui.jobs import ErrorTab
@@ -19,8 +20,6 @@ from ggnet_console.ui.kit.messages import Details, Message, confirm, show_error
 from ggnet_console.ui.kit.widgets import Value
 from ggnet_console.ui.window.crash_dialog import CrashReporter, report
 from ggnet_console.values import parse_ip, parse_mac
-
-from .demo_targets import ended
 
 FIELDS = (
     Field("name", "Name", required=True),
@@ -150,7 +149,7 @@ def test_a_failed_job_shows_the_command_in_its_details_whole(qtbot):
     tab = ErrorTab()
     qtbot.addWidget(tab)
     at = datetime(2026, 11, 29, tzinfo=UTC)
-    job = ended(1, JobKind.TARGET_APPLY, at, error="It failed.", error_details=DETAILS)
+    job = new_job(1, JobKind.TARGET_APPLY, at, error="It failed.", error_details=DETAILS)
     tab.show_row(job)
     [shown] = tab.findChildren(Details)
     assert not shown.text.isHidden()

@@ -82,7 +82,7 @@ def test_only_admins_have_the_pages_of_admins(qtbot, window, viewer):
 
 
 def test_accounts_say_what_is_the_matter_with_them(admin, page):
-    failed_until = admin.room.accounts[1].failed[0].until
+    failed_until = admin.room.users[1].failed[0].until
     states = {
         row.name: page.model.columns[2].text(row)
         for row in (page.model.row(n) for n in range(page.model.rowCount()))
@@ -100,8 +100,8 @@ def test_accounts_say_what_is_the_matter_with_them(admin, page):
 def test_the_last_admin_cannot_be_touched_and_the_window_says_why(qtbot, admin, page):
     page.select([2])
     assert page.action("Lock").isEnabled()
-    admin.room.accounts = [
-        replace(row, disabled=True) if row.name == "anna" else row for row in admin.room.accounts
+    admin.room.users = [
+        replace(row, disabled=True) if row.name == "anna" else row for row in admin.room.users
     ]
     admin.workspace.on_changed({"users": {1}})
     qtbot.waitUntil(lambda: not page.action("Lock").isEnabled())
@@ -148,7 +148,7 @@ def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
     said = texts(page.detail._overview)
     for text in ("Failed sign-ins", "desk@reception-1 · 10.0.7.14", "6 times, last 4 min ago"):
         assert text in [each.replace("\u200b", "") for each in said]
-    assert f"Until {fmt.clock(admin.room.accounts[1].failed[0].until)}" in said
+    assert f"Until {fmt.clock(admin.room.users[1].failed[0].until)}" in said
     press(page, "Unlock user")
     assert called(admin, users.set_locked) == [((2,), {"locked": False})]
     page.select([5])
@@ -157,7 +157,7 @@ def test_who_was_refused_stands_in_the_details_with_unlock_at_hand(admin, page):
 
 
 def test_a_lock_out_ends_on_the_screen_with_its_time(admin, page):
-    row = admin.room.accounts[1]
+    row = admin.room.users[1]
     past = replace(row.failed[0], until=admin.room.ago(0.1))
     assert state_of(replace(row, failed=(past,))) == (State.ATTENTION, "6 failed sign-ins")
     forever = replace(row.failed[0], until=None)
@@ -263,7 +263,7 @@ def test_a_role_given_brings_its_pages(admin, window):
 
 def test_accounts_are_read_for_a_page_that_shows_them_and_not_for_anybody_else(qtbot, window):
     reads = []
-    window.runner.reads[users.list_accounts] = lambda *_what: reads.append(1) or []
+    window.runner.reads[users.list_users] = lambda *_what: reads.append(1) or []
     window.workspace.on_changed({"users": {1}})
     window.workspace.on_changed(None)
     assert reads == []
