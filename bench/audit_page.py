@@ -32,12 +32,12 @@ def next_page_on_screen(database: Database, entries: int) -> Figure:
     app = QApplication.instance() or QApplication([])
     with tempfile.TemporaryDirectory() as folder:
         settings = QSettings(f"{folder}/window.ini", QSettings.Format.IniFormat)
-        shell = MainWindow(settings, Theme(app, settings))
-        background = Background(database, shell)
+        main_window = MainWindow(settings, Theme(app, settings))
+        background = Background(database, main_window)
         Workspace(
-            shell,
+            main_window,
             background,
-            make_feeds(background, shell),
+            make_feeds(background, main_window),
             None,
             settings,
             user_id=0,
@@ -45,9 +45,9 @@ def next_page_on_screen(database: Database, entries: int) -> Figure:
             role=Role.ADMIN,
             server="bench",
         )
-        shell.resize(1366, 768)
-        shell.show()
-        page = shell.show_page("audit")
+        main_window.resize(1366, 768)
+        main_window.show()
+        page = main_window.show_page("audit")
         assert isinstance(page, AuditPage)
 
         def idle(seconds: float) -> None:
@@ -69,8 +69,8 @@ def next_page_on_screen(database: Database, entries: int) -> Figure:
             page.view.viewport().repaint()
             took.append((time.perf_counter() - began) * 1000)
         background.wait()
-        shell.close()
-        shell.deleteLater()
+        main_window.close()
+        main_window.deleteLater()
         app.processEvents()
     return Figure(
         f"Page Down held through {entries:,} entries, p95, on screen",

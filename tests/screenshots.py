@@ -70,77 +70,77 @@ PAGES = {
 def pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
     """Each page in turn, with a row selected."""
     window = Window(app, settings, Room())
-    shell = window.shell
-    shell.resize(*SIZE)
-    shell.show()
+    main_window = window.main_window
+    main_window.resize(*SIZE)
+    main_window.show()
     for key, ids in PAGES.items():
-        page = shell.show_page(key)
+        page = main_window.show_page(key)
         if isinstance(page, Page):
             page.select(list(ids))
-        yield key, shell
+        yield key, main_window
     yield from target_pages(window)
-    machines = shell.show_page("machines")
+    machines = main_window.show_page("machines")
     assert isinstance(machines, MachinesPage)
     machines.view.clearSelection()
-    yield "machines-wide", shell
+    yield "machines-wide", main_window
     machines.search.setText("no such machine")
-    yield "machines-nothing-found", shell
+    yield "machines-nothing-found", main_window
     machines.search.clear()
     machines.show_chip("Problem")
     machines.view.selectAll()
     window.workspace.on_lost()
-    shell.notify("Import Win11-Games: done.", State.RUNNING)
-    shell.notify(
+    main_window.notify("Import Win11-Games: done.", State.RUNNING)
+    main_window.notify(
         "Verify Exam room, locked down: failed. The file differs.",
         State.FAILED,
         "Show",
         lambda: None,
     )
-    yield "machines-problem", shell
+    yield "machines-problem", main_window
     window.workspace.on_restored()
     machines._on_add([])
-    yield from dialog(shell, "dialog-machine")
+    yield from dialog(main_window, "dialog-machine")
     yield from two_at_once(window, machines)
     machines._on_start(machines.model.rows[34:37])
-    yield from dialog(shell, "dialog-session")
+    yield from dialog(main_window, "dialog-session")
     machines._on_delete(machines.model.rows[34:40])
-    yield from dialog(shell, "dialog-delete")
-    images = shell.show_page("images")
+    yield from dialog(main_window, "dialog-delete")
+    images = main_window.show_page("images")
     assert isinstance(images, ImagesPage)
     opened = images.import_file(Path("/srv/images/Win11-Games 2026-12.vhdx"))
     opened.form.unfold()
     opened.form.boxes["sha256"].set_raw("nonsense")
     opened.form.submit()
-    yield from dialog(shell, "dialog-import")
-    ask_what_to_do_with_machines(shell, 31, lambda: None, lambda: None)
-    yield from dialog(shell, "dialog-close")
+    yield from dialog(main_window, "dialog-import")
+    ask_what_to_do_with_machines(main_window, 31, lambda: None, lambda: None)
+    yield from dialog(main_window, "dialog-close")
     error = ConsoleError(
         "The image “Win11-Games” could not be exported: the folder exports is full. "
         "Free some space and try again.",
         "qemu-img: error while writing at byte 4294967296: No space left on device",
     )
-    show_error(shell, error)
-    yield from dialog(shell, "dialog-error")
-    shell.close()
+    show_error(main_window, error)
+    yield from dialog(main_window, "dialog-error")
+    main_window.close()
     yield from admin_pages(app, settings)
     empty = Window(app, settings, Room(empty=True))
-    empty.shell.resize(*SIZE)
-    empty.shell.show()
-    empty.shell.show_page("machines")
-    yield "machines-first-use", empty.shell
-    empty.shell.close()
+    empty.main_window.resize(*SIZE)
+    empty.main_window.show()
+    empty.main_window.show_page("machines")
+    yield "machines-first-use", empty.main_window
+    empty.main_window.close()
 
 
 def target_pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     """Targets that are not as wanted, and what can be done about them."""
-    shell, room, context = window.shell, window.room, window.workspace.context
-    page = shell.show_page("targets")
+    main_window, room, context = window.main_window, window.room, window.workspace.context
+    page = main_window.show_page("targets")
     assert isinstance(page, TargetsPage)
     assert page.detail is not None
     for number, name, row_id in ((1, "differences", 7), (2, "tree", -2), (3, "sessions", 1)):
         page.select([row_id])
         page.detail._bar.setCurrentIndex(number)
-        yield f"targets-{name}", shell
+        yield f"targets-{name}", main_window
     page.detail._bar.setCurrentIndex(0)
     page.view.clearSelection()
     broken = "it is empty. Its last good copy is saveconfig.json.2026-11-22"
@@ -148,7 +148,7 @@ def target_pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     window.workspace.on_changed({"hosts": None})
     pass_time(_READ_MS)
     page.view.scrollToTop()
-    yield "targets-wide", shell
+    yield "targets-wide", main_window
     room.hosts = [replace(room.hosts[0], saved_problem="")]
     window.workspace.on_changed({"hosts": None})
     window.end_jobs(JobKind.TARGET_COMPARE, result={"targets": 42})
@@ -161,14 +161,14 @@ def target_pages(window: Window) -> Iterator[tuple[str, QWidget]]:
     room.targets = [row for row in room.targets if not has_drifted(row)]
     plan.go.click()
     pass_time(_READ_MS)
-    yield from dialog(shell, "dialog-plan-applied")
+    yield from dialog(main_window, "dialog-plan-applied")
     window.end_jobs(JobKind.TARGET_TEST, result={"steps": LOGIN})
     tested = test_login(page, context, room.targets[3])
     pass_time(_READ_MS)
-    yield from dialog(shell, "dialog-test-login")
+    yield from dialog(main_window, "dialog-test-login")
     tested.close()
     SecretDialog(page, "PC-04", ChapMade("gg3f9c51d0", "0123456789abcdef", 1)).open()
-    yield from dialog(shell, "dialog-chap")
+    yield from dialog(main_window, "dialog-chap")
     window.runner.answer = None
 
 
@@ -193,7 +193,7 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
     )
     conflict = ConflictDialog(
         opened,
-        window.shell.notify,
+        window.main_window.notify,
         opened._fields,
         StaleError("", now, changes),
         lambda *_args: None,
@@ -222,37 +222,37 @@ def two_at_once(window: Window, machines: MachinesPage) -> Iterator[tuple[str, Q
 def admin_pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
     """What only admins see."""
     window = Window(app, settings, Room(role=Role.ADMIN))
-    shell = window.shell
-    shell.resize(*SIZE)
-    shell.show()
-    users = shell.show_page("users")
+    main_window = window.main_window
+    main_window.resize(*SIZE)
+    main_window.show()
+    users = main_window.show_page("users")
     assert isinstance(users, UsersPage)
     users.select([2])
-    yield "users", shell
+    yield "users", main_window
     users.select([1])
     for number, name in ((1, "sign-ins"), (2, "rights")):
         users.detail._bar.setCurrentIndex(number)
-        yield f"users-{name}", shell
+        yield f"users-{name}", main_window
     users._on_role(users.view.selected())
-    yield from dialog(shell, "dialog-role")
+    yield from dialog(main_window, "dialog-role")
     users._on_add([])
-    yield from dialog(shell, "dialog-user")
+    yield from dialog(main_window, "dialog-user")
     users.detail._bar.setCurrentIndex(3)
     users.select([4])
-    yield "users-history", shell
-    audit = shell.show_page("audit")
+    yield "users-history", main_window
+    audit = main_window.show_page("audit")
     assert isinstance(audit, AuditPage)
     audit.select([449])
-    yield "audit", shell
+    yield "audit", main_window
     audit.view.clearSelection()
     audit.people.setCurrentIndex(audit.people.findData("boss"))
     audit._on_object(audit.model.rows[:1])
-    yield "audit-filtered", shell
+    yield "audit-filtered", main_window
     audit._on_clear()
     audit.action("Verify").trigger()
-    yield from dialog(shell, "dialog-verify")
-    tell_verdict(shell, [], AuditHead(1204, "ab12" * 16, audit.model.row(0).at))
-    yield from dialog(shell, "dialog-verified", Message)
+    yield from dialog(main_window, "dialog-verify")
+    tell_verdict(main_window, [], AuditHead(1204, "ab12" * 16, audit.model.row(0).at))
+    yield from dialog(main_window, "dialog-verified", Message)
     audit.action("Remove old entries").trigger()
     asked = next(
         d
@@ -264,21 +264,21 @@ def admin_pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, Q
     window.runner.answer = lambda *_args: old
     asked.go.click()
     window.runner.answer = None
-    yield from dialog(shell, "dialog-prune-confirm", Message)
-    settings_page = shell.show_page("settings")
+    yield from dialog(main_window, "dialog-prune-confirm", Message)
+    settings_page = main_window.show_page("settings")
     settings_page.select([2])
-    yield "settings", shell
+    yield "settings", main_window
     settings_page._on_edit(settings_page.view.selected())
-    yield from dialog(shell, "dialog-setting")
+    yield from dialog(main_window, "dialog-setting")
     settings_page.hosts.buttons["lab-server"].click()
-    yield from dialog(shell, "dialog-backend")
-    shell.password_wanted.emit()
-    yield from dialog(shell, "dialog-password")
-    shell.close()
+    yield from dialog(main_window, "dialog-backend")
+    main_window.password_wanted.emit()
+    yield from dialog(main_window, "dialog-password")
+    main_window.close()
 
 
 def dialog(
-    shell: QWidget, name: str, kind: type[QWidget] = QWidget
+    main_window: QWidget, name: str, kind: type[QWidget] = QWidget
 ) -> Iterator[tuple[str, QWidget]]:
     """The dialog of a kind that is open, and close it."""
     app = QApplication.topLevelWidgets()
@@ -290,31 +290,31 @@ def dialog(
 
 def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
     """The pages before anybody is signed in."""
-    shell = MainWindow(settings, Theme(app, settings))
-    shell.resize(*SIZE)
+    main_window = MainWindow(settings, Theme(app, settings))
+    main_window.resize(*SIZE)
     first = FirstRunPage(
         admin="admin",
         home=Path("/var/lib/ggnet"),
         portal="127.0.0.1:3260",
         probe=lambda _path: None,
     )
-    shell.show_entry_page(first)
-    shell.show()
-    yield "first-run", shell
+    main_window.show_entry_page(first)
+    main_window.show()
+    yield "first-run", main_window
     first.form.unfold()
     first.form.boxes["password"].set_raw("short")
     first.form.boxes["again"].set_raw("short")
     first.go.click()
-    yield "first-run-error", shell
+    yield "first-run-error", main_window
     sign_in = SignInPage(server="lab-server", user="anna")
-    shell.show_entry_page(sign_in)
+    main_window.show_entry_page(sign_in)
     sign_in.form.boxes["password"].editor.setFocus()
     sign_in.working("Signing in…")
     sign_in.failed(ConsoleError("The name or the password is wrong."))
-    yield "sign-in", shell
-    shell.show_entry_page(NewPasswordPage(person="carla"))
-    yield "new-password", shell
-    shell.show_entry_page(
+    yield "sign-in", main_window
+    main_window.show_entry_page(NewPasswordPage(person="carla"))
+    yield "new-password", main_window
+    main_window.show_entry_page(
         ProblemPage(
             ConsoleError(
                 "The database on lab-server is newer than this console. Update the console.",
@@ -324,8 +324,8 @@ def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget
             lambda: None,
         )
     )
-    yield "problem", shell
-    shell.close()
+    yield "problem", main_window
+    main_window.close()
 
 
 def main(folder: Path) -> None:

@@ -71,11 +71,11 @@ class RoomWindow:
         self.room = room
         self.runner = runner
         self.theme = Theme(app, settings)
-        self.shell = MainWindow(settings, self.theme, mark)
+        self.main_window = MainWindow(settings, self.theme, mark)
         self.workspace = Workspace(
-            self.shell,
+            self.main_window,
             runner,
-            make_feeds(runner, self.shell),
+            make_feeds(runner, self.main_window),
             importer,
             settings,
             user_id=room.me.user_id,

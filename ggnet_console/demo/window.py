@@ -31,11 +31,13 @@ class DemoWindow(RoomWindow):
     def __init__(self, app: QApplication, settings: QSettings) -> None:
         room = Room(role=Role.ADMIN)
         super().__init__(app, settings, room, RoomRunner(room), NoImporter(), SERVER, MARK)
-        self.runner.setParent(self.shell)
-        self.shell.sign_out_wanted.connect(
-            lambda: show_error(self.shell, ConsoleError(NOBODY), "There is nobody to sign out")
+        self.runner.setParent(self.main_window)
+        self.main_window.sign_out_wanted.connect(
+            lambda: show_error(
+                self.main_window, ConsoleError(NOBODY), "There is nobody to sign out"
+            )
         )
-        self.clock = QTimer(self.shell)
+        self.clock = QTimer(self.main_window)
         self.clock.timeout.connect(self._tick)
         self.clock.start(_TICK_MS)
 
@@ -68,10 +70,10 @@ def run() -> int:
             app.exit(0)
             return True
 
-        demo.shell.ask_before_closing(may_close)
+        demo.main_window.ask_before_closing(may_close)
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_signal: demo.shell.close())
-        demo.shell.show()
+            signal.signal(number, lambda *_signal: demo.main_window.close())
+        demo.main_window.show()
         status = app.exec()
         settings.sync()
     return status

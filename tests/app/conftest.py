@@ -93,7 +93,7 @@ def log_in() -> Iterator[Callable[[BootSessionRow], LoggedIn]]:
 class OpenWindow:
     """The real window of one signed-in person."""
 
-    shell: MainWindow
+    main_window: MainWindow
     workspace: Workspace
     signed_in: users.SignedIn
 
@@ -107,13 +107,13 @@ def window_of(
     def open_window(role: Role) -> OpenWindow:
         settings = QSettings(str(tmp_path / f"{role}.ini"), QSettings.Format.IniFormat)
         theme = Theme(qapp, settings)
-        shell = MainWindow(settings, theme)
+        main_window = MainWindow(settings, theme)
         signed_in = database.log_in(role.lower())
-        background = Background(database.open(database.dsn(signed_in)), shell)
+        background = Background(database.open(database.dsn(signed_in)), main_window)
         workspace = Workspace(
-            shell,
+            main_window,
             background,
-            make_feeds(background, shell),
+            make_feeds(background, main_window),
             None,  # nothing is imported here
             settings,
             user_id=signed_in.user_id,
@@ -121,15 +121,15 @@ def window_of(
             role=signed_in.role,
             server="test server",
         )
-        opened.append((shell, theme, background))
-        shell.show()
-        return OpenWindow(shell, workspace, signed_in)
+        opened.append((main_window, theme, background))
+        main_window.show()
+        return OpenWindow(main_window, workspace, signed_in)
 
     yield open_window
-    for shell, theme, background in opened:
-        shell.close()
+    for main_window, theme, background in opened:
+        main_window.close()
         background.end()
         assert background.wait()
-        shell.deleteLater()
+        main_window.deleteLater()
         theme.deleteLater()
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

@@ -34,7 +34,7 @@ def expected(*numbers: int) -> set[str]:
 
 
 def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qtbot, window):
-    page = window.shell.show_page("jobs")
+    page = window.main_window.show_page("jobs")
     qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     assert names(page) == expected(1, *range(JOBS - PAGE + 1, JOBS + 1))
     assert page._number.text() == f"{PAGE + 1}+, 1 open"
@@ -48,11 +48,11 @@ def test_older_ones_come_while_scrolling_and_everything_open_is_there_at_once(qt
     assert names(page) == expected(*range(1, JOBS + 1))
     assert page._number.text() == f"{JOBS}, 1 open"
     # What failed long ago is no news.
-    assert window.shell._toasts == []
+    assert window.main_window._toasts == []
 
 
 def test_a_search_looks_among_older_ones_too(qtbot, window):
-    page = window.shell.show_page("jobs")
+    page = window.main_window.show_page("jobs")
     qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     page.search.setText("PC-0002")
     qtbot.waitUntil(lambda: page.model.rowCount() == 1)
@@ -60,7 +60,7 @@ def test_a_search_looks_among_older_ones_too(qtbot, window):
 
 
 def test_reading_everything_again_keeps_what_was_scrolled_to(qtbot, window, database):
-    page = window.shell.show_page("jobs")
+    page = window.main_window.show_page("jobs")
     qtbot.waitUntil(lambda: page.model.total == PAGE + 1)
     page.search.setText("PC-0002")
     qtbot.waitUntil(lambda: page.model.rowCount() == 1)
@@ -79,7 +79,7 @@ def test_sessions_of_long_ago_are_read_in_the_same_way(qtbot, database, window_o
         "'iqn.y', '', 1, 'STOPPED', now() FROM machine, hosts, generate_series(1, %s)",
         JOBS,
     )
-    page = window_of(Role.VIEWER).shell.show_page("sessions")
+    page = window_of(Role.VIEWER).main_window.show_page("sessions")
     qtbot.waitUntil(lambda: page.model.total == PAGE)
     bar = page.view.verticalScrollBar()
 

@@ -42,7 +42,7 @@ def no_dialog() -> bool:
 
 
 def toasts(window) -> list[str]:
-    return [toast.text for toast in window.shell._toasts]
+    return [toast.text for toast in window.main_window._toasts]
 
 
 def row_of(page, name: str):
@@ -51,7 +51,7 @@ def row_of(page, name: str):
 
 def test_an_admin_adds_an_account_that_can_sign_in(qtbot, database, window_of):
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     qtbot.waitUntil(lambda: page.model.total == 3)
     page.action("Add user").trigger()
     form = dialog(FormDialog)
@@ -68,7 +68,7 @@ def test_an_admin_adds_an_account_that_can_sign_in(qtbot, database, window_of):
 
 def test_the_same_name_again_is_said_at_the_field(qtbot, window_of):
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     page.action("Add user").trigger()
     form = dialog(FormDialog)
     for key, text in (("name", "OPERATOR"), ("password", "long enough"), ("again", "long enough")):
@@ -90,7 +90,7 @@ def test_a_role_taken_away_is_said_in_the_open_window(qtbot, database, window_of
         return toasts(window) == ["Your role is now Viewer, changed by admin."]
 
     qtbot.waitUntil(said)
-    machines_page = window.shell.show_page("machines")
+    machines_page = window.main_window.show_page("machines")
     assert machines_page.action("Add machine").toolTip() == (
         "Needs the role Operator; yours was changed to Viewer"
     )
@@ -100,7 +100,7 @@ def test_the_last_admin_stays_even_when_the_window_does_not_know_yet(qtbot, data
     window = window_of(Role.ADMIN)
     with window_admin(database).begin() as session:
         second = users.create_user(session, "second", Role.ADMIN, PASSWORD)
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     qtbot.waitUntil(lambda: page.model.total == 4)
     with window_admin(database).begin() as session:
         users.set_disabled(session, second, disabled=True)
@@ -120,7 +120,7 @@ def window_admin(database: RealDatabase):
 def test_a_sign_in_is_revoked_from_its_row(qtbot, database, window_of):
     window = window_of(Role.ADMIN)
     other = database.log_in("viewer")
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     qtbot.waitUntil(lambda: row_of(page, "viewer") is not None)
     page.select([other.user_id])
     page.detail._bar.setCurrentIndex(1)
@@ -138,7 +138,7 @@ def test_a_sign_in_is_revoked_from_its_row(qtbot, database, window_of):
 
 def test_ones_own_password_is_changed_and_the_old_one_is_checked(qtbot, database, window_of):
     window = window_of(Role.VIEWER)
-    window.shell.password_wanted.emit()
+    window.main_window.password_wanted.emit()
     form = dialog(FormDialog)
     boxes = form.form.boxes
     boxes["present_password"].set_raw("not this one")
@@ -162,7 +162,7 @@ def test_the_trail_is_shown_page_by_page_and_exported_as_filtered(
                 session, MachineSpec(f"PC-{number:03}", f"52:54:00:00:00:{number:02x}")
             )
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("audit")
+    page = window.main_window.show_page("audit")
     qtbot.waitUntil(lambda: page.model.rowCount() == PAGE)
     assert page.model.row(0).object_name == f"PC-{PAGE + 9:03}"
     bar = page.view.verticalScrollBar()
@@ -190,7 +190,7 @@ def test_verify_tells_a_whole_trail_from_one_that_was_touched(qtbot, database, w
     with database.sign_in(Role.OPERATOR).begin() as session:
         machines.create_machine(session, MachineSpec("PC-1", "52:54:00:00:00:01"))
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("audit")
+    page = window.main_window.show_page("audit")
 
     def verdict() -> str:
         page.action("Verify").trigger()
@@ -214,7 +214,7 @@ def test_verify_tells_a_whole_trail_from_one_that_was_touched(qtbot, database, w
 
 def test_an_export_that_cannot_be_written_leaves_nothing_and_says_so(qtbot, window_of, tmp_path):
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("audit")
+    page = window.main_window.show_page("audit")
     page.export(tmp_path / "no such folder" / "trail.csv")
     assert "could not be written to" in opened(qtbot, Message).text.text()
     dialog(Message).close()
@@ -231,7 +231,7 @@ def test_history_shows_everybody_what_was_done_to_one_machine(qtbot, database, w
         made = machines.create_machine(session, MachineSpec("PC-1", "52:54:00:00:00:01"))
         machines.create_machine(session, MachineSpec("PC-2", "52:54:00:00:00:02"))
     window = window_of(role)
-    page = window.shell.show_page("machines")
+    page = window.main_window.show_page("machines")
     qtbot.waitUntil(lambda: page.model.total == 2)
     page.select([made])
     page.detail._bar.setCurrentIndex(2)
@@ -247,7 +247,7 @@ def test_history_shows_everybody_what_was_done_to_one_machine(qtbot, database, w
 
 def test_a_lock_out_is_shown_and_ended_by_unlock(qtbot, database, window_of):
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     qtbot.waitUntil(lambda: row_of(page, "viewer") is not None)
     for _ in range(5):
         with pytest.raises(SignInError):
@@ -269,7 +269,7 @@ def test_a_lock_out_is_shown_and_ended_by_unlock(qtbot, database, window_of):
 
 def test_a_new_installation_s_trail_is_in_people_s_words(qtbot, window_of):
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("audit")
+    page = window.main_window.show_page("audit")
     qtbot.waitUntil(lambda: page.model.rowCount() > 0)
     cells = [
         page.model.index(row, column).data()
@@ -286,7 +286,7 @@ def test_old_entries_are_removed_and_that_is_an_entry(qtbot, database, window_of
                   "UPDATE audit SET at = at - interval '2 years' WHERE link IN "
                   "(SELECT id FROM audit_links WHERE number = 1)")  # fmt: skip
     window = window_of(Role.ADMIN)
-    page = window.shell.show_page("audit")
+    page = window.main_window.show_page("audit")
     page.action("Remove old entries").trigger()
     opened(qtbot, FormDialog).go.click()
 

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> QSettings:
 
 @pytest.fixture
 def window(qapp: QApplication, qtbot, settings: QSettings) -> Iterator[Window]:
-    """The real shell over a room of forty machines, on its Machines page."""
+    """The real window over a room of forty machines, on its Machines page."""
     yield from _opened(qtbot, Window(qapp, settings, Room()))
 
 
@@ -60,15 +60,15 @@ W = TypeVar("W", bound=RoomWindow)
 
 
 def _opened(qtbot, window: W) -> Iterator[W]:
-    window.shell.resize(1366, 768)
-    with qtbot.waitExposed(window.shell):
-        window.shell.show()
-    window.shell.show_page("machines")
-    with qtbot.waitActive(window.shell):
-        window.shell.activateWindow()
+    window.main_window.resize(1366, 768)
+    with qtbot.waitExposed(window.main_window):
+        window.main_window.show()
+    window.main_window.show_page("machines")
+    with qtbot.waitActive(window.main_window):
+        window.main_window.activateWindow()
     yield window
-    window.shell.close()
-    window.shell.deleteLater()
+    window.main_window.close()
+    window.main_window.deleteLater()
     window.theme.deleteLater()
     # Now, with the dialogs that are open over it: the next test looks for dialogs of its own.
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)

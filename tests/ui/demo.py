@@ -61,7 +61,7 @@ class Window(RoomWindow):
             ended = {"status": JobStatus.SUCCEEDED, "percent": 100.0, "finished_at": now}
             self.room.jobs.append(new_job(job_id, kind, now, started_at=now, **ended | fields))
             hint = {"jobs": {job_id}, "targets": None}
-            QTimer.singleShot(0, self.shell, lambda: self.workspace.on_changed(hint))
+            QTimer.singleShot(0, self.main_window, lambda: self.workspace.on_changed(hint))
             return [job_id]
 
         self.runner.answer = answer

@@ -118,7 +118,7 @@ def submit(dialog: FormDialog, held: Held, **values: object) -> FormDialog:
 
 def by_action(page: str, ids: list[int], action: str, **values: object) -> Callable:
     def opened(window: Window, held: Held) -> FormDialog:
-        shown = window.shell.show_page(page)
+        shown = window.main_window.show_page(page)
         if ids:
             shown.select(ids)
         shown.action(action).trigger()
@@ -129,7 +129,7 @@ def by_action(page: str, ids: list[int], action: str, **values: object) -> Calla
 
 def by_function(page: str, function: Callable, **values: object) -> Callable:
     def opened(window: Window, held: Held) -> FormDialog:
-        function(window.shell.show_page(page), window)
+        function(window.main_window.show_page(page), window)
         return submit(only(FormDialog), held, **values)
 
     return opened
@@ -144,7 +144,7 @@ def host(window: Window):
 
 
 def conflict(window: Window, held: Held) -> ConflictDialog:
-    page, row = window.shell.show_page("machines"), machine(window)
+    page, row = window.main_window.show_page("machines"), machine(window)
     form = dialogs.edit_machine(page, context(window), row)
     submit(form, held, room="Lab 9")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", window.room.now)
@@ -158,11 +158,11 @@ def conflict(window: Window, held: Held) -> ConflictDialog:
 
 def connection(window: Window, held: Held, *, tried: bool) -> ServerDialog:
     def work(_spec: object, done: Callable, failed: Callable) -> None:
-        held.keep(done, failed, window.shell)
+        held.keep(done, failed, window.main_window)
 
     dialog = ServerDialog(
-        window.shell,
-        window.shell.notify,
+        window.main_window,
+        window.main_window.notify,
         ServerSpec("db.example.net", "5432", "ggnet", "", TlsMode.REQUIRE, "secret horse"),
         embedded=True,
         try_out=work,
@@ -174,7 +174,7 @@ def connection(window: Window, held: Held, *, tried: bool) -> ServerDialog:
 
 
 def plan(window: Window, held: Held) -> PlanDialog:
-    dialog = PlanDialog(window.shell.show_page("targets"), context(window))
+    dialog = PlanDialog(window.main_window.show_page("targets"), context(window))
     dialog.open()
     held.arm()
     dialog.compare()
@@ -184,7 +184,7 @@ def plan(window: Window, held: Held) -> PlanDialog:
 def login(window: Window, held: Held) -> AskingDialog:
     row = next(iter(context(window).feeds.targets.rows.values()))
     held.arm()
-    return test_login(window.shell.show_page("targets"), context(window), row)
+    return test_login(window.main_window.show_page("targets"), context(window), row)
 
 
 HEAD = AuditHead(7, "ab" * 32, None)
@@ -273,7 +273,7 @@ CASES = [
         "users/password_dialog",
         by_function(
             "machines",
-            lambda _p, w: password_dialog.change_password(w.shell, context(w)),
+            lambda _p, w: password_dialog.change_password(w.main_window, context(w)),
             present_password="old horse",
             **NEW,
         ),
@@ -349,7 +349,7 @@ def texts(widget: QWidget) -> list[str]:
 
 
 def toasts(window: Window) -> list[str]:
-    return [toast.text for toast in window.shell._toasts]
+    return [toast.text for toast in window.main_window._toasts]
 
 
 def press(parent: QWidget, text: str) -> None:
@@ -414,7 +414,7 @@ def test_closed_meanwhile_and_refused_is_a_notice_with_what_was_typed(
     close_meanwhile(dialog, freely=case.freely)
     held.answer(refusal)
     assert toasts(admin) == [f"{title}: {refusal.summary}"]
-    [toast] = admin.shell._toasts
+    [toast] = admin.main_window._toasts
     assert bool(typed) is bool(case.typed)
     if typed:
         press(toast, "What you typed")
@@ -457,7 +457,7 @@ def test_whoever_keeps_waiting_is_answered(opened, case: Case) -> None:
 def test_a_conflict_that_comes_late_is_a_notice_like_any_other(admin: Window) -> None:
     held = Held(admin)
     row = machine(admin)
-    page = admin.shell.show_page("machines")
+    page = admin.main_window.show_page("machines")
     form = submit(dialogs.edit_machine(page, context(admin), row), held, room="Lab 9")
     close_meanwhile(form)
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
@@ -489,7 +489,7 @@ def test_what_was_decided_in_a_conflict_stays_so_when_another_one_comes(admin: W
         answer(done, failed, parent)
 
     held.keep = keep
-    page = admin.shell.show_page("machines")
+    page = admin.main_window.show_page("machines")
     form = submit(dialogs.edit_machine(page, context(admin), row), held, room="Lab 9", notes="mine")
     now = replace(row, room="Lab 3")
     change = FieldChange("room", row.room, "Lab 3", "Lab 9", "ben", admin.room.now)
@@ -531,7 +531,7 @@ def test_a_conflict_is_saved_once(admin: Window) -> None:
 
 def test_the_focus_comes_back_with_a_refusal(admin: Window, qtbot) -> None:
     held = Held(admin)
-    page = admin.shell.show_page("machines")
+    page = admin.main_window.show_page("machines")
     form = dialogs.edit_machine(page, context(admin), machine(admin))
     notes = form.form.boxes["room"].editor
     notes.setFocus()
@@ -577,9 +577,9 @@ def test_an_answer_comes_though_the_page_has_gone(
 ) -> None:
     """As when the role that sees the page is taken away while its dialog waits."""
     dialog, held = opened
-    admin.shell.show_person("anna · Viewer", {"dashboard"})
+    admin.main_window.show_person("anna · Viewer", {"dashboard"})
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    assert set(admin.shell._pages) == {"dashboard"}
+    assert set(admin.main_window._pages) == {"dashboard"}
     held.answer(case.well if well else ConsoleError("The storage host says no."))
     if well:
         assert is_open(dialog) is case.stays

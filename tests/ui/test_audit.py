@@ -29,7 +29,7 @@ from .demo import Window
 
 @pytest.fixture
 def page(admin: Window) -> AuditPage:
-    page = admin.shell.show_page("audit")
+    page = admin.main_window.show_page("audit")
     assert isinstance(page, AuditPage)
     return page
 
@@ -189,7 +189,7 @@ def test_export_hands_what_is_filtered_to_the_background(admin, page, tmp_path):
     work, (path, wanted) = admin.runner.calls[-1]
     assert work is export_audit
     assert (path, wanted.user_name) == (tmp_path / "audit.csv", "boss")
-    said = [toast.text for toast in admin.shell._toasts]
+    said = [toast.text for toast in admin.main_window._toasts]
     assert said == [f"1\u202f204 entries written to {path}."]
 
 
@@ -248,7 +248,7 @@ def test_every_noun_has_a_history_tab_for_everybody_who_sees_it(request, who):
     if who == "admin":
         pages += [("users", 4), ("settings", 2)]
     for key, row_id in pages:
-        page = opened.shell.show_page(key)
+        page = opened.main_window.show_page(key)
         page.select([row_id])
         tab = page.detail._bar.count() - 1
         assert page.detail._bar.tabText(tab) == "History"
@@ -264,7 +264,7 @@ def test_a_storage_host_has_its_history_behind_a_button(admin):
     first = admin.room.audit[0]
     chosen = {"backend_choice": ["AUTO", "LIO"]}
     admin.room.audit.append(replace(first, noun="host", object_id="1", changes=chosen))
-    admin.shell.show_page("settings").hosts.histories["lab-server"].click()
+    admin.main_window.show_page("settings").hosts.histories["lab-server"].click()
     [dialog] = [w for w in QApplication.topLevelWidgets() if w.windowTitle().startswith("History")]
     said = [each.text() for each in dialog.findChildren(QLabel)]
     assert "History of lab-server" in said
@@ -289,7 +289,7 @@ def test_the_service_is_asked_for_the_object_alone_and_again_after_a_failure(win
 
     del window.runner.reads[audit.object_history]
     window.runner.answer = refuse
-    page = window.shell.show_page("machines")
+    page = window.main_window.show_page("machines")
     page.select([7])
     page.detail._bar.setCurrentIndex(2)
     said = [each.text() for each in page.detail._tabs[-1].findChildren(QLabel)]
@@ -387,7 +387,7 @@ def test_old_entries_go_after_a_question_that_says_what_goes(admin, page):
     remove = next(b for b in message.findChildren(QPushButton) if b.text().startswith("Remove"))
     remove.click()
     assert admin.runner.calls[-1] == (audit.prune_audit, (before,))
-    said = [toast.text for toast in admin.shell._toasts]
+    said = [toast.text for toast in admin.main_window._toasts]
     assert said == ["1\u202f200 entries removed from the audit trail."]
 
 

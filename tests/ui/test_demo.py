@@ -50,7 +50,7 @@ def texts(widget: QWidget) -> list[str]:
 
 
 def select(demo: DemoWindow, key: str, ids: list[int]) -> Page[Any]:
-    page = demo.shell.show_page(key)
+    page = demo.main_window.show_page(key)
     assert isinstance(page, Page)
     page.select(list(ids))
     return page
@@ -66,14 +66,14 @@ def fill(form: FormDialog, **values: Any) -> None:
 
 
 def test_it_says_demo_in_its_title_over_its_pages_and_at_the_bottom(demo):
-    assert demo.shell.windowTitle() == "Machines – GGnet Console – DEMO"
-    assert "DEMO" in texts(demo.shell.sidebar)
-    assert SERVER in texts(demo.shell.status)
+    assert demo.main_window.windowTitle() == "Machines – GGnet Console – DEMO"
+    assert "DEMO" in texts(demo.main_window.sidebar)
+    assert SERVER in texts(demo.main_window.status)
 
 
 def test_a_real_window_has_no_mark(window):
-    assert window.shell.windowTitle() == "Machines – GGnet Console"
-    assert texts(window.shell.sidebar) == ["", "GGnet Console"]
+    assert window.main_window.windowTitle() == "Machines – GGnet Console"
+    assert texts(window.main_window.sidebar) == ["", "GGnet Console"]
 
 
 @pytest.mark.parametrize("option", ["--home", "--database-url", "--portal", "--config"])
@@ -222,7 +222,7 @@ def test_an_import_is_cancelled(qtbot, demo):
 
 
 def test_the_plan_is_applied(qtbot, demo):
-    demo.shell.show_page("targets").action("Plan…").trigger()
+    demo.main_window.show_page("targets").action("Plan…").trigger()
     plan = dialog(qtbot, PlanDialog)
     demo.pass_time(1)
     qtbot.waitUntil(lambda: bool(plan.boxes()) and not plan.working)
@@ -247,7 +247,7 @@ def test_what_is_not_done_here_is_said(qtbot, demo):
 
 
 def test_a_form_says_it_too_and_keeps_what_was_typed(qtbot, demo):
-    demo.shell.password_wanted.emit()
+    demo.main_window.password_wanted.emit()
     form = dialog(qtbot, FormDialog)
     fill(form, present_password="the old one", password="a new one", again="a new one")
     assert NOT_HERE in texts(form)
@@ -255,20 +255,20 @@ def test_a_form_says_it_too_and_keeps_what_was_typed(qtbot, demo):
 
 
 def test_no_file_is_imported(qtbot, demo):
-    demo.shell.show_page("images").action("Import image").trigger()
+    demo.main_window.show_page("images").action("Import image").trigger()
     form = dialog(qtbot, FormDialog)
     fill(form, source="/disks/Kiosk.vhdx")
     assert NO_IMPORT in texts(form)
 
 
 def test_signing_out_is_answered(qtbot, demo):
-    demo.shell.sign_out_wanted.emit()
+    demo.main_window.sign_out_wanted.emit()
     assert NOBODY in texts(dialog(qtbot, Message))
 
 
 @pytest.mark.parametrize("key", KEYS[1:])
 def test_every_action_of_every_page_does_something_or_says_why_not(qtbot, demo, key):
-    page = demo.shell.show_page(key)
+    page = demo.main_window.show_page(key)
     assert isinstance(page, Page)
     qtbot.waitUntil(lambda: page.model.rowCount() > 2)
     tried = []

@@ -30,33 +30,33 @@ KEYS = ["dashboard", "machines", "images", "targets", "sessions", "jobs"]
 
 
 def toasts(window: Window) -> list[str]:
-    return [toast.text for toast in window.shell._toasts]
+    return [toast.text for toast in window.main_window._toasts]
 
 
 @pytest.mark.parametrize("number", range(1, 7))
 def test_ctrl_and_a_number_open_a_page(qtbot, window, number):
     key = getattr(Qt.Key, f"Key_{number}")
-    qtbot.keyClick(window.shell, key, Qt.KeyboardModifier.ControlModifier)
-    current = window.shell._page_stack.currentWidget()
-    assert current is window.shell._pages[KEYS[number - 1]]
-    assert window.shell.sidebar._list.currentRow() == number - 1
+    qtbot.keyClick(window.main_window, key, Qt.KeyboardModifier.ControlModifier)
+    current = window.main_window._page_stack.currentWidget()
+    assert current is window.main_window._pages[KEYS[number - 1]]
+    assert window.main_window.sidebar._list.currentRow() == number - 1
 
 
 def test_pages_are_made_when_they_are_first_shown(window):
-    assert list(window.shell._pages) == ["machines"]
-    window.shell.show_page("jobs")
-    assert list(window.shell._pages) == ["machines", "jobs"]
+    assert list(window.main_window._pages) == ["machines"]
+    window.main_window.show_page("jobs")
+    assert list(window.main_window._pages) == ["machines", "jobs"]
 
 
 def test_every_page_shows_its_rows_at_once(window):
     for key, count in zip(KEYS[1:], (40, 6, 39, 39, 6), strict=True):
-        assert window.shell.show_page(key).model.rowCount() == count
+        assert window.main_window.show_page(key).model.rowCount() == count
 
 
 def test_counts_stand_beside_the_pages(qtbot, window):
-    qtbot.waitUntil(lambda: window.shell.sidebar.count("images") == 6)
-    assert [window.shell.sidebar.count(key) for key in KEYS] == [9, 9, 6, 9, 28, 3]
-    tip = window.shell.sidebar._list.item(1).toolTip()
+    qtbot.waitUntil(lambda: window.main_window.sidebar.count("images") == 6)
+    assert [window.main_window.sidebar.count(key) for key in KEYS] == [9, 9, 6, 9, 28, 3]
+    tip = window.main_window.sidebar._list.item(1).toolTip()
     assert tip.endswith("9 with a problem, 40 in all")
 
 
@@ -75,14 +75,14 @@ def test_counts_stand_beside_the_pages(qtbot, window):
 def test_every_row_is_counted_by_just_one_chip_and_the_open_ones_beside_all(
     window, key, chips, number
 ):
-    page = window.shell.show_page(key)
+    page = window.main_window.show_page(key)
     assert [button.text() for button in page._group.buttons()][1:] == chips
     assert sum(page.model.counts[: len(chips)]) == page.model.total
     assert page._number.text() == number
 
 
 def test_buttons_of_the_header_count_what_they_do(window):
-    page = window.shell.show_page("sessions")
+    page = window.main_window.show_page("sessions")
     page.view.selectAll()
     stop = next(b for b in page.findChildren(QPushButton) if b.text().startswith("Stop"))
     assert stop.text() == "Stop 28 sessions"
@@ -91,11 +91,11 @@ def test_buttons_of_the_header_count_what_they_do(window):
 
 
 def test_running_work_is_in_the_status_bar_and_leads_to_jobs(qtbot, window):
-    status = window.shell.status
+    status = window.main_window.status
     assert status._work.text() == "Import Blender render node  and 1 more"
     assert status._left.text() == "12 %  11 min left"
     qtbot.mouseClick(status._work, Qt.MouseButton.LeftButton)
-    assert window.shell._page_stack.currentWidget() is window.shell._pages["jobs"]
+    assert window.main_window._page_stack.currentWidget() is window.main_window._pages["jobs"]
     window.room.jobs = [replace(job, status=JobStatus.SUCCEEDED) for job in window.room.jobs]
     window.workspace.on_changed({"jobs": {2, 3, 4}})
     assert not status._work.isVisible()
@@ -112,9 +112,9 @@ def test_a_job_tells_once_when_it_ends(window):
         "Import Blender render node: done.",
         "Import Win11-Office 2026-11: failed. The file is damaged.",
     ]
-    failure = window.shell._toasts[-1]
+    failure = window.main_window._toasts[-1]
     next(b for b in failure.findChildren(QPushButton) if b.text() == "Show").click()
-    page = window.shell._page_stack.currentWidget()
+    page = window.main_window._page_stack.currentWidget()
     assert [row.id for row in page.view.selected()] == [2]
 
 
@@ -142,12 +142,12 @@ def test_the_dashboard_groups_problems_by_cause_and_leads_to_them(qtbot, window)
         ("Disconnected", 1),
     ]
     assert found[-1].names == ("PC-12 · last seen 47 min ago",)
-    dashboard = window.shell.show_page("dashboard")
+    dashboard = window.main_window.show_page("dashboard")
     assert isinstance(dashboard, Dashboard)
     assert [tile.number.text() for tile, _ in dashboard._tiles] == ["9", "2", "23", "6", "3"]
     show = next(b for b in dashboard.findChildren(QPushButton) if b.text() == "Show")
     qtbot.mouseClick(show, Qt.MouseButton.LeftButton)
-    machines = window.shell._page_stack.currentWidget()
+    machines = window.main_window._page_stack.currentWidget()
     assert [row.id for row in machines.view.selected()] == [5, 6, 21]
     assert machines.model.rowCount() == 9  # the others that are well do not lie between them
 
@@ -159,7 +159,7 @@ def press(qtbot, dashboard: Dashboard, text: str) -> None:
 
 
 def test_the_dashboard_starts_again_what_failed_and_repairs_targets(qtbot, window):
-    dashboard = window.shell.show_page("dashboard")
+    dashboard = window.main_window.show_page("dashboard")
     window.runner.answer = lambda *_args: StartedAgain((50, 51, 52), ())
     press(qtbot, dashboard, "Start again")
     work, args = window.runner.calls[-1]
@@ -171,7 +171,7 @@ def test_the_dashboard_starts_again_what_failed_and_repairs_targets(qtbot, windo
 
 
 def test_a_saved_configuration_that_cannot_be_read_needs_attention(qtbot, window):
-    dashboard = window.shell.show_page("dashboard")
+    dashboard = window.main_window.show_page("dashboard")
     window.room.hosts[0] = replace(window.room.hosts[0], saved_problem="it is empty")
     window.workspace.on_changed({"hosts": None})
     told = "The saved configuration of lab-server cannot be read: it is empty."
@@ -187,7 +187,7 @@ def test_a_saved_configuration_that_cannot_be_read_needs_attention(qtbot, window
 
 
 def test_a_viewer_sees_why_the_dashboard_mends_nothing(viewer):
-    dashboard = viewer.shell.show_page("dashboard")
+    dashboard = viewer.main_window.show_page("dashboard")
     again = [b for b in dashboard.findChildren(QPushButton) if b.text() == "Start again"]
     assert [b.isEnabled() for b in again] == [False, False]
     assert again[0].toolTip() == "Needs the role Operator"
@@ -205,16 +205,16 @@ def test_a_silent_storage_host_is_the_first_problem(qtbot, window):
 
 
 def test_a_tile_opens_by_key_what_it_counts(qtbot, window):
-    dashboard = window.shell.show_page("dashboard")
+    dashboard = window.main_window.show_page("dashboard")
     tile = dashboard._tiles[0][0]
     tile.setFocus()
     qtbot.keyClick(tile, Qt.Key.Key_Return)
-    assert window.shell._page_stack.currentWidget().model.rowCount() == 9
+    assert window.main_window._page_stack.currentWidget().model.rowCount() == 9
 
 
 def test_a_renamed_machine_is_renamed_wherever_it_is_shown(window, qtbot):
     room = window.room
-    targets = window.shell.show_page("targets")
+    targets = window.main_window.show_page("targets")
     room.machines[0] = replace(room.machines[0], name="PC-99")
     room.targets[0] = replace(room.targets[0], machine="PC-99")
     window.workspace.on_changed({"machines": {1}})
@@ -237,8 +237,8 @@ def test_a_file_dropped_on_the_window_opens_the_import_prefilled(qtbot, window, 
 
 def test_a_file_whose_name_is_no_text_is_said_to_be(window, tmp_path):
     drop(window, [tmp_path / os.fsdecode(b"old \xff.img")])
-    assert not window.shell.findChildren(FormDialog)
-    [notice] = window.shell._toasts
+    assert not window.main_window.findChildren(FormDialog)
+    [notice] = window.main_window._toasts
     assert notice.text == (
         f"The name of “{tmp_path}/old ?.img” is not UTF-8; rename the file, or use "
         "“ggnet image import”."
@@ -248,7 +248,7 @@ def test_a_file_whose_name_is_no_text_is_said_to_be(window, tmp_path):
 def test_two_files_at_once_or_a_web_address_are_not_taken(window, tmp_path):
     for files in ([tmp_path / "a", tmp_path / "b"], []):
         drop(window, files)
-    assert not any(isinstance(w, FormDialog) for w in window.shell.findChildren(FormDialog))
+    assert not any(isinstance(w, FormDialog) for w in window.main_window.findChildren(FormDialog))
 
 
 def test_a_viewer_who_drops_a_file_is_told_why_not(qtbot, viewer, tmp_path):
@@ -266,16 +266,16 @@ def drop(window: Window, files: list[Path]) -> None:
     buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     action = Qt.DropAction.CopyAction
     enter = QDragEnterEvent(QPointF(50, 50).toPoint(), action, data, buttons, keys)
-    window.shell.dragEnterEvent(enter)
+    window.main_window.dragEnterEvent(enter)
     assert enter.isAccepted() == (len(files) == 1)
-    window.shell.dropEvent(QDropEvent(QPointF(50, 50), action, data, buttons, keys))
+    window.main_window.dropEvent(QDropEvent(QPointF(50, 50), action, data, buttons, keys))
 
 
 def test_the_look_switches_at_once_and_is_remembered(qapp, window, settings):
     window.theme.set_mode("dark")
-    assert tokens_of(window.shell.palette()) is DARK
+    assert tokens_of(window.main_window.palette()) is DARK
     window.theme.set_mode("light")
-    assert tokens_of(window.shell.palette()) is LIGHT
+    assert tokens_of(window.main_window.palette()) is LIGHT
     window.theme.set_mode("dark")
     again = Theme(qapp, settings)
     assert again.mode == "dark"
@@ -285,13 +285,13 @@ def test_the_look_switches_at_once_and_is_remembered(qapp, window, settings):
 
 def test_closing_asks_and_the_window_stays_until_it_may_go(qtbot, window):
     asked = []
-    window.shell.ask_before_closing(lambda: bool(asked.append(1)))
-    window.shell.close()
-    assert window.shell.isVisible()
+    window.main_window.ask_before_closing(lambda: bool(asked.append(1)))
+    window.main_window.close()
+    assert window.main_window.isVisible()
     assert asked == [1]
     kept, stopped = [], []
     ask_what_to_do_with_machines(
-        window.shell, 28, lambda: kept.append(1), lambda: stopped.append(1)
+        window.main_window, 28, lambda: kept.append(1), lambda: stopped.append(1)
     )
     message = next(
         w for w in QApplication.topLevelWidgets() if isinstance(w, Message) and w.isVisible()
@@ -301,13 +301,13 @@ def test_closing_asks_and_the_window_stays_until_it_may_go(qtbot, window):
     assert texts == ["Stop 28 machines", "Keep serving 28 machines", "Cancel"]
     qtbot.keyClick(message, Qt.Key.Key_Escape)
     assert kept == stopped == []
-    window.shell.ask_before_closing(lambda: True)
+    window.main_window.ask_before_closing(lambda: True)
 
 
 def test_an_error_that_belongs_to_a_field_is_shown_at_that_field(window, tmp_path):
     from ggnet_console.errors import FieldError
 
-    page = window.shell.show_page("images")
+    page = window.main_window.show_page("images")
     form = page.import_file(tmp_path / "x.vhdx")
     window.importer.start = lambda *_args, failed, **_rest: failed(
         FieldError("name", "There is an image of that name already.")
@@ -323,7 +323,7 @@ def test_an_error_that_belongs_to_a_field_is_shown_at_that_field(window, tmp_pat
 
 def test_a_value_that_grows_is_shown_whole(qtbot, window):
     """The digest of an image appears when its import ends, while its details are open."""
-    page = window.shell.show_page("images")
+    page = window.main_window.show_page("images")
     page.select([4])
     image = window.room.images[3]
     window.room.images[3] = replace(image, sha256="d3d112d8" * 8)
@@ -336,15 +336,15 @@ def test_a_value_that_grows_is_shown_whole(qtbot, window):
 
 @pytest.mark.parametrize("key", ["machines", "images", "targets", "sessions", "jobs"])
 def test_no_page_scrolls_sideways_beside_its_details_on_a_small_screen(qtbot, window, key):
-    window.shell.resize(1280, 720)
-    page = window.shell.show_page(key)
+    window.main_window.resize(1280, 720)
+    page = window.main_window.show_page(key)
     _fits_beside_the_details(qtbot, page)
 
 
 @pytest.mark.parametrize("key", ["audit", "users", "settings"])
 def test_nor_do_the_pages_of_admins(qtbot, admin, key):
-    admin.shell.resize(1280, 720)
-    _fits_beside_the_details(qtbot, admin.shell.show_page(key))
+    admin.main_window.resize(1280, 720)
+    _fits_beside_the_details(qtbot, admin.main_window.show_page(key))
 
 
 def _fits_beside_the_details(qtbot, page):
@@ -366,15 +366,15 @@ def _fits_beside_the_details(qtbot, page):
 
 
 def test_a_notice_in_the_corner_is_as_high_as_its_text(window):
-    window.shell.notify("Import Win11-Games: done.", State.RUNNING)
-    window.shell.notify("The file differs from what was sealed. " * 4, State.RUNNING)
-    one, several = (toast.height() for toast in window.shell._toasts)
+    window.main_window.notify("Import Win11-Games: done.", State.RUNNING)
+    window.main_window.notify("The file differs from what was sealed. " * 4, State.RUNNING)
+    one, several = (toast.height() for toast in window.main_window._toasts)
     assert one < 50
-    assert several > 2 * window.shell.fontMetrics().height() + 20
+    assert several > 2 * window.main_window.fontMetrics().height() + 20
 
 
 def test_a_host_with_open_sessions_does_not_change_over(admin):
-    page = admin.shell.show_page("settings")
+    page = admin.main_window.show_page("settings")
     page.hosts.buttons["lab-server"].click()
     form = next(w for w in QApplication.topLevelWidgets() if isinstance(w, FormDialog))
     assert not form.go.isEnabled()
@@ -384,7 +384,7 @@ def test_a_host_with_open_sessions_does_not_change_over(admin):
 
 
 def test_the_dashboard_says_that_all_is_well(qtbot, empty_window):
-    dashboard = empty_window.shell.show_page("dashboard")
+    dashboard = empty_window.main_window.show_page("dashboard")
     qtbot.waitUntil(lambda: "All is well." in texts(dashboard))
     assert "Reading…" not in texts(dashboard)
 

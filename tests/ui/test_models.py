@@ -17,7 +17,7 @@ PAGES = ("machines", "images", "targets", "sessions", "jobs", "users", "settings
 def test_the_model_of_every_page_stays_sound_whatever_happens_to_its_rows(
     key: str, admin: Window, qtmodeltester
 ) -> None:
-    model = admin.shell.show_page(key).model
+    model = admin.main_window.show_page(key).model
     qtmodeltester.check(model)  # from now on at every change
     rows = list(model.rows)
     assert len(rows) > 2

@@ -31,7 +31,7 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 @pytest.fixture
 def page(window: Window) -> MachinesPage:
-    page = window.shell.show_page("machines")
+    page = window.main_window.show_page("machines")
     assert isinstance(page, MachinesPage)
     page.view.setFocus()
     return page
@@ -59,7 +59,7 @@ def buttons(parent: QWidget) -> list[QPushButton]:
 
 
 def toasts(window: Window) -> list[str]:
-    return [toast.text for toast in window.shell._toasts]
+    return [toast.text for toast in window.main_window._toasts]
 
 
 def click(qtbot, parent: QWidget, text: str) -> None:
@@ -126,7 +126,7 @@ def test_an_action_that_is_not_possible_stays_and_says_why(page):
 
 
 def test_a_viewer_sees_everything_and_every_writing_action_says_what_it_needs(viewer):
-    page = viewer.shell.show_page("machines")
+    page = viewer.main_window.show_page("machines")
     page.select([39])
     assert page.view.selected()
     for action in page.actions_:
@@ -141,15 +141,15 @@ def test_a_viewer_sees_everything_and_every_writing_action_says_what_it_needs(vi
 def test_without_connection_writing_waits_and_reading_goes_on(window, page):
     page.select([39])
     window.workspace.on_lost()
-    assert window.shell.banner.isVisible()
-    assert "Connection to lab-server (TLS) lost" in window.shell.banner.text
+    assert window.main_window.banner.isVisible()
+    assert "Connection to lab-server (TLS) lost" in window.main_window.banner.text
     assert page.action("Start session").toolTip() == (
         "Waiting for the connection to lab-server (TLS)"
     )
     page.search.setText("pc-03")
     assert shown(page) == ["PC-03"]
     window.workspace.on_restored()
-    assert not window.shell.banner.isVisible()
+    assert not window.main_window.banner.isVisible()
     page.select([39])
     assert page.action("Start session").isEnabled()
 
@@ -238,7 +238,7 @@ def test_delete_names_what_goes_and_does_nothing_by_default(qtbot, window, page)
     assert question.windowTitle() == "Delete PC-36 and PC-37?"
     qtbot.keyClick(question, Key.Key_Return)
     qtbot.waitUntil(no_dialog)
-    back(qtbot, window.shell)
+    back(qtbot, window.main_window)
     assert window.runner.calls == []
     qtbot.keyClick(page.view, Key.Key_Delete)
     click(qtbot, dialog(qtbot, Message), "Delete 2 machines")
@@ -265,13 +265,13 @@ def test_what_is_broken_stands_first_until_somebody_sorts_otherwise(page):
 
 
 def test_a_name_gets_the_room_that_the_table_has_to_spare(qtbot, window, page):
-    window.shell.resize(1900, 900)
+    window.main_window.resize(1900, 900)
     header = page.view.horizontalHeader()
     image = next(n for n, column in enumerate(page.model.columns) if column.key == "image")
     widest = page.view.fontMetrics().horizontalAdvance("Ubuntu 26.04 LTS for the physics course")
     qtbot.waitUntil(lambda: header.sectionSize(image) > widest)
     header.resizeSection(image, 100)
-    window.shell.resize(1800, 900)
+    window.main_window.resize(1800, 900)
     qtbot.waitUntil(lambda: header.length() == page.view.viewport().width())
     assert header.sectionSize(image) == 100  # somebody chose it
 
@@ -340,7 +340,7 @@ def test_f5_reads_everything_again(qtbot, window, page):
 
 
 def test_an_empty_page_says_what_it_is_for_and_starts_it(qtbot, empty_window):
-    page = empty_window.shell.show_page("machines")
+    page = empty_window.main_window.show_page("machines")
     assert not page.view.isVisible()
     buttons = [b for b in page.findChildren(QPushButton) if b.isVisible()]
     assert buttons == [page._starter]  # nothing to search, filter or start yet

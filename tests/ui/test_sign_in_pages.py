@@ -103,12 +103,12 @@ def test_sign_in_keeps_what_was_typed_when_it_is_refused(qtbot):
 def test_a_problem_is_said_whole_with_one_thing_to_do(qtbot, qapp, settings):
     pressed = []
     theme = Theme(qapp, settings)
-    shell = MainWindow(settings, theme)
-    qtbot.addWidget(shell)
+    main_window = MainWindow(settings, theme)
+    qtbot.addWidget(main_window)
     sentence = "The database on lab-server is newer than this console. " * 3
     page = ProblemPage(ConsoleError(sentence), "Try again", lambda: pressed.append(1))
-    shell.show_entry_page(page)
-    shell.show()
+    main_window.show_entry_page(page)
+    main_window.show()
     label = page.findChild(type(page.go).__mro__[0].__class__ and sign_in_pages.ErrorBox).sentence
     qtbot.waitUntil(lambda: label.height() >= label.heightForWidth(label.width()))
     qtbot.mouseClick(page.go, Qt.MouseButton.LeftButton)

@@ -17,7 +17,7 @@ RENEWED = (users.renew_sign_in, ())
 
 def renewal(window, copying: bool = False, every_s: float = 0) -> SignInRenewal:
     return SignInRenewal(
-        window.shell, window.runner, lambda: copying, window.shell, every_s=every_s
+        window.main_window, window.runner, lambda: copying, window.main_window, every_s=every_s
     )
 
 
@@ -38,7 +38,7 @@ def move(handle: QWindow) -> None:
 )
 def test_who_uses_the_window_renews_the_sign_in(window, qtbot, use):
     renewal(window)
-    use(window.shell.windowHandle())
+    use(window.main_window.windowHandle())
     qtbot.waitUntil(lambda: RENEWED in window.runner.calls)
 
 
@@ -58,7 +58,7 @@ def test_it_is_renewed_in_time_for_the_shortest_sign_in_and_not_at_every_key(win
     """An hour is the least that the setting allows; half of it must do for a failure or two."""
     assert EVERY_S * 2 < 30 * 60
     renewal(window, every_s=EVERY_S)
-    QTest.keyClick(window.shell.windowHandle(), Qt.Key.Key_Down)
+    QTest.keyClick(window.main_window.windowHandle(), Qt.Key.Key_Down)
     assert RENEWED not in window.runner.calls
 
 
@@ -68,7 +68,7 @@ def test_a_renewal_that_failed_is_tried_again(window, qtbot):
 
     window.runner.answer = refuse
     renewal(window)
-    QTest.keyClick(window.shell.windowHandle(), Qt.Key.Key_Down)
+    QTest.keyClick(window.main_window.windowHandle(), Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: window.runner.calls.count(RENEWED) == 1)
-    QTest.keyClick(window.shell.windowHandle(), Qt.Key.Key_Down)
+    QTest.keyClick(window.main_window.windowHandle(), Qt.Key.Key_Down)
     qtbot.waitUntil(lambda: window.runner.calls.count(RENEWED) >= 2)

@@ -19,7 +19,7 @@ from .test_page import buttons, click, dialog, no_dialog, toasts
 
 @pytest.fixture
 def page(window: Window) -> MachinesPage:
-    page = window.shell.show_page("machines")
+    page = window.main_window.show_page("machines")
     assert isinstance(page, MachinesPage)
     return page
 

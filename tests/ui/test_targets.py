@@ -44,7 +44,7 @@ def page(qtbot, window: Window) -> TargetsPage:
 
 
 def targets_of(window: Window) -> TargetsPage:
-    page = window.shell.show_page("targets")
+    page = window.main_window.show_page("targets")
     assert isinstance(page, TargetsPage)
     page.view.setFocus()
     return page
@@ -187,7 +187,9 @@ def test_an_adopted_target_keeps_its_chap_and_is_released_instead_of_removed(qtb
     admin.end_jobs(JobKind.TARGET_COMPARE, result={"targets": 39})
     page.action("Release").trigger()
     button(dialog(qtbot, Message), "Release").click()
-    qtbot.waitUntil(lambda: [t.text for t in admin.shell._toasts] == [f"Released {adopted.iqn}."])
+    qtbot.waitUntil(
+        lambda: [t.text for t in admin.main_window._toasts] == [f"Released {adopted.iqn}."]
+    )
     assert admin.runner.calls[-1][1] == (77,)
 
 
@@ -199,7 +201,9 @@ def test_adopting_asks_and_says_when_it_is_done(qtbot, admin):
     message = dialog(qtbot, Message)
     assert message.windowTitle() == f"Adopt {BY_HAND[0]}?"
     button(message, "Adopt").click()
-    qtbot.waitUntil(lambda: [t.text for t in admin.shell._toasts] == [f"Adopted {BY_HAND[0]}."])
+    qtbot.waitUntil(
+        lambda: [t.text for t in admin.main_window._toasts] == [f"Adopted {BY_HAND[0]}."]
+    )
     assert admin.runner.calls[-1][1] == (1, BY_HAND[0])
 
 
@@ -258,7 +262,7 @@ def test_an_apply_that_fails_is_told_in_the_dialog_alone(qtbot, window, page):
     qtbot.waitUntil(lambda: not plan.working)
     assert plan.errors.isVisible()
     assert not plan.undoing.isVisible()
-    assert window.shell._toasts == []
+    assert window.main_window._toasts == []
 
 
 def test_whoever_closes_the_plan_is_told_of_a_failure_by_a_notice(qtbot, window, page):
@@ -274,7 +278,7 @@ def test_whoever_closes_the_plan_is_told_of_a_failure_by_a_notice(qtbot, window,
     window.workspace.on_changed({"jobs": {job.id}})
     qtbot.waitUntil(
         lambda: (
-            [t.text for t in window.shell._toasts]
+            [t.text for t in window.main_window._toasts]
             == ["Apply plan lab-server: failed. The disk is gone."]
         )
     )
@@ -323,7 +327,9 @@ def test_a_saved_configuration_that_cannot_be_read_is_set_aside_only_after_a_que
     button(message, "Rewrite saved configuration").click()
     assert window.runner.calls[-1][1] == ([1], True)
     said = "2 targets on lab-server repaired. 1 target left: a machine would lose its disk."
-    qtbot.waitUntil(lambda: [t.text for t in window.shell._toasts] == [f"{said} See the plan."])
+    qtbot.waitUntil(
+        lambda: [t.text for t in window.main_window._toasts] == [f"{said} See the plan."]
+    )
 
 
 def test_a_viewer_reads_that_it_cannot_be_read_and_who_may_repair_it(qtbot, viewer):
@@ -357,7 +363,9 @@ def test_repair_touches_no_saved_configuration(qtbot, window, page):
     page.action("Repair").trigger()
     assert window.runner.calls[-1][1] == ([1], False)
     qtbot.waitUntil(
-        lambda: [t.text for t in window.shell._toasts] == ["5 targets on lab-server repaired."]
+        lambda: (
+            [t.text for t in window.main_window._toasts] == ["5 targets on lab-server repaired."]
+        )
     )
 
 
@@ -368,7 +376,9 @@ def test_undo_of_the_last_apply_asks_and_is_there_only_when_there_is_one(qtbot, 
     assert message.windowTitle() == ("Make 2 targets again what they were before the last apply?")
     button(message, "Undo last apply").click()
     qtbot.waitUntil(
-        lambda: [t.text for t in window.shell._toasts] == ["2 targets on lab-server as before."]
+        lambda: (
+            [t.text for t in window.main_window._toasts] == ["2 targets on lab-server as before."]
+        )
     )
     window.room.hosts = [replace(window.room.hosts[0], undoable=0)]
     window.workspace.on_changed({"hosts": None})
@@ -450,7 +460,7 @@ def test_a_test_login_is_told_step_by_step(qtbot, window, page):
 
 
 def test_settings_say_what_serves_each_host_and_why(qtbot, admin):
-    page = admin.shell.show_page("settings")
+    page = admin.main_window.show_page("settings")
     reads(qtbot, page, "LIO – found by itself: root, and the kernel has LIO")
     admin.room.sessions = []
     admin.workspace.on_changed({"boot_sessions": None})

@@ -32,7 +32,7 @@ CTRL = Qt.KeyboardModifier.ControlModifier
 
 @pytest.fixture
 def page(admin: Window) -> UsersPage:
-    page = admin.shell.show_page("users")
+    page = admin.main_window.show_page("users")
     assert isinstance(page, UsersPage)
     return page
 
@@ -50,11 +50,11 @@ def texts(widget) -> list[str]:
 
 
 def toasts(window: Window) -> list[str]:
-    return [toast.text for toast in window.shell._toasts]
+    return [toast.text for toast in window.main_window._toasts]
 
 
 def shown_keys(window: Window) -> list[str]:
-    sidebar = window.shell.sidebar
+    sidebar = window.main_window.sidebar
     return [k for n, k in enumerate(sidebar._keys) if not sidebar._list.isRowHidden(n)]
 
 
@@ -77,8 +77,8 @@ def test_only_admins_have_the_pages_of_admins(qtbot, window, viewer):
             "jobs",
         ]
         for number in (7, 8, 9):
-            qtbot.keyClick(each.shell, getattr(Qt.Key, f"Key_{number}"), CTRL)
-        assert list(each.shell._pages) == ["machines"]
+            qtbot.keyClick(each.main_window, getattr(Qt.Key, f"Key_{number}"), CTRL)
+        assert list(each.main_window._pages) == ["machines"]
 
 
 def test_accounts_say_what_is_the_matter_with_them(admin, page):
@@ -243,10 +243,10 @@ def test_a_role_taken_away_shows_at_once_and_actions_say_so(admin, page):
     admin.room.me = replace(admin.room.me, role=Role.VIEWER, role_changed_by="boss")
     admin.workspace.on_changed({"users": {1}})
     assert shown_keys(admin)[-1] == "jobs"
-    assert admin.shell._page_stack.currentWidget() is not page
-    assert admin.shell.status._person.text() == "anna · Viewer"
+    assert admin.main_window._page_stack.currentWidget() is not page
+    assert admin.main_window.status._person.text() == "anna · Viewer"
     assert toasts(admin) == ["Your role is now Viewer, changed by boss."]
-    machines = admin.shell.show_page("machines")
+    machines = admin.main_window.show_page("machines")
     assert machines.action("Add machine").toolTip() == (
         "Needs the role Operator; yours was changed to Viewer"
     )
@@ -257,7 +257,7 @@ def test_a_role_given_brings_its_pages(admin, window):
     window.room.me = replace(window.room.me, role=Role.ADMIN)
     window.workspace.on_changed({"sign_ins": None})
     assert shown_keys(window)[-3:] == ["audit", "users", "settings"]
-    page = window.shell.show_page("users")
+    page = window.main_window.show_page("users")
     assert page.model.rowCount() == 6
 
 
@@ -273,7 +273,7 @@ def test_accounts_are_read_for_a_page_that_shows_them_and_not_for_anybody_else(q
 
 
 def test_everybody_changes_their_own_password(viewer):
-    viewer.shell.password_wanted.emit()
+    viewer.main_window.password_wanted.emit()
     dialog = open_dialog(FormDialog)
     boxes = dialog.form.boxes
     boxes["present_password"].set_raw("the old one")
@@ -297,7 +297,7 @@ def test_everybody_changes_their_own_password(viewer):
 
 
 def test_the_person_menu_offers_it(window):
-    menu = window.shell.status._person.menu()
+    menu = window.main_window.status._person.menu()
     assert "Change password…" in [action.text() for action in menu.actions()]
 
 
@@ -319,7 +319,7 @@ def test_a_password_set_by_an_admin_is_changed_before_anything_else(qtbot):
 
 
 def test_settings_show_value_and_range_in_words_and_are_changed_by_a_dialog(admin):
-    page = admin.shell.show_page("settings")
+    page = admin.main_window.show_page("settings")
     assert isinstance(page, SettingsPage)
     page.select([2])
     row = page.view.selected()[0]
@@ -346,7 +346,7 @@ def test_settings_show_value_and_range_in_words_and_are_changed_by_a_dialog(admi
 
 
 def test_a_setting_that_another_admin_changed_meanwhile_is_asked_about(admin):
-    page = admin.shell.show_page("settings")
+    page = admin.main_window.show_page("settings")
     page.select([2])
     row = page.view.selected()[0]
     now = replace(row, value=600, version=2)

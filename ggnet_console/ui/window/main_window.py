@@ -279,7 +279,7 @@ class MainWindow(QMainWindow):
 
 
 def ask_what_to_do_with_machines(
-    shell: MainWindow, running: int, keep: Callable[[], None], stop: Callable[[], None] | None
+    window: MainWindow, running: int, keep: Callable[[], None], stop: Callable[[], None] | None
 ) -> None:
     """Closing the last window while machines run: keep serving them, stop them, or stay.
 
@@ -294,7 +294,7 @@ def ask_what_to_do_with_machines(
         choices.insert(0, (f"Stop {machines}", True, stop))
         explained += " Stop: their disks go away at once, and what they have not saved is lost."
     choose(
-        shell,
+        window,
         f"{machines} still {'runs' if running == 1 else 'run'} from this computer",
         explained,
         choices,

@@ -110,7 +110,7 @@ class Workspace(QObject):
 
     def __init__(
         self,
-        shell: MainWindow,
+        window: MainWindow,
         runner: Runner,
         feeds: Feeds,
         importer: Importer,
@@ -122,22 +122,22 @@ class Workspace(QObject):
         server: str,
     ) -> None:
         """``server`` as people know it, such as ``lab-server (TLS)`` or ``This computer``."""
-        super().__init__(shell)
-        self._shell, self._person, self._server = shell, person, server
+        super().__init__(window)
+        self._window, self._person, self._server = window, person, server
         self._seen: dict[int, JobStatus] = {}
         self._drifts: dict[int, object] = {}
         self._unloaded = True
         self.access = Access(role, word, self, user_id=user_id)
         self.context = PageContext(
-            runner, feeds, importer, self.access, settings, shell.notify, shell.show_page
+            runner, feeds, importer, self.access, settings, window.notify, window.show_page
         )
         self._specs = self._pages()
-        shell.show_workspace(self._specs, str(settings.value("window/page", "machines")), server)
+        window.show_workspace(self._specs, str(settings.value("window/page", "machines")), server)
         self._show_person()
-        shell.password_wanted.connect(self._on_password)
-        shell.status.work_clicked.connect(lambda: shell.show_page("jobs"))
-        shell.page_shown.connect(lambda key: settings.setValue("window/page", key))
-        shell.file_dropped.connect(self._on_file)
+        window.password_wanted.connect(self._on_password)
+        window.status.work_clicked.connect(lambda: window.show_page("jobs"))
+        window.page_shown.connect(lambda key: settings.setValue("window/page", key))
+        window.file_dropped.connect(self._on_file)
         feeds.jobs.updated.connect(self._on_jobs)
         feeds.hosts.updated.connect(self._on_hosts)
         self._patience = _timer(self, PATIENCE_MS, self._tell_trouble, single=True)
@@ -181,12 +181,12 @@ class Workspace(QObject):
 
     def on_lost(self) -> None:
         """The connection to the database is gone."""
-        self._shell.connection_lost(self._server)
+        self._window.connection_lost(self._server)
         self.access.set_waiting(f"Waiting for the connection to {self._server}")
 
     def on_restored(self) -> None:
         """The connection is back: everything is read again."""
-        self._shell.connection_restored()
+        self._window.connection_restored()
         self.access.set_waiting(None)
         self.on_changed(None)
 
@@ -203,7 +203,7 @@ class Workspace(QObject):
     # Who is signed in
 
     def _show_person(self) -> None:
-        self._shell.show_person(
+        self._window.show_person(
             f"{self._person} · {word(self.access.role)}",
             {spec.key for spec in self._specs if self.access.has(spec.needs)},
         )
@@ -223,12 +223,12 @@ class Workspace(QObject):
         if me.role is before:
             return
         by = f", changed by {me.role_changed_by}" if me.role_changed_by else ""
-        self._shell.notify(f"Your role is now {word(me.role)}{by}.", State.ATTENTION)
+        self._window.notify(f"Your role is now {word(me.role)}{by}.", State.ATTENTION)
 
     def _on_password(self) -> None:
         from ..users.password_dialog import change_password  # noqa: PLC0415
 
-        change_password(self._shell, self.context)
+        change_password(self._window, self.context)
 
     # Pages
 
@@ -297,9 +297,9 @@ class Workspace(QObject):
 
         refusal = self.access.refusal(Role.OPERATOR)
         if refusal:
-            show_error(self._shell, ConsoleError(f"An image cannot be imported now. {refusal}."))
+            show_error(self._window, ConsoleError(f"An image cannot be imported now. {refusal}."))
             return
-        page = self._shell.show_page("images")
+        page = self._window.show_page("images")
         if isinstance(page, ImagesPage):
             page.import_file(source)
 
@@ -313,7 +313,7 @@ class Workspace(QObject):
         from ..machines.page import is_problem, sign_of  # noqa: PLC0415
         from ..targets.words import has_drifted, state_of  # noqa: PLC0415
 
-        feeds, show = self.context.feeds, self._shell.sidebar.set_count
+        feeds, show = self.context.feeds, self._window.sidebar.set_count
         broken = [sign_of(row) for row in feeds.machines.rows.values() if is_problem(row)]
         hosts = [
             State.FAILED
@@ -353,7 +353,7 @@ class Workspace(QObject):
         if not self._trouble():
             self._patience.stop()
             self._tell_trouble()
-        elif self._shell.notice.text:
+        elif self._window.notice.text:
             self._tell_trouble()
         elif not self._patience.isActive():
             self._patience.start()
@@ -365,13 +365,13 @@ class Workspace(QObject):
         return "\n".join(filter(None, map(trouble_of, hosts)))
 
     def _tell_trouble(self) -> None:
-        self._shell.notice.say(self._trouble())
+        self._window.notice.say(self._trouble())
 
     def _on_jobs(self, update: Update[Any]) -> None:
         from ..jobs import progress_of, title_of  # noqa: PLC0415
 
         running = [job for job in self.context.feeds.jobs.rows.values() if job.open]
-        self._shell.set_work(
+        self._window.set_work(
             [progress_of(job) for job in running if job.status is JobStatus.RUNNING]
         )
         for job in update.rows:
@@ -382,22 +382,22 @@ class Workspace(QObject):
             if job.status is JobStatus.FAILED and job.id not in self.context.watched:
                 text = f"{title_of(job)}: failed. {job.error}"
                 show = partial(self._show_job, job.id)
-                self._shell.notify(text, State.FAILED, "Show", show)
+                self._window.notify(text, State.FAILED, "Show", show)
             elif job.status is JobStatus.SUCCEEDED and job.kind in _TOLD:
-                self._shell.notify(f"{title_of(job)}: done.", State.RUNNING)
+                self._window.notify(f"{title_of(job)}: done.", State.RUNNING)
         self._unloaded = False
 
     def _show_job(self, job_id: int) -> None:
         from ..kit.page import Page  # noqa: PLC0415
 
-        page = self._shell.show_page("jobs")
+        page = self._window.show_page("jobs")
         if isinstance(page, Page):
             page.select([job_id])
 
     def _on_failed(self, error: ConsoleError) -> None:
         """The banner speaks for a lost connection, the sign-in page for an ended sign-in."""
         if not isinstance(error, UnreachableError | SignInError):
-            self._shell.notify(error.summary, State.FAILED)
+            self._window.notify(error.summary, State.FAILED)
 
 
 def _timer(

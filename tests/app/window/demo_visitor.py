@@ -34,8 +34,8 @@ class Visited(window.DemoWindow):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._steps = self._visit()
-        self._until: Callable[[], bool] = self.shell.isVisible
-        self._timer = QTimer(self.shell)
+        self._until: Callable[[], bool] = self.main_window.isVisible
+        self._timer = QTimer(self.main_window)
         self._timer.timeout.connect(self._look)
         self._timer.start(LOOK_MS)
 
@@ -47,17 +47,17 @@ class Visited(window.DemoWindow):
         keys = (*PAGES, "audit", "users", "settings")
         titles = []
         for key in keys:
-            self.shell.show_page(key)
-            titles.append(self.shell.windowTitle())
-            yield lambda key=key: key == "dashboard" or bool(tables(self.shell).get(key))
+            self.main_window.show_page(key)
+            titles.append(self.main_window.windowTitle())
+            yield lambda key=key: key == "dashboard" or bool(tables(self.main_window).get(key))
         before = self.room.now
         yield lambda: self.room.now > before
         print(
             json.dumps(
                 {
                     "titles": titles,
-                    "sidebar": says(self.shell.sidebar),
-                    "status": says(self.shell.status),
+                    "sidebar": says(self.main_window.sidebar),
+                    "status": says(self.main_window.status),
                     "dialogs": [
                         each.windowTitle()
                         for each in QApplication.topLevelWidgets()
@@ -70,7 +70,7 @@ class Visited(window.DemoWindow):
         )
         self._timer.stop()
         if self.closes:
-            self.shell.close()
+            self.main_window.close()
         yield lambda: False
 
 

@@ -77,16 +77,16 @@ class Ledger:
 class Watch(QObject):
     """What a window of this process shows, looked at by a timer, as its twin does elsewhere."""
 
-    def __init__(self, shell: MainWindow) -> None:
-        super().__init__(shell)
+    def __init__(self, main_window: MainWindow) -> None:
+        super().__init__(main_window)
         self.states: list[State] = []
-        self._shell = shell
+        self._main_window = main_window
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._on_look)
         self._timer.start(LOOK_MS)
 
     def _on_look(self) -> None:
-        note(self.states, time.time(), tables(self._shell))
+        note(self.states, time.time(), tables(self._main_window))
 
 
 def note(states: list[State], at: float, found: dict[str, Any]) -> None:

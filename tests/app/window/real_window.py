@@ -209,7 +209,7 @@ class RealConsole:
         self._handlers = list(logging.getLogger().handlers)
         self._level = logging.getLogger().level
         self.console = Console(app, premises.config, remembered)
-        self.shell = self.console.window
+        self.main_window = self.console.window
         self.crashes: list[BaseException] = []
         self.has_ended = False
         self.console.ended.connect(self._on_ended)
@@ -235,7 +235,7 @@ class RealConsole:
     def entry_page(self, kind: type[W]) -> W:
         """Wait for a page before the workspace."""
         return spin(
-            lambda: next((g for g in self.shell.findChildren(kind) if g.isVisible()), None),
+            lambda: next((g for g in self.main_window.findChildren(kind) if g.isVisible()), None),
             f"a {kind.__name__}",
         )
 
@@ -251,10 +251,10 @@ class RealConsole:
 
     def open_pages(self) -> None:
         """Wait for the workspace and open every page once, by keys."""
-        spin(lambda: tables(self.shell), "the workspace opens")
+        spin(lambda: tables(self.main_window), "the workspace opens")
         self.activate()
-        open_every_page(self.shell)
-        assert len(tables(self.shell)) == len(PAGES) - 1
+        open_every_page(self.main_window)
+        assert len(tables(self.main_window)) == len(PAGES) - 1
         spin(
             lambda: all(feed.loaded for feed in self.feeds.all() if not feed.on_demand),
             "everything is read",
@@ -262,18 +262,18 @@ class RealConsole:
 
     def activate(self) -> None:
         """The keyboard is at the window itself."""
-        self.shell.activateWindow()
-        spin(self.shell.isActiveWindow, "the window is active")
+        self.main_window.activateWindow()
+        spin(self.main_window.isActiveWindow, "the window is active")
 
     def turn_to(self, key: str) -> None:
         """Open a page by Ctrl and its number."""
         self.activate()
-        press(self.shell, Qt.Key(Key.Key_1 + PAGES.index(key)))
+        press(self.main_window, Qt.Key(Key.Key_1 + PAGES.index(key)))
 
     def page(self, key: str) -> Page[Any]:
         """Turn to the page of a noun."""
         self.turn_to(key)
-        page = next(page for page in self.shell.findChildren(Page) if page._key == key)
+        page = next(page for page in self.main_window.findChildren(Page) if page._key == key)
         assert page.isVisible()
         return page
 
@@ -291,7 +291,7 @@ class RealConsole:
     @property
     def shown(self) -> dict[str, list[dict[str, str]]]:
         """What the tables show."""
-        return tables(self.shell)
+        return tables(self.main_window)
 
     @property
     def feeds(self) -> Feeds:
@@ -315,7 +315,7 @@ class RealConsole:
     def end(self) -> None:
         """Leave as one who keeps nothing; whatever the test left open."""
         for dialog in QApplication.topLevelWidgets():
-            if dialog is not self.shell and dialog.isVisible():
+            if dialog is not self.main_window and dialog.isVisible():
                 dialog.close()
         if not self.has_ended:
             self.lifecycle._quit()
@@ -324,7 +324,7 @@ class RealConsole:
 
     def remove(self) -> None:
         """Take the remains of the window out of this process."""
-        for widget in (self.shell, *dialogs(QWidget)):
+        for widget in (self.main_window, *dialogs(QWidget)):
             widget.deleteLater()
         self.console.theme.deleteLater()
         self.console.deleteLater()

@@ -53,22 +53,22 @@ class SecondConsole:
         self._orders.activated.connect(self.obey)
 
     def look(self) -> None:
-        shell = self.console.window
-        entry_page = shell.findChild(SignInPage)
+        main_window = self.console.window
+        entry_page = main_window.findChild(SignInPage)
         if entry_page is not None and not self._signing_in:
             self._signing_in = True
             user, password = self._who
             fill(entry_page.form, user=user, password=password)
             click(entry_page, "Sign in")
-        shown = tables(shell)
+        shown = tables(main_window)
         if shown and len(shown) < len(PAGES) - 1:
-            shell.activateWindow()  # only the active window takes shortcuts
-            open_every_page(shell)
+            main_window.activateWindow()  # only the active window takes shortcuts
+            open_every_page(main_window)
         elif shown:
             state = {
                 "tables": shown,
-                "banner": shell.banner.text if shell.banner.isVisible() else "",
-                "notice": shell.notice.text,
+                "banner": main_window.banner.text if main_window.banner.isVisible() else "",
+                "notice": main_window.notice.text,
                 "forms": [dialog.form.raw() for dialog in dialogs(FormDialog)],
             }
             said = json.dumps(state)
@@ -91,9 +91,9 @@ class SecondConsole:
 
     def add(self, machine: str) -> None:
         """Type a machine, and leave the form open."""
-        shell = self.console.window
-        press(shell, Qt.Key(Key.Key_1 + PAGES.index("machines")))
-        press(shell, Key.Key_N)
+        main_window = self.console.window
+        press(main_window, Qt.Key(Key.Key_1 + PAGES.index("machines")))
+        press(main_window, Key.Key_N)
         form = dialogs(FormDialog)[0].form
         fill(form, name=machine, mac="52:54:00:12:34:03")
         QTest.keyClicks(form.boxes["room"].editor, "Lab 3")

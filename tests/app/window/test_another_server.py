@@ -73,7 +73,7 @@ def test_a_console_moves_to_a_shared_server_and_back(
     click(dialog, "Use")
     page = console.entry_page(SignInPage)
     assert "GGnet Console on localhost" in says(page)
-    assert [t.text for t in console.shell._toasts if "readable by you alone" in t.text]
+    assert [t.text for t in console.main_window._toasts if "readable by you alone" in t.text]
     console.sign_in("anna", PASSWORD)
     rows = shared.execute(
         "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
@@ -91,7 +91,7 @@ def test_a_console_moves_to_a_shared_server_and_back(
     [kept] = (premises.folder / "state" / "ggnet").glob("connection-*.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
 
-    console.shell.sign_out_wanted.emit()
+    console.main_window.sign_out_wanted.emit()
     click(console.entry_page(SignInPage), "Another server…")
     dialog = console.dialog(ServerDialog)
     assert dialog.form.boxes["hosts"].raw() == "localhost"

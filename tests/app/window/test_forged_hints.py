@@ -71,7 +71,7 @@ def viewer(installed: Premises, console: RealConsole) -> Iterator[psycopg.Connec
 
 def said(console: RealConsole) -> str:
     """Every word that the window shows in labels and tables."""
-    labels = [label.text() for label in console.shell.findChildren(QLabel)]
+    labels = [label.text() for label in console.main_window.findChildren(QLabel)]
     return "\n".join([*labels, json.dumps(console.shown)])
 
 
@@ -100,7 +100,7 @@ def test_forged_hints_are_neither_facts_nor_the_end(
     assert "FORGED" not in said(console)
     assert [row["name"] for row in console.shown["machines"]] == ["PC-01"]
     assert lost == []
-    assert not console.shell.banner.isVisible()
+    assert not console.main_window.banner.isVisible()
 
 
 def test_a_flood_of_hints_does_not_stop_the_window(

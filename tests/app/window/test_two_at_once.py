@@ -57,9 +57,9 @@ class Seat:
         self.owner = QObject()
         self.background = Background(self.database, self.owner)
         self.listener = Listener(self.database.dsn, self.owner)
-        self.shell = MainWindow(settings, theme)
+        self.main_window = MainWindow(settings, theme)
         self.workspace = Workspace(
-            self.shell,
+            self.main_window,
             self.background,
             make_feeds(self.background, self.owner),
             Importer(self.database, Config(home=Path("/nowhere")), self.owner),
@@ -72,7 +72,7 @@ class Seat:
         self.feeds = self.workspace.context.feeds
         self.listener.changed.connect(self.workspace.on_changed)
         self.listener.connected.connect(self.workspace.on_restored)
-        self.shell.show()
+        self.main_window.show()
         self.listener.start()
         spin(
             lambda: all(feed.loaded for feed in self.feeds.all() if not feed.on_demand),
@@ -80,7 +80,7 @@ class Seat:
         )
 
     def page(self, key: str) -> Page:
-        page = self.shell.show_page(key)
+        page = self.main_window.show_page(key)
         assert isinstance(page, Page)
         return page
 
@@ -102,7 +102,7 @@ class Seat:
         return found
 
     def dialogs(self, kind: type[W]) -> list[W]:
-        return [each for each in dialogs(kind) if self.shell in ancestors(each)]
+        return [each for each in dialogs(kind) if self.main_window in ancestors(each)]
 
     def no_dialog(self) -> None:
         spin(lambda: not self.dialogs(FormDialog) and not self.dialogs(Message), "all are closed")
@@ -130,7 +130,7 @@ class Seat:
             dialog.done(0)
         stopping = loop.create_task(self.listener.stop())
         spin(stopping.done, "the listener stops")
-        self.shell.hide()
+        self.main_window.hide()
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def sit(
         seat.background.end()
         assert seat.background.wait()
         delete(seat.owner)
-        delete(seat.shell)
+        delete(seat.main_window)
     theme.deleteLater()
     pass_time(0)
 
@@ -326,7 +326,7 @@ def test_what_only_the_other_changed_stays_without_a_question_but_not_in_silence
     anna.no_dialog()
     assert (anna.machine("PC-01").room, anna.machine("PC-01").asset_tag) == ("Lab 2", "A-1")
     told = "PC-01 is saved. ben had changed Room meanwhile; that stays."
-    spin(lambda: told in says(anna.shell), "it is told")
+    spin(lambda: told in says(anna.main_window), "it is told")
 
 
 def test_what_the_database_refuses_in_the_conflict_is_said_there(anna, ben) -> None:

@@ -61,11 +61,11 @@ def test_cancel_ends_an_import_that_is_copied_and_one_that_is_converted(
         cancel(page)
 
     console.sign_in("operator", PASSWORD)
-    import_dropped(console.shell, slow)
+    import_dropped(console.main_window, slow)
     console.shows("images", "slow", state=lambda text: text.startswith("Copying · "))
     console.shows("jobs", "Import slow", speed=SPEED.fullmatch, left=LEFT.match)
     spin(
-        lambda: any(LEFT.match(text.split("  ")[-1]) for text in says(console.shell.status)),
+        lambda: any(LEFT.match(text.split("  ")[-1]) for text in says(console.main_window.status)),
         "the status bar says how long it takes",
     )
     (copied,) = installed.tree.incoming.iterdir()
@@ -74,7 +74,7 @@ def test_cancel_ends_an_import_that_is_copied_and_one_that_is_converted(
     assert not copied.exists()
 
     installed.hold("convert")
-    import_dropped(console.shell, disks / "disk.qcow2")
+    import_dropped(console.main_window, disks / "disk.qcow2")
     stopped = spin(lambda: installed.find_held("convert"), "it is converted")
     console.shows("images", "disk", state=PERCENT.search)  # and the time left, once it is known
     cancel_row(2)

@@ -43,7 +43,7 @@ def test_the_main_job_by_hand_while_a_second_console_follows(
     premises.psql("SELECT user_create(%s, %s, %s)", "viewer", Role.VIEWER, HASH)
     second = premises.second_console("viewer", PASSWORD)
     spin(lambda: second.shown, "the second console is signed in")
-    watch = Watch(console.shell)
+    watch = Watch(console.main_window)
 
     def both(since: float, key: str, where: str, **texts: Callable[[str], bool]) -> None:
         """Within a second both windows show by themselves what is so since then."""
@@ -67,7 +67,7 @@ def test_the_main_job_by_hand_while_a_second_console_follows(
 
         seen: list[str] = []
         console.feeds.images.updated.connect(lambda new: seen.extend(r.status for r in new.rows))
-        import_dropped(console.shell, disks / "hyper-v.vhdx")
+        import_dropped(console.main_window, disks / "hyper-v.vhdx")
         both(since("images", "hyper-v"), "images", "hyper-v")
         sealed = since("images", "hyper-v", status="READY".__eq__)
         both(sealed, "images", "hyper-v", state="Ready".__eq__, sha256=RAW_SHA256.__eq__)
@@ -156,13 +156,13 @@ def set_up(console: RealConsole) -> None:
     fill(entry_page.form, again=ANNA)
     QTest.keyClick(entry_page.form.boxes["again"].editor, Key.Key_Return)
     console.open_pages()
-    assert "anna · Admin" in says(console.shell.status)
+    assert "anna · Admin" in says(console.main_window.status)
 
 
 def add_machines(console: RealConsole) -> None:
     """Ctrl+N twice; what is wrong is said at its field and can be mended there."""
     console.page("machines")
-    press(console.shell, Key.Key_N)
+    press(console.main_window, Key.Key_N)
     dialog = console.dialog(FormDialog)
     fill(dialog.form, name="PC-01", mac="52:54:00:12:34")
     assert dialog.form.boxes["mac"].error
@@ -174,7 +174,7 @@ def add_machines(console: RealConsole) -> None:
     console.form_closes()
     console.shows("machines", "PC-01")
 
-    press(console.shell, Key.Key_N)
+    press(console.main_window, Key.Key_N)
     dialog = console.dialog(FormDialog)
     fill(dialog.form, name="PC-02", mac=MACS["PC-01"])
     QTest.keyClick(dialog, Key.Key_Return)

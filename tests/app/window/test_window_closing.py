@@ -40,7 +40,7 @@ def session(window: RealConsole, installed: Premises, disks: Path) -> BootSessio
     """A machine that was started from this window."""
     installed.psql("INSERT INTO machines (name, mac) VALUES ('PC-01', '52:54:00:12:34:01')")
     window.page("images")
-    import_dropped(window.shell, disks / "disk.raw")
+    import_dropped(window.main_window, disks / "disk.raw")
     window.shows("images", "disk", state="Ready".__eq__)
     window.shows("machines", "PC-01")
     page = window.page("machines")
@@ -82,7 +82,7 @@ def test_the_last_window_closes_and_nothing_stays_behind(
     window: RealConsole, installed: Premises
 ) -> None:
     spin(installed.tgtd, "the console serves")
-    window.shell.close()
+    window.main_window.close()
     spin(lambda: window.has_ended, "the console ends without a question")
     assert nothing_runs(installed)
 
@@ -99,12 +99,12 @@ def test_a_console_ends_its_process_with_its_window(installed: Premises) -> None
 def test_esc_leaves_the_window_open_and_the_machine_running(
     window: RealConsole, session: BootSessionRow, log_in: LogIn
 ) -> None:
-    window.shell.close()
+    window.main_window.close()
     question = window.dialog(Message)
     assert question.windowTitle() == "1 machine still runs from this computer"
     QTest.keyClick(question, Key.Key_Escape)
     spin(lambda: not dialogs(Message), "the question is gone")
-    assert window.shell.isVisible()
+    assert window.main_window.isVisible()
     log_in(session)
     window.shows("sessions", "PC-01", state=is_running_now)
 
@@ -113,7 +113,7 @@ def test_a_command_that_runs_meanwhile_takes_nothing_over_and_the_question_is_as
     window: RealConsole, installed: Premises, session: BootSessionRow
 ) -> None:
     with Installation(installed.config):  # as each ``ggnet`` call takes part in the database
-        window.shell.close()
+        window.main_window.close()
         question = window.dialog(Message)
         QTest.keyClick(question, Key.Key_Escape)
         spin(lambda: not dialogs(Message), "the question is closed")
@@ -123,7 +123,7 @@ def test_a_command_that_runs_meanwhile_takes_nothing_over_and_the_question_is_as
 def test_stopping_the_machines_ends_their_sessions_and_everything_else(
     window: RealConsole, installed: Premises, session: BootSessionRow
 ) -> None:
-    window.shell.close()
+    window.main_window.close()
     click(window.dialog(Message), "Stop 1 machine")
     spin(lambda: window.has_ended, "the console ends")
     assert nothing_runs(installed)
@@ -138,7 +138,7 @@ def test_kept_machines_are_served_by_an_agent_until_the_last_session_ends(
     open_console: Open,
     log_in: LogIn,
 ) -> None:
-    window.shell.close()
+    window.main_window.close()
     click(window.dialog(Message), "Keep serving 1 machine")
     spin(lambda: window.has_ended, "the console ends")
     [agent] = installed.agents()
@@ -157,7 +157,7 @@ def test_kept_machines_are_served_by_an_agent_until_the_last_session_ends(
     again.shows("sessions", "PC-01", state=lambda text: text.startswith("Stopped"))
     assert not reads(session)
     spin(lambda: not is_running(agent), "the agent left behind has nothing left to do")
-    again.shell.close()
+    again.main_window.close()
     spin(lambda: again.has_ended, "the second run ends")
     assert nothing_runs(installed)
 
@@ -165,9 +165,9 @@ def test_kept_machines_are_served_by_an_agent_until_the_last_session_ends(
 def test_machines_of_somebody_who_signed_out_go_on_being_served(
     window: RealConsole, installed: Premises, session: BootSessionRow
 ) -> None:
-    window.shell.sign_out_wanted.emit()
+    window.main_window.sign_out_wanted.emit()
     spin(lambda: window.lifecycle.signed_in is None, "nobody is signed in")
-    window.shell.close()
+    window.main_window.close()
     spin(lambda: window.has_ended, "the console ends without a question")
     assert installed.agents()
     assert reads(session)
@@ -178,7 +178,7 @@ def test_with_a_second_console_open_nothing_is_asked_and_that_one_takes_over(
 ) -> None:
     second = installed.second_console("operator", PASSWORD)
     spin(lambda: second.shown, "the second console is signed in")
-    window.shell.close()
+    window.main_window.close()
     spin(lambda: window.has_ended, "the console ends")
     assert not dialogs(QWidget)
     assert installed.agents() == []
@@ -205,9 +205,9 @@ def test_after_a_console_was_killed_the_next_one_recovers(
     window = open_console()
     window.sign_in("operator", PASSWORD)
     assert installed.postmaster() == server, "the server that went on is adopted"
-    import_dropped(window.shell, disks / "disk.raw")
+    import_dropped(window.main_window, disks / "disk.raw")
     window.shows("images", "disk", state="Ready".__eq__)
-    window.shell.close()
+    window.main_window.close()
     spin(lambda: window.has_ended, "the console ends")
     assert nothing_runs(installed)
 
@@ -219,14 +219,14 @@ def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
     with file.open("wb") as made:
         made.truncate(256 * 2**30)  # all holes: takes no room, but minutes to read
     window.page("images")
-    import_dropped(window.shell, file)
+    import_dropped(window.main_window, file)
     status = "SELECT status FROM images"
     spin(lambda: installed.psql(status) == [("UPLOADING",)], "the copy has begun")
-    window.shell.sign_out_wanted.emit()
+    window.main_window.sign_out_wanted.emit()
     QTest.keyClick(window.dialog(Message), Key.Key_Escape)
     spin(lambda: not dialogs(Message), "the question is gone")
     assert window.lifecycle.signed_in is not None
-    window.shell.sign_out_wanted.emit()
+    window.main_window.sign_out_wanted.emit()
     click(window.dialog(Message), "Sign out and cancel the import")
     window.entry_page(SignInPage)
     assert installed.psql(status) == [("ERROR",)]
@@ -236,10 +236,10 @@ def test_signing_out_while_a_file_is_copied_in_asks_and_leaves_nothing(
 def test_a_viewer_may_keep_machines_running_and_is_not_offered_to_stop_them(
     window: RealConsole, session: BootSessionRow
 ) -> None:
-    window.shell.sign_out_wanted.emit()
+    window.main_window.sign_out_wanted.emit()
     window.entry_page(SignInPage)
     window.sign_in("viewer", PASSWORD)
-    window.shell.close()
+    window.main_window.close()
     question = window.dialog(Message)
     offered = [text for text in says(question) if text.startswith(("Stop", "Keep"))]
     assert [text for text in offered if text.startswith("Stop ")] == []
@@ -252,8 +252,8 @@ def test_whoever_has_become_a_viewer_is_not_offered_to_stop_machines(
     window: RealConsole, session: BootSessionRow, installed: Premises
 ) -> None:
     installed.psql("SELECT user_set_role(id, 'VIEWER') FROM users WHERE name = 'operator'")
-    spin(lambda: "operator · Viewer" in says(window.shell.status), "the window knows")
-    window.shell.close()
+    spin(lambda: "operator · Viewer" in says(window.main_window.status), "the window knows")
+    window.main_window.close()
     question = window.dialog(Message)
     assert [text for text in says(question) if text.startswith("Stop ")] == []
     QTest.keyClick(question, Key.Key_Escape)
@@ -289,7 +289,7 @@ def test_a_console_killed_at_work_leaves_nothing_half_made_to_the_next_one(
     window.shows("images", "slow", state=lambda text: "import it again" in text)
     spin(lambda: installed.left_over() == ["images/1-1.raw"], "only the whole image is left")
     assert installed.qemu_imgs() == []
-    window.shell.close()
+    window.main_window.close()
     spin(lambda: window.has_ended, "the console ends")
     assert nothing_runs(installed)
 

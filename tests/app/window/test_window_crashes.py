@@ -37,7 +37,7 @@ class FailingThread(QThread):
 
 
 def in_a_slot(console: RealConsole) -> None:
-    timer = QTimer(console.shell)
+    timer = QTimer(console.main_window)
     timer.setSingleShot(True)
     timer.timeout.connect(fail)
     timer.start(0)
@@ -106,7 +106,7 @@ def test_a_fault_is_shown_once_with_a_report_wherever_it_happens(window: RealCon
         assert "in fail" in report
         click(dialog, "Close")
         spin(lambda: not crash_dialogs(), "the dialog closes")
-        assert window.shell.isVisible()
+        assert window.main_window.isVisible()
         window.page("machines")
 
 

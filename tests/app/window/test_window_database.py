@@ -59,7 +59,7 @@ def test_both_consoles_say_that_the_database_is_away_and_come_back_with_all_that
     assert {"name": "PC-03", "room": "Lab 3"}.items() <= typed.items()
 
     page = console.page("machines")
-    press(console.shell, Key.Key_N)
+    press(console.main_window, Key.Key_N)
     dialog = console.dialog(FormDialog)
     fill(dialog.form, name="PC-02", mac="52:54:00:12:34:02")
     QTest.keyClicks(dialog.form.boxes["room"].editor, "Lab 2")
@@ -68,7 +68,7 @@ def test_both_consoles_say_that_the_database_is_away_and_come_back_with_all_that
 
     banners: list[str] = []
     console.lifecycle.signed_in.listener.lost.connect(lambda _reason: banners.append(banner.text))
-    banner = console.shell.banner
+    banner = console.main_window.banner
     add = page.action("Add machine")
     reasons: list[str] = []
     add.changed.connect(lambda: reasons.append(add.toolTip()))

@@ -43,15 +43,15 @@ def test_after_signing_out_somebody_else_can_sign_in(
     console: RealConsole, installed: Premises
 ) -> None:
     console.sign_in("viewer", PASSWORD)
-    assert "viewer · Viewer" in says(console.shell.status)
+    assert "viewer · Viewer" in says(console.main_window.status)
     assert console.page("machines").action("Add machine").toolTip() == "Needs the role Operator"
-    (person,) = console.shell.status.findChildren(QToolButton)
+    (person,) = console.main_window.status.findChildren(QToolButton)
     next(each for each in person.menu().actions() if each.text() == "Sign out").trigger()
     entry_page = console.entry_page(SignInPage)
     assert entry_page.form.raw()["user"] == "viewer"
     assert installed.psql("SELECT count(*) FROM sign_ins WHERE ended_at IS NULL") == [(0,)]
     console.sign_in("operator", PASSWORD)
-    assert "operator · Operator" in says(console.shell.status)
+    assert "operator · Operator" in says(console.main_window.status)
     assert console.page("machines").action("Add machine").isEnabled()
 
 
@@ -60,7 +60,7 @@ def test_a_revoked_sign_in_leads_back_to_the_sign_in_page_which_says_so(
 ) -> None:
     console.sign_in("operator", PASSWORD)
     console.page("machines")
-    press(console.shell, Key.Key_N)
+    press(console.main_window, Key.Key_N)
     fill(console.dialog(FormDialog).form, name="PC-01")
     [(role,)] = installed.psql("SELECT role_name FROM sign_ins WHERE ended_at IS NULL")
     installed.psql(f'ALTER ROLE "{role}" NOLOGIN')
@@ -96,7 +96,7 @@ def test_a_database_changed_by_hand_is_said_to_whoever_signs_in(
         installed.psql("DROP INDEX uq_jobs_open_image")
     console = open_console()
     console.sign_in("operator", PASSWORD)
-    (toast,) = console.shell._toasts
+    (toast,) = console.main_window._toasts
     assert "changed by hand since its last upgrade: index uq_jobs_open_image" in toast.text
 
 
@@ -108,13 +108,13 @@ def test_a_taken_portal_is_said_on_every_page_with_by_whom_until_it_is_free(
     with socket.create_server((address, port)):
         console = open_console()
         console.sign_in("operator", PASSWORD)
-        notice = console.shell.notice
+        notice = console.main_window.notice
         spin(notice.isVisible, "the window says that the portal is taken")
         assert f"The portal {installed.portal} is taken by" in notice.text
         assert f"(process {os.getpid()})" in notice.text
         console.turn_to("dashboard")
-        assert any(notice.text in text for text in says(console.shell))
-        assert console.shell.sidebar.count("dashboard") == 1
+        assert any(notice.text in text for text in says(console.main_window))
+        assert console.main_window.sidebar.count("dashboard") == 1
     spin(lambda: not notice.isVisible(), "it is served as soon as the portal is free")
     assert installed.tgtd() is not None
 
@@ -123,17 +123,17 @@ def test_a_storage_host_whose_agent_is_silent_is_said(
     console: RealConsole, installed: Premises
 ) -> None:
     console.sign_in("viewer", PASSWORD)
-    assert not console.shell.notice.isVisible()
+    assert not console.main_window.notice.isVisible()
     installed.psql(
         "INSERT INTO hosts (name, agent_role, portal, backend, problem, heartbeat_at) "
         "VALUES ('cellar', 'ggnet_agent_cellar', '10.0.2.2:3260', 'tgt', '', now() - '1 min'::interval)"
     )
-    spin(console.shell.notice.isVisible, "the window says that the host is silent")
-    assert console.shell.notice.text.startswith(
+    spin(console.main_window.notice.isVisible, "the window says that the host is silent")
+    assert console.main_window.notice.text.startswith(
         "The storage host cellar does not answer (last heard 1 min ago)"
     )
     installed.psql("UPDATE hosts SET heartbeat_at = now() WHERE name = 'cellar'")
-    spin(lambda: not console.shell.notice.isVisible(), "the host has been heard")
+    spin(lambda: not console.main_window.notice.isVisible(), "the host has been heard")
 
 
 def test_a_console_that_cannot_even_begin_says_why_and_can_try_again(

@@ -103,12 +103,12 @@ def test_a_chap_secret_made_in_the_window_is_asked_for_at_the_next_login(
 def started_session(console: RealConsole, premises: Premises, disk: Path) -> BootSessionRow:
     """A session that waits for its machine."""
     premises.psql(MACHINE)
-    import_dropped(console.shell, disk)
+    import_dropped(console.main_window, disk)
     console.shows("images", "disk", state="Ready".__eq__)
     console.shows("machines", "PC-01")
     page = console.page("machines")
     QTest.keyClick(page.view, Key.Key_A, CTRL)
-    press(console.shell, Key.Key_Return)
+    press(console.main_window, Key.Key_Return)
     dialog = console.dialog(FormDialog)
     QTest.keyClick(dialog.form.boxes["image"].editor, Key.Key_Down)
     QTest.keyClick(dialog, Key.Key_Return)

@@ -43,9 +43,9 @@ def click(parent: QWidget, text: str) -> None:
     QTest.mouseClick(buttons[0], Qt.MouseButton.LeftButton)
 
 
-def press(shell: MainWindow, key: Qt.Key, modifier: Qt.KeyboardModifier = CTRL) -> None:
+def press(main_window: MainWindow, key: Qt.Key, modifier: Qt.KeyboardModifier = CTRL) -> None:
     """Press a key where the keyboard is."""
-    QTest.keyClick(shell.focusWidget() or shell, key, modifier)
+    QTest.keyClick(main_window.focusWidget() or main_window, key, modifier)
 
 
 def says(widget: QWidget) -> list[str]:
@@ -59,7 +59,7 @@ def dialogs(kind: type[W]) -> list[W]:
     return [w for w in QApplication.topLevelWidgets() if isinstance(w, kind) and w.isVisible()]
 
 
-def drop(shell: MainWindow, file: Path) -> None:
+def drop(main_window: MainWindow, file: Path) -> None:
     """Drag a file over the window and let it go."""
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(file))])
@@ -68,28 +68,28 @@ def drop(shell: MainWindow, file: Path) -> None:
         Qt.MouseButton.LeftButton,
         Qt.KeyboardModifier.NoModifier,
     )
-    middle = shell.rect().center()
+    middle = main_window.rect().center()
     over = QDragEnterEvent(middle, action, data, left, none)
-    QApplication.sendEvent(shell, over)
+    QApplication.sendEvent(main_window, over)
     assert over.isAccepted()
-    QApplication.sendEvent(shell, QDropEvent(QPointF(middle), action, data, left, none))
+    QApplication.sendEvent(main_window, QDropEvent(QPointF(middle), action, data, left, none))
 
 
-def import_dropped(shell: MainWindow, file: Path) -> None:
+def import_dropped(main_window: MainWindow, file: Path) -> None:
     """Drop a file and agree to what the dialog suggests."""
-    drop(shell, file)
+    drop(main_window, file)
     dialog = dialogs(FormDialog)[0]
     QTest.keyClick(dialog, Key.Key_Return)
 
 
-def open_every_page(shell: MainWindow) -> None:
+def open_every_page(main_window: MainWindow) -> None:
     for number, _ in enumerate(PAGES):
-        press(shell, Qt.Key(Key.Key_1 + number))
+        press(main_window, Qt.Key(Key.Key_1 + number))
 
 
-def tables(shell: MainWindow) -> dict[str, list[dict[str, str]]]:
+def tables(main_window: MainWindow) -> dict[str, list[dict[str, str]]]:
     """What the tables of the pages opened so far show, all columns, row by row."""
-    return {page._key: rows(page) for page in shell.findChildren(Page)}
+    return {page._key: rows(page) for page in main_window.findChildren(Page)}
 
 
 def rows(page: Page[Any]) -> list[dict[str, str]]:
