@@ -30,7 +30,7 @@ AGENT = (
     "test_agent_hostile.py::test_a_file_of_the_host_that_others_may_not_read_is_not_imported",
     "test_agent_hostile.py::test_hostile_images_end_as_errors_and_no_byte_of_the_host_comes_in",
     "test_agent_images.py::test_an_image_larger_than_a_file_may_be_is_an_error_and_leaves_nothing",
-    "test_agent_targets.py::test_a_running_tgtd_is_adopted_and_a_logged_in_machine_notices_nothing",
+    "test_agent_makes_targets.py::test_a_running_tgtd_is_adopted_and_a_logged_in_machine_notices_nothing",
 )
 PROGRAMS = ("test_main_job_cli.py", "window/test_window_chain.py")
 
