@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 TEST := QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python -m pytest -n auto --dist loadgroup
 
-.PHONY: run demo test test-quick test-long lint bench install system system-window lock screenshots rights-page clean
+.PHONY: run demo test test-quick test-long lint bench install system system-window lock screenshots rights-page translations clean
 
 run: install
 	@$(BIN)/ggnet-console $(ARGS)
@@ -39,6 +39,9 @@ screenshots: install
 
 rights-page: install
 	@$(BIN)/python -m tests.rights_page docs/rights.md
+
+translations: install
+	@$(BIN)/python packaging/translations.py
 
 install: system $(VENV)/.installed
 

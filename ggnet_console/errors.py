@@ -3,9 +3,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+
+class Sentence(str):
+    """A sentence for people that remembers what it was made of, so that it can be translated.
+
+    It is its own English text. ``key`` is the text with its fields, as translators see it, and
+    ``values`` is what was put into them.
+    """
+
+    key: str
+    values: Mapping[str, object]
+
+    def __new__(cls, key: str, /, **values: object) -> Sentence:
+        """``key`` is a literal, never an f-string; fields as ``str.format`` has them."""
+        made = super().__new__(cls, key.format(**values) if values else key)
+        made.key, made.values = key, values
+        return made
+
+
+sentence = Sentence
+"""How one is written: ``sentence("There is no machine “{name}”.", name=name)``."""
 
 
 class ConsoleError(Exception):

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make translations``: collects the texts of the program and compiles ``resources/translations``.
+
+The English file holds plural forms alone; where a text says “(s)” they are filled in here, others
+by hand. Sentences that the database makes are read out of its functions.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[1]
+FOLDER = CHECKOUT / "resources" / "translations"
+BIN = Path(sys.executable).parent
+_REFUSALS = re.compile(r"\brefuse(?:_as)?\s*\(\s*(?:'GG\d+'\s*,\s*)?'((?:[^']|'')*)'")
+
+
+def database_sentences() -> list[str]:
+    """What functions of the database say when they refuse, ``%s`` where values stand."""
+    found: set[str] = set()
+    for file in sorted((CHECKOUT / "migrations" / "functions").glob("*.sql")):
+        found |= {text.replace("''", "'") for text in _REFUSALS.findall(file.read_text("utf-8"))}
+    return sorted(found)
+
+
+def collect(ts: Path, *, plurals: bool) -> None:
+    """Bring ``ts`` up to date with the sources; with ``plurals`` only what has a number."""
+    with tempfile.TemporaryDirectory() as folder:
+        sentences = Path(folder) / "sentences.py"
+        lines = [f"sentence({text!r})" for text in database_sentences()]
+        sentences.write_text("\n".join(lines), "utf-8")
+        sources = sorted(map(str, (CHECKOUT / "ggnet_console").rglob("*.py")))
+        (Path(folder) / "sources").write_text("\n".join([*sources, str(sentences)]), "utf-8")
+        subprocess.run(
+            [
+                BIN / "pyside6-lupdate",
+                *("-silent", "-no-obsolete", "-locations", "none", "-sort-messages"),
+                *("-tr-function-alias", "QT_TR_NOOP+=sentence"),
+                *(["-pluralonly"] if plurals else []),
+                *("-source-language", "en", "-target-language", ts.stem.partition("_")[2]),
+                f"@{folder}/sources",
+                *("-ts", ts),
+            ],
+            check=True,
+        )
+
+
+def fill(ts: Path) -> list[str]:
+    """Fill in the forms of “(s)”; returns the texts whose forms are still to be written by hand."""
+    tree = ET.parse(ts)  # noqa: S314 - our own file
+    missing: list[str] = []
+    for message in tree.iter("message"):
+        source, translation = message.findtext("source") or "", message.find("translation")
+        if translation is None or translation.get("type") != "unfinished":
+            continue
+        if not re.search(r"\(s\)", source):
+            missing.append(source)
+            continue
+        del translation.attrib["type"]
+        one, many = translation.findall("numerusform")
+        one.text, many.text = source.replace("(s)", ""), source.replace("(s)", "s")
+    ET.indent(tree, "    ")
+    ts.write_text(
+        '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE TS>\n'
+        + ET.tostring(tree.getroot(), encoding="unicode")
+        + "\n",
+        "utf-8",
+    )
+    return missing
+
+
+def main() -> None:
+    """Collect, fill in, compile."""
+    ts = FOLDER / "ggnet_en.ts"
+    collect(ts, plurals=True)
+    if missing := fill(ts):
+        sys.exit(f"{ts} lacks the plural forms of: {missing}")
+    compile_ts(ts, ts.with_suffix(".qm"))
+
+
+def compile_ts(ts: Path, qm: Path) -> None:
+    """Make what Qt loads."""
+    subprocess.run([BIN / "pyside6-lrelease", "-silent", ts, "-qm", qm], check=True)
+
+
+if __name__ == "__main__":
+    main()
