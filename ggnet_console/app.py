@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QApplication
 from . import __version__, config, log, paths
 from .config import Config
 from .errors import ConsoleError
+from .ui.kit import translate
 from .ui.kit.theme import Theme
 from .ui.kit.tokens import State
 from .ui.window.entry import Entry
@@ -132,6 +133,7 @@ class Console(QObject):
         super().__init__()
         self._garbage = GarbageCollector(self)
         self.app = app
+        translate.install(app)
         self.theme = Theme(app, remembered)
         self.window = MainWindow(remembered, self.theme)
         self.entry = Entry(self.window, remembered, self)

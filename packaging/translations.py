@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``make translations``: collects the texts of the program and compiles ``resources/translations``.
 
-The English file holds plural forms alone; where a text says “(s)” they are filled in here, others
-by hand. Sentences that the database makes are read out of its functions.
+The English file holds plural forms alone. They are filled in here: a text says “(s)” behind what has
+it for several, and “(is|are)” where one and several differ. Sentences that the database makes are read out of its functions.
 """
 
 from __future__ import annotations
@@ -50,20 +50,26 @@ def collect(ts: Path, *, plurals: bool) -> None:
         )
 
 
-def fill(ts: Path) -> list[str]:
-    """Fill in the forms of “(s)”; returns the texts whose forms are still to be written by hand."""
+def forms(text: str) -> tuple[str, str]:
+    """The text for one and for several: ``%n target(s) (differs|differ)``."""
+
+    def choose(number: int) -> str:
+        chosen = re.sub(r"\((\w*)\|(\w*)\)", lambda found: found[number + 1], text)
+        return chosen.replace("(s)", "s" if number else "")
+
+    return choose(0), choose(1)
+
+
+def fill(ts: Path) -> None:
+    """Fill in the English plural forms."""
     tree = ET.parse(ts)  # noqa: S314 - our own file
-    missing: list[str] = []
     for message in tree.iter("message"):
-        source, translation = message.findtext("source") or "", message.find("translation")
-        if translation is None or translation.get("type") != "unfinished":
+        translation = message.find("translation")
+        if translation is None or message.get("numerus") != "yes":
             continue
-        if not re.search(r"\(s\)", source):
-            missing.append(source)
-            continue
-        del translation.attrib["type"]
-        one, many = translation.findall("numerusform")
-        one.text, many.text = source.replace("(s)", ""), source.replace("(s)", "s")
+        translation.attrib.pop("type", None)
+        one, several = translation.findall("numerusform")
+        one.text, several.text = forms(message.findtext("source") or "")
     ET.indent(tree, "    ")
     ts.write_text(
         '<?xml version="1.0" encoding="utf-8"?>\n<!DOCTYPE TS>\n'
@@ -71,15 +77,13 @@ def fill(ts: Path) -> list[str]:
         + "\n",
         "utf-8",
     )
-    return missing
 
 
 def main() -> None:
     """Collect, fill in, compile."""
     ts = FOLDER / "ggnet_en.ts"
     collect(ts, plurals=True)
-    if missing := fill(ts):
-        sys.exit(f"{ts} lacks the plural forms of: {missing}")
+    fill(ts)
     compile_ts(ts, ts.with_suffix(".qm"))
 
 

@@ -21,6 +21,7 @@ from real_database import HOST, RealDatabase, Server, Template
 
 from ggnet_console.db.cluster import SUPERUSER, Cluster
 from ggnet_console.paths import Home
+from ggnet_console.ui.kit import translate
 
 _EXAMPLES = {"gate": 40, "long": 3000}
 """Of each property; ``--hypothesis-profile`` chooses."""
@@ -66,6 +67,13 @@ def _no_keyring() -> None:
     Left to itself, the library would take the first backend that any test module has defined.
     """
     keyring.set_keyring(fail.Keyring())
+
+
+@pytest.fixture(scope="session")
+def qapp(qapp: QApplication) -> QApplication:
+    """As the program has it, with the plural forms of its texts."""
+    translate.install(qapp)
+    return qapp
 
 
 @pytest.fixture

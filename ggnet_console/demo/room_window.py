@@ -20,6 +20,7 @@ from ..services import (
     targets,
     users,
 )
+from ..ui.kit import translate
 from ..ui.kit.feed import Feed, Runner
 from ..ui.kit.theme import Theme
 from ..ui.page_context import Feeds, Importer
@@ -68,6 +69,7 @@ class RoomWindow:
         mark: str = "",
     ) -> None:
         """``server``: what the status bar calls it. ``mark``: see ``MainWindow``."""
+        translate.install(app)
         self.room = room
         self.runner = runner
         self.theme = Theme(app, settings)

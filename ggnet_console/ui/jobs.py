@@ -21,6 +21,7 @@ from .kit.page import Chip, Empty, Page
 from .kit.progress import Progress
 from .kit.table_model import Column
 from .kit.tokens import S, State
+from .kit.translate import tr
 from .kit.widgets import label
 from .page_context import PageContext
 
@@ -184,7 +185,8 @@ class JobsPage(Page[JobRow]):
         super().__init__(
             key="jobs",
             title="Jobs",
-            noun="job",
+            several=lambda n: tr("%n job(s)", "", n),
+            none=tr("No job"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
@@ -195,7 +197,7 @@ class JobsPage(Page[JobRow]):
                     shortcut="Del",
                     enabled=_cancellable,
                     button="plain",
-                    noun="job",
+                    several=lambda n: tr("Cancel %n job(s)", "", n),
                 ),
                 Action(
                     "Try again", "rotate-ccw", self._on_retry, enabled=_retriable, button="plain"

@@ -17,6 +17,7 @@ from .kit.detail_pane import DetailPane, Fact
 from .kit.form import Field
 from .kit.page import Empty, Page
 from .kit.table_model import Column
+from .kit.translate import tr
 from .page_context import PageContext
 from .setting_words import setting_title, setting_unit, setting_value
 
@@ -67,7 +68,8 @@ class SettingsPage(Page[SettingRow]):
         super().__init__(
             key="settings",
             title="Settings",
-            noun="setting",
+            several=lambda n: tr("%n setting(s)", "", n),
+            none=tr("No setting"),
             columns=COLUMNS,
             actions=(
                 Action(

@@ -30,6 +30,7 @@ from ..kit.page import Chip, Empty, Page
 from ..kit.paged_table import PagedTableModel
 from ..kit.table_model import Column
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..kit.widgets import Button, Choice
 from ..page_context import PageContext
 from .prune_dialog import remove_old_entries
@@ -96,7 +97,8 @@ class AuditPage(Page[AuditRow]):
         super().__init__(
             key="audit",
             title="Audit",
-            noun="entry",
+            several=lambda n: tr("%n entr(y|ies)", "", n),
+            none=tr("No entry"),
             columns=COLUMNS,
             chips=CHIPS,
             model=PagedTableModel(COLUMNS),

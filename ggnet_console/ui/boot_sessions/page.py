@@ -16,6 +16,7 @@ from ..kit.detail_pane import DetailPane, Fact
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import URGENCY, State
+from ..kit.translate import tr
 from ..page_context import PageContext
 from .stop_dialog import stop_sessions
 
@@ -120,7 +121,8 @@ class SessionsPage(Page[BootSessionRow]):
         super().__init__(
             key="sessions",
             title="Sessions",
-            noun="session",
+            several=lambda n: tr("%n session(s)", "", n),
+            none=tr("No session"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
@@ -131,7 +133,7 @@ class SessionsPage(Page[BootSessionRow]):
                     shortcut="Del",
                     enabled=_stop_refusal,
                     button="plain",
-                    noun="session",
+                    several=lambda n: tr("Stop %n session(s)", "", n),
                     applies=lambda row: row.open,
                 ),
                 Action("Show machine", "monitor", self._on_machine, single=True, needs=Role.VIEWER),

@@ -24,6 +24,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..page_context import PageContext
 from .import_dialog import import_image
 
@@ -143,7 +144,8 @@ class ImagesPage(Page[ImageRow]):
         super().__init__(
             key="images",
             title="Images",
-            noun="image",
+            several=lambda n: tr("%n image(s)", "", n),
+            none=tr("No image"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
@@ -165,7 +167,7 @@ class ImagesPage(Page[ImageRow]):
                     self._on_delete,
                     shortcut="Del",
                     enabled=_removable,
-                    noun="image",
+                    several=lambda n: tr("Delete %n image(s)", "", n),
                 ),
             ),
             empty=Empty(

@@ -12,7 +12,6 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from ...enums import Role
-from . import format as fmt
 from . import icons
 from .table_model import R
 from .theme import tokens_of
@@ -81,7 +80,7 @@ class Action(Generic[R]):
     """Something to do with the selected rows (or with none, when ``on_rows`` is False)."""
 
     text: str
-    """A verb that names what it does; for several rows the page adds their number."""
+    """A verb that names what it does."""
     icon: str
     handler: Callable[[list[R]], None]
     _: KW_ONLY
@@ -94,10 +93,8 @@ class Action(Generic[R]):
     """Only for exactly one row."""
     button: Kind | None = None
     """Shown in the header as such a button, else in its overflow menu."""
-    noun: str = ""
-    """What is counted when several rows are selected: “Delete 3 machines”."""
-    several: str = ""
-    """Its words for several, such as “Start {} again”; by default those of ``text``."""
+    several: Callable[[int], str] | None = None
+    """Its words for several rows, by their number: “Delete 3 machines”; else those of ``text``."""
     applies: Callable[[R], bool] | None = None
     """Which of the rows it is done to, where it is possible; the others are left alone."""
     fixes: Callable[[Sequence[R]], bool] | None = None
@@ -150,10 +147,9 @@ class BoundAction(QAction, Generic[R]):
         """What a button says that does it to the rows selected now."""
         declared = self.declared
         number = len(self._chosen()) if declared.on_rows else 0
-        if not declared.noun or declared.single or number < 2:
+        if declared.several is None or declared.single or number < 2:
             return declared.text
-        several = declared.several or f"{declared.text.removesuffix(f' {declared.noun}')} {{}}"
-        return several.format(fmt.count(number, declared.noun))
+        return declared.several(number)
 
     def _chosen(self) -> list[R]:
         """The rows it is done to."""

@@ -201,7 +201,7 @@ class DetailPane(QWidget, Generic[R]):
             button.hide()
             self._deeds.addWidget(button)
 
-    def show_rows(self, rows: Sequence[R], noun: str) -> None:
+    def show_rows(self, rows: Sequence[R], heading: str) -> None:
         """Show the one selected row in full, of several their number and their states."""
         single = len(rows) == 1
         self._bar.setVisible(single and bool(self._tabs))
@@ -214,7 +214,7 @@ class DetailPane(QWidget, Generic[R]):
             self._on_tab(self._bar.currentIndex())
             return
         self._row = None
-        self._heading.setText(fmt.count(len(rows), noun))
+        self._heading.setText(heading)
         names = [self._name(row) for row in rows]
         self._bar.setCurrentIndex(0)
         self._line.show_state(None, fmt.names(names) if names else "")

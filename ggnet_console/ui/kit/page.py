@@ -70,7 +70,8 @@ class Page(QWidget, Generic[R]):
         *,
         key: str,
         title: str,
-        noun: str,
+        several: Callable[[int], str],
+        none: str,
         columns: Sequence[Column[R]],
         actions: Sequence[Action[R]],
         empty: Empty,
@@ -87,7 +88,8 @@ class Page(QWidget, Generic[R]):
         column to sort by until somebody chooses another, the first one by default.
         """
         super().__init__(parent)
-        self._key, self._title, self._noun, self._opens = key, title, noun, opens
+        self._key, self._title, self._opens = key, title, opens
+        self._several, self._none = several, none
         self._settings = settings
         self._loaded = False
         self._more = False
@@ -346,7 +348,7 @@ class Page(QWidget, Generic[R]):
 
     def _nothing(self) -> str:
         searched, chip = self.search.text().strip(), self._chips[self._group.checkedId()].text
-        what = f"No {self._noun} contains “{searched}”" if searched else f"No {self._noun}"
+        what = f"{self._none} contains “{searched}”" if searched else self._none
         return what if chip == "All" else f"{what} among “{chip}”"
 
     def _on_filter(self) -> None:
@@ -434,7 +436,7 @@ class Page(QWidget, Generic[R]):
             self._detail_dismissed = False
         wanted = bool(rows) and not self._detail_dismissed
         if wanted:
-            self.detail.show_rows(rows, self._noun)
+            self.detail.show_rows(rows, self._several(len(rows)))
             for action, button in self._mending:
                 fixes = action.declared.fixes
                 button.setVisible(fixes is not None and fixes(rows))

@@ -46,8 +46,11 @@ def grouped(value: int) -> str:
 def install(app: QCoreApplication) -> None:
     """Use the desktop's language where there is a translation, else English.
 
-    English has one, too: it holds what Qt needs to choose between one and several.
+    English has one, too: it holds what Qt needs to choose between one and several. Done once,
+    before the first window is made.
     """
+    if app.findChild(QTranslator) is not None:
+        return
     for language in (*QLocale.system().uiLanguages(), "en"):
         translator = QTranslator(app)
         if translator.load(f"ggnet_{language.replace('-', '_')}", str(FOLDER)):

@@ -21,6 +21,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import URGENCY, State
+from ..kit.translate import tr
 from ..page_context import PageContext
 from ..targets.repair import repair_targets_of
 from .dialogs import apply_changes, change_machines, edit_machine, new_machine
@@ -200,7 +201,8 @@ class MachinesPage(Page[MachineRow]):
         super().__init__(
             key="machines",
             title="Machines",
-            noun="machine",
+            several=lambda n: tr("%n machine(s)", "", n),
+            none=tr("No machine"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
@@ -211,7 +213,7 @@ class MachinesPage(Page[MachineRow]):
                     shortcut="Ctrl+Return",
                     enabled=_start_refusal,
                     button="primary",
-                    noun="session",
+                    several=lambda n: tr("Start %n session(s)", "", n),
                 ),
                 Action(
                     "Add machine",
@@ -227,8 +229,7 @@ class MachinesPage(Page[MachineRow]):
                     self._on_again,
                     shortcut="Ctrl+Shift+Return",
                     enabled=_again_refusal,
-                    noun="session",
-                    several="Start {} again",
+                    several=lambda n: tr("Start %n session(s) again", "", n),
                     applies=_can_start_again,
                     fixes=lambda rows: any(map(_has_ended_badly, rows)),
                 ),
@@ -237,7 +238,7 @@ class MachinesPage(Page[MachineRow]):
                     "wrench",
                     self._on_repair,
                     enabled=_repairable,
-                    noun="target",
+                    several=lambda n: tr("Repair %n target(s)", "", n),
                     applies=target_has_drifted,
                     fixes=lambda rows: any(map(target_has_drifted, rows)),
                 ),
@@ -247,10 +248,16 @@ class MachinesPage(Page[MachineRow]):
                     self._on_stop,
                     shortcut="Ctrl+.",
                     enabled=_stop_refusal,
-                    noun="session",
+                    several=lambda n: tr("Stop %n session(s)", "", n),
                     applies=is_open,
                 ),
-                Action("Edit", "pencil", self._on_edit, shortcut="F2", noun="machine"),
+                Action(
+                    "Edit",
+                    "pencil",
+                    self._on_edit,
+                    shortcut="F2",
+                    several=lambda n: tr("Edit %n machine(s)", "", n),
+                ),
                 Action("Set to maintenance", "wrench", self._on_maintenance, enabled=_idle),
                 Action("Set to active", "power", self._on_active, enabled=_inactive),
                 Action(
@@ -259,7 +266,7 @@ class MachinesPage(Page[MachineRow]):
                     self._on_delete,
                     shortcut="Del",
                     enabled=_idle,
-                    noun="machine",
+                    several=lambda n: tr("Delete %n machine(s)", "", n),
                 ),
             ),
             empty=Empty(

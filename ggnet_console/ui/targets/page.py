@@ -26,6 +26,7 @@ from ..kit.notices import Notice
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..page_context import PageContext
 from .dialogs import new_target, test_login, turn_chap_off, turn_chap_on
 from .plan_dialog import as_before, show_plan, undo
@@ -228,7 +229,8 @@ class TargetsPage(Page[TargetRow]):
         super().__init__(
             key="targets",
             title="Targets",
-            noun="target",
+            several=lambda n: tr("%n target(s)", "", n),
+            none=tr("No target"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=self._declared(),
@@ -311,7 +313,7 @@ class TargetsPage(Page[TargetRow]):
                 self._on_remove,
                 shortcut="Del",
                 enabled=_removable,
-                noun="target",
+                several=lambda n: tr("Remove %n target(s)", "", n),
             ),
         )
 

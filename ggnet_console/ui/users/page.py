@@ -27,6 +27,7 @@ from ..kit.page import Chip, Empty, Page
 from ..kit.password_fields import NEW_PASSWORD, chosen_password
 from ..kit.table_model import Column
 from ..kit.tokens import XL, XS, S, State
+from ..kit.translate import tr
 from ..kit.widgets import Button, StateLine, clear, label
 from ..page_context import PageContext
 from .rights_tab import RoleRights
@@ -144,7 +145,8 @@ class UsersPage(Page[UserRow]):
         super().__init__(
             key="users",
             title="Users",
-            noun="user",
+            several=lambda n: tr("%n user(s)", "", n),
+            none=tr("No user"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
@@ -164,7 +166,7 @@ class UsersPage(Page[UserRow]):
                     enabled=_lock_missing,
                     needs=admin,
                     button="plain",
-                    noun="user",
+                    several=lambda n: tr("Unlock %n user(s)", "", n),
                 ),
                 Action(
                     "Change role",
