@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QDialog, QWidget
 from ..errors import ConsoleError, FieldChange, RemovedError, StaleError
 from ..services.concurrent_edits import Noun
 from .kit import format as fmt
-from .kit.asking_dialog import Done, Failed
+from .kit.asking_dialog import Done, Failed, Waiting
 from .kit.conflict_dialog import ConflictDialog, people, shown
 from .kit.form import Field
 from .kit.form_dialog import FormDialog
@@ -51,7 +51,7 @@ class EditDialog(FormDialog):
             fields=fields,
             submit=self._save,
             notify=context.notify,
-            words=("Saving", "saved"),
+            words=Waiting.saving(),
             intro=intro,
         )
         self._context, self._row, self._name = context, row, name

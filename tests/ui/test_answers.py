@@ -401,7 +401,7 @@ def test_closed_meanwhile_and_answered_well(admin: Window, opened, case: Case) -
     title, words = dialog.subject(), dialog.words
     close_meanwhile(dialog, freely=case.freely)
     held.answer(case.well)
-    assert toasts(admin)[:1] == ([] if case.freely else [f"{title}: {words[1]} after all."])
+    assert toasts(admin)[:1] == ([] if case.freely else [words.after_all.format(subject=title)])
 
 
 @every_dialog

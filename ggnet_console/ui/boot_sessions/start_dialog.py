@@ -16,7 +16,7 @@ from ...services.images import ImageRow
 from ...services.machines import MachineRow
 from ..enum_words import word
 from ..kit import format as fmt
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import choose
@@ -97,7 +97,7 @@ def start_sessions(
         ],
         submit=submit,
         notify=context.notify,
-        words=("Starting", "started"),
+        words=Waiting.starting(),
     )
     dialog.open()
     return dialog

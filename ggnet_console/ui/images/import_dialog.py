@@ -15,7 +15,7 @@ from ...errors import ConsoleError
 from ...services.images import ImageSpec, checked_name
 from ...values import parse_digest
 from ..enum_words import word
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..page_context import PageContext
@@ -88,7 +88,7 @@ def import_image(
         submit=submit,
         notify=context.notify,
         then=lambda begun: imported(begun.image_id),
-        words=("Beginning", "begun"),
+        words=Waiting.beginning(),
     )
     file, name = dialog.form.boxes["source"].editor, dialog.form.boxes["name"]
     assert isinstance(file, QLineEdit)  # noqa: S101 - what a file field is made of

@@ -15,7 +15,7 @@ from ..enum_words import sign, word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.columns import count_column, size_column, time_column
 from ..kit.detail_pane import DetailPane, Fact
 from ..kit.form import Field
@@ -251,7 +251,7 @@ class ImagesPage(Page[ImageRow]):
             ],
             submit=submit,
             notify=self._context.notify,
-            words=("Asking", "asked for"),
+            words=Waiting.asking(),
         ).open()
 
     def _on_cancel(self, rows: list[ImageRow]) -> None:

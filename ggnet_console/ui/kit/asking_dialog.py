@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from PySide6.QtCore import Qt
@@ -15,6 +16,7 @@ from ...errors import ConsoleError
 from . import format as fmt
 from .messages import Message, confirm
 from .tokens import State
+from .translate import tr, translated
 from .widgets import Button
 
 Done = Callable[[Any], None]
@@ -36,6 +38,57 @@ class Notify(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a dialog says of the work it waits for, in whole sentences."""
+
+    question: str
+    """Asked of whoever closes it meanwhile: what is being done, and whether to close."""
+    may_still: str
+    """What that may still come to."""
+    after_all: str
+    """Of ``{subject}``: it was done after the dialog was closed."""
+
+    @classmethod
+    def working(cls) -> Waiting:
+        """For work that has no better word."""
+        return cls(
+            tr("Working. Close?"), tr("It may still be done."), tr("{subject}: done after all.")
+        )
+
+    @classmethod
+    def saving(cls) -> Waiting:
+        """For what is saved at once."""
+        return cls(
+            tr("Saving. Close?"), tr("It may still be saved."), tr("{subject}: saved after all.")
+        )
+
+    @classmethod
+    def asking(cls) -> Waiting:
+        """For what is only asked for here, and done by a storage host."""
+        return cls(
+            tr("Asking. Close?"),
+            tr("It may still be asked for."),
+            tr("{subject}: asked for after all."),
+        )
+
+    @classmethod
+    def beginning(cls) -> Waiting:
+        """For what goes on after the dialog."""
+        return cls(
+            tr("Beginning. Close?"), tr("It may still be begun."), tr("{subject}: begun after all.")
+        )
+
+    @classmethod
+    def starting(cls) -> Waiting:
+        """For machines that are started."""
+        return cls(
+            tr("Starting. Close?"),
+            tr("It may still be started."),
+            tr("{subject}: started after all."),
+        )
+
+
 class AskingDialog(QDialog):
     """Stays open until its work has ended; whoever closes it before is told what that means.
 
@@ -43,12 +96,13 @@ class AskingDialog(QDialog):
     One that comes later is told by a notice; with a refusal what was typed can still be had.
     """
 
-    words = ("Working", "done")
-    """What is said of the work while it runs, and of what it may still come to."""
+    def __init__(self, parent: QWidget, notify: Notify, words: Waiting | None = None) -> None:
+        """``parent`` is the page or dialog that opens it, or the main window, which outlives all.
 
-    def __init__(self, parent: QWidget, notify: Notify) -> None:
-        """``parent`` is the page or dialog that opens it, or the main window, which outlives all."""
+        ``words``: by default those of work that has no better ones.
+        """
         super().__init__(parent.window())
+        self.words = words or Waiting.working()
         self._page, self._notify = parent, notify
         self._window = parent.window()
         while (over := self._window.parentWidget()) is not None:
@@ -104,7 +158,7 @@ class AskingDialog(QDialog):
 
     def done_late(self, subject: str, _value: Any) -> None:
         """It was done after the dialog was closed; of this object only Python's part is left."""
-        self._notify(f"{subject}: {self.words[1]} after all.", State.RUNNING)
+        self._notify(self.words.after_all.format(subject=subject), State.RUNNING)
 
     def _is_here(self) -> bool:
         return not self._gone and isValid(self)
@@ -118,15 +172,17 @@ class AskingDialog(QDialog):
     def _tell_late(self, subject: str, typed: str, error: ConsoleError) -> None:
         window = self._window
         details = "\n\n".join(filter(None, (typed, error.details)))
+        summary = translated(error.summary)
 
         def show() -> None:
-            message = Message(window, subject, error.summary, "circle-x", details, unfold=True)
-            message.add_button(Button("Close"), lambda: None, safe=True)
+            message = Message(window, subject, summary, "circle-x", details, unfold=True)
+            message.add_button(Button(tr("Close")), lambda: None, safe=True)
             message.open()
 
-        text = fmt.sentence(f"{subject}: {error.summary}")
+        text = f"{subject}: {fmt.sentence(summary)}"
         if details:
-            self._notify(text, State.FAILED, "What you typed" if typed else "Details", show)
+            button = tr("What you typed") if typed else tr("Details")
+            self._notify(text, State.FAILED, button, show)
         else:
             self._notify(text, State.FAILED)
 
@@ -139,15 +195,18 @@ class AskingDialog(QDialog):
         elif self._freely:
             self.done(QDialog.DialogCode.Rejected)
         elif self._question is None or not isValid(self._question):
-            doing, done = self.words
+            told = (
+                tr("If it is refused, a notice says so, with what you typed.")
+                if self.typed()
+                else tr("If it is refused, a notice says so.")
+            )
             self._question = confirm(
                 self,
-                f"{doing}. Close?",
-                f"It may still be {done}. If it is refused, a notice says so"
-                + (", with what you typed." if self.typed() else "."),
-                "Close",
+                self.words.question,
+                f"{self.words.may_still} {told}",
+                tr("Close"),
                 lambda: self.done(QDialog.DialogCode.Rejected),
-                refuse="Keep waiting",
+                refuse=tr("Keep waiting"),
                 danger=False,
             )
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from ...errors import ConsoleError, FieldChange, RemovedError, StaleError
 from . import format as fmt
-from .asking_dialog import AskingDialog, Done, Failed, Notify
+from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting
 from .form import Field
 from .messages import ErrorBox
 from .tokens import XL, L, M, S, State
@@ -52,7 +52,6 @@ def people(changes: Sequence[FieldChange]) -> str:
 class ConflictDialog(AskingDialog):
     """Asks for each field that both changed whose value stays; what is saved may conflict again."""
 
-    words = ("Saving", "saved")
     settled = Signal(object)
     """It is saved; what the saving answered."""
     refused = Signal(object)
@@ -70,7 +69,7 @@ class ConflictDialog(AskingDialog):
         typed: str = "",
     ) -> None:
         """``name``: what people call the row they changed; ``typed``: what stands in the form."""
-        super().__init__(parent, notify)
+        super().__init__(parent, notify, Waiting.saving())
         self._typed = typed
         self._name = name
         self._fields = {field.key: field for field in fields}

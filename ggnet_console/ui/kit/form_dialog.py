@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from ...errors import ConsoleError, FieldError
-from .asking_dialog import AskingDialog, Done, Failed, Notify, Work
+from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting, Work
 from .form import Field, Form
 from .messages import ErrorBox, confirm
 from .tokens import XL, L, S
@@ -39,16 +39,16 @@ class FormDialog(AskingDialog):
         notify: Notify,
         then: Done = lambda _value: None,
         freely: bool = False,
-        words: tuple[str, str] = AskingDialog.words,
+        words: Waiting | None = None,
         intro: str = "",
         width: int = 460,
     ) -> None:
         """``then`` is called with the answer when the dialog has closed on it, if ``parent`` is there.
 
-        ``freely``: see ``ask``.
+        ``freely``: see ``ask``. ``words``: see ``AskingDialog``.
         """
-        super().__init__(parent, notify)
-        self._submit, self._then, self._may_go, self.words = submit, then, freely, words
+        super().__init__(parent, notify, words)
+        self._submit, self._then, self._may_go = submit, then, freely
         self._focused: QWidget | None = None
         self.setWindowTitle(title)
         self.form = Form(fields)

@@ -18,7 +18,7 @@ from ...values import parse_ip, parse_mac
 from ..edit_dialog import EditDialog
 from ..enum_words import word
 from ..kit import format as fmt
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.conflict_dialog import change_text
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
@@ -87,7 +87,7 @@ def new_machine(
         fields=_fields(None),
         submit=submit,
         notify=context.notify,
-        words=("Saving", "saved"),
+        words=Waiting.saving(),
         then=added,
     )
     dialog.open()
@@ -132,7 +132,7 @@ def change_machines(
         fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
         submit=submit,
         notify=context.notify,
-        words=("Saving", "saved"),
+        words=Waiting.saving(),
     )
     dialog.open()
     return dialog

@@ -14,7 +14,7 @@ from ...services.jobs import JobRow
 from ...services.targets import ChapMade, TargetRow
 from ..job_dialog import JobDialog
 from ..job_waiter import error_of
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, choose, confirm
@@ -70,7 +70,7 @@ def new_target(parent: QWidget, context: PageContext) -> FormDialog | None:
         ],
         submit=submit,
         notify=context.notify,
-        words=("Asking", "asked for"),
+        words=Waiting.asking(),
     )
     dialog.open()
     return dialog

@@ -17,14 +17,14 @@ from ..enum_words import word
 from ..history_tab import History
 from ..kit import format as fmt
 from ..kit.actions import Action
-from ..kit.asking_dialog import Done, Failed
+from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.columns import count_column, time_column
 from ..kit.detail_pane import DetailPane, Fact, Tab
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
-from ..kit.password_fields import NEW_PASSWORD, chosen_password
+from ..kit.password_fields import chosen_password, new_password_fields
 from ..kit.table_model import Column
 from ..kit.tokens import XL, XS, S, State
 from ..kit.translate import tr
@@ -254,7 +254,7 @@ class UsersPage(Page[UserRow]):
             [
                 Field("name", "Name", required=True),
                 Field("role", "Role", "choice", _ROLE_HELP, Role.OPERATOR, choices=_ROLES),
-                *NEW_PASSWORD,
+                *new_password_fields(),
                 Field("must_change", "First sign-in", "choice", value=True, choices=_FIRST_SIGN_IN),
             ],
             lambda session, values: users.create_user(
@@ -283,7 +283,7 @@ class UsersPage(Page[UserRow]):
         self._ask(
             f"Reset the password of {row.name}",
             "Reset password",
-            list(NEW_PASSWORD),
+            list(new_password_fields()),
             lambda session, values: users.reset_password(session, row.id, chosen_password(values)),
             intro=f"{row.name} is signed out everywhere and has to change this password at the "
             "next sign-in.",
@@ -323,7 +323,7 @@ class UsersPage(Page[UserRow]):
             fields=fields,
             submit=submit,
             notify=context.notify,
-            words=("Saving", "saved"),
+            words=Waiting.saving(),
             then=then,
             intro=intro,
         )

@@ -12,7 +12,7 @@ from ...services import users
 from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
-from ..kit.password_fields import NEW_PASSWORD, chosen_password
+from ..kit.password_fields import chosen_password, new_password_fields
 from ..kit.tokens import State
 from ..page_context import PageContext
 
@@ -43,7 +43,7 @@ def change_password(parent: QWidget, context: PageContext) -> None:
         intro="Where else you are signed in, you have to sign in again with the new password.",
         fields=[
             Field("present_password", "Present password", "password", required=True),
-            *NEW_PASSWORD,
+            *new_password_fields(),
         ],
         submit=submit,
         notify=context.notify,

@@ -26,7 +26,7 @@ from ...errors import ConsoleError, FieldError
 from ..kit import icons
 from ..kit.form import Field, Form
 from ..kit.messages import ErrorBox
-from ..kit.password_fields import NEW_PASSWORD, chosen_password
+from ..kit.password_fields import chosen_password, new_password_fields
 from ..kit.tokens import XL, L, M, S
 from ..kit.widgets import Button, label, tokens_for
 
@@ -172,7 +172,7 @@ class FirstRunPage(EntryPage):
             "GGnet sets up its own private database; nothing else is needed.",
             [
                 Field("admin", "Name", value=admin, required=True),
-                *NEW_PASSWORD,
+                *new_password_fields(),
                 Field(
                     "home",
                     "Folder",
@@ -229,7 +229,7 @@ class NewPasswordPage(EntryPage):
         super().__init__(
             "Choose your password",
             f"An admin has set the password of {person}. Choose one that only you know.",
-            list(NEW_PASSWORD),
+            list(new_password_fields()),
             "Change and sign in",
             parent,
         )
