@@ -20,10 +20,11 @@ from PySide6.QtWidgets import QApplication
 
 from . import __version__, config, log, paths
 from .config import Config
-from .errors import ConsoleError
+from .errors import ConsoleError, sentence
 from .ui.kit import translate
 from .ui.kit.theme import Theme
 from .ui.kit.tokens import State
+from .ui.kit.translate import tr
 from .ui.window.entry import Entry
 from .ui.window.main_window import MainWindow
 from .ui.window.sign_in_pages import Credentials, FirstRun
@@ -81,10 +82,10 @@ def main() -> None:
         _require_connection_string(settings.database_url)
         _require_screen()
     except ConsoleError as error:
-        sys.exit(f"ggnet-console: {error.summary}")
+        sys.exit(f"ggnet-console: {error.summary}")  # no text: the name of the program
     app = QApplication(sys.argv[:1])
     app.setApplicationName("ggnet-console")
-    app.setApplicationDisplayName("GGnet Console")
+    app.setApplicationDisplayName("GGnet Console")  # no text
     app.setDesktopFileName("ggnet-console")
     app.setQuitOnLastWindowClosed(False)
     remembered = QSettings(
@@ -118,8 +119,10 @@ def _require_screen() -> None:
         or os.environ.get("WAYLAND_DISPLAY")
     ):
         raise ConsoleError(
-            "There is no screen to open a window on; start the console from a desktop session, "
-            "or use ggnet and ggnet-agent, which need none."
+            sentence(
+                "There is no screen to open a window on; start the console from a desktop session, "
+                "or use ggnet and ggnet-agent, which need none."
+            )
         )
 
 
@@ -178,7 +181,7 @@ class Console(QObject):
         if (fault := self._preloading.error) is not None:
             self.entry.show_problem(
                 ConsoleError(
-                    "A part of GGnet Console cannot be loaded; install it anew.", repr(fault)
+                    tr("A part of GGnet Console cannot be loaded; install it anew."), repr(fault)
                 )
             )
             return
@@ -188,7 +191,9 @@ class Console(QObject):
             log.start(paths.user_logs(), "ggnet-console", self._config.log_level)
         except OSError as error:
             self.window.notify(
-                f"No log is kept: {paths.user_logs()} cannot be written ({error.strerror}).",
+                tr("No log is kept: {folder} cannot be written ({reason}).").format(
+                    folder=paths.user_logs(), reason=error.strerror
+                ),
                 State.ATTENTION,
             )
         try:
@@ -226,7 +231,7 @@ class Console(QObject):
         if self.lifecycle is not None:
             action(self.lifecycle)
         else:
-            self.entry.working("Starting…")
+            self.entry.working(tr("Starting…"))
             self._asked = action
 
 

@@ -26,6 +26,7 @@ from .services.users import SignedIn
 from .signed_in import PROGRAM, WhileSignedIn
 from .ui.kit.messages import confirm, show_error
 from .ui.kit.tokens import State
+from .ui.kit.translate import tr, translated
 from .ui.window.crash_dialog import CrashReporter
 from .ui.window.entry import Entry
 from .ui.window.main_window import MainWindow, ask_what_to_do_with_machines
@@ -94,7 +95,8 @@ class Lifecycle(QObject):
                 self._opened = True
         self.installation.require_schema()
         try:
-            self._changed = fingerprint.sentence(self.installation.changed_by_hand())
+            changed = self.installation.changed_by_hand()
+            self._changed = fingerprint.sentence(changed)
         except ConsoleError as error:  # telling keeps nobody out
             _log.warning("%s (%s)", error, error.details)
         console = self.installation.console(PROGRAM)
@@ -110,12 +112,11 @@ class Lifecycle(QObject):
             if not isinstance(self._entry.page, FirstRunPage):
                 self._entry.show_first_run(self.config)
         elif not has_users:
-            self._entry.show_problem(
-                ConsoleError(
-                    "This database has no users yet; make the first admin with "
-                    "“ggnet init --admin NAME --password-stdin”."
-                )
+            told = tr(
+                "This database has no users yet; make the first admin with "
+                "“ggnet init --admin NAME --password-stdin”."
             )
+            self._entry.show_problem(ConsoleError(told))
         elif not isinstance(self._entry.page, SignInPage):
             self._entry.show_sign_in(self.config)
 
@@ -141,7 +142,7 @@ class Lifecycle(QObject):
                 self._entry.failed(error)
                 return
             self.installation = _installation(self.config)
-        self._entry.working("Setting up the private database…")
+        self._entry.working(tr("Setting up the private database…"))
 
         def work() -> SignedIn:
             users.require_good_password(answer.password)
@@ -165,7 +166,7 @@ class Lifecycle(QObject):
 
     def sign_in(self, answer: Credentials) -> None:
         """Check name and password and open the workspace."""
-        self._entry.working("Signing in…")
+        self._entry.working(tr("Signing in…"))
 
         def work() -> SignedIn:
             self._open()
@@ -184,7 +185,7 @@ class Lifecycle(QObject):
 
     def _choose_password(self, signed_in: SignedIn, present: str, new: str) -> None:
         """All that a sign-in with a password set by an admin may do."""
-        self._entry.working("Changing the password…")
+        self._entry.working(tr("Changing the password…"))
 
         def work() -> SignedIn:
             database = self.installation.signed_in(signed_in.role_name, signed_in.secret, PROGRAM)
@@ -220,7 +221,7 @@ class Lifecycle(QObject):
         self.signed_in.refused.connect(self._on_refused)
         self.signed_in.server_gone.connect(self.revive)
         if self._changed:
-            self._window.notify(self._changed, State.FAILED)
+            self._window.notify(translated(self._changed), State.FAILED)
 
     # Elsewhere
 
@@ -246,7 +247,8 @@ class Lifecycle(QObject):
                     connections.try_out(settings, spec.dsn, spec.password, folder)
                     where = connections.keep_password(spec.dsn, spec.password, folder)
                     if where:
-                        notes.append((f"The server's password is kept in {where}.", State.RUNNING))
+                        told = tr("The server's password is kept in {where}.")
+                        notes.append((told.format(where=translated(where)), State.RUNNING))
                 elsewhere = _installation(replace(settings, database_url=dsn))
                 return elsewhere, self._serving and any(self._depending())
 
@@ -259,7 +261,9 @@ class Lifecycle(QObject):
                     try:
                         connections.remember(dsn)
                     except ConsoleError as error:
-                        notes.append((f"{error.summary} The next start asks again.", State.FAILED))
+                        told = tr("{error} The next start asks again.")
+                        text = told.format(error=translated(error.summary))
+                        notes.append((text, State.FAILED))
 
                 def left(_value: None) -> None:
                     self._forget()
@@ -330,18 +334,18 @@ class Lifecycle(QObject):
         def back() -> None:
             self._entry.show_sign_in(self.config)
 
-        self._unless_copying("Sign out", lambda: self._end_sign_in(back))
+        self._unless_copying(tr("Sign out and cancel the import"), lambda: self._end_sign_in(back))
 
     def _unless_copying(self, verb: str, then: Callable[[], None]) -> None:
-        """Go on; while a file is being copied in, only when that is wanted."""
+        """Go on; while a file is being copied in, only when ``verb`` is chosen."""
         if self.signed_in is None or not self.signed_in.importer.active:
             then()
             return
         confirm(
             self._window,
-            "A file is still being copied in",
-            "The import would end with it; nothing of it is kept.",
-            f"{verb} and cancel the import",
+            tr("A file is still being copied in"),
+            tr("The import would end with it; nothing of it is kept."),
+            verb,
             then,
         )
 
@@ -361,7 +365,7 @@ class Lifecycle(QObject):
         """Asked by the window; it stays until everything behind it has come to an end."""
         if self._closing:
             return False
-        self._unless_copying("Close", self._look_around)
+        self._unless_copying(tr("Close and cancel the import"), self._look_around)
         return False
 
     def _look_around(self) -> None:
@@ -434,7 +438,11 @@ class Lifecycle(QObject):
                     rows = boot_sessions.list_boot_sessions(session, open_only=True, limit=_MOST)
                 if rows and time.monotonic() > deadline:
                     raise ConsoleError(
-                        f"{len(rows)} machines are still being served; see the Jobs page for why."
+                        tr(
+                            "%n machine(s) (is|are) still being served; see the Jobs page for why.",
+                            "",
+                            len(rows),
+                        )
                     )
 
         self._short.call(

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QSettings, Signal
 from .db.installation import Installation
 from .services import users
 from .services.users import SignedIn
+from .ui.kit.translate import translated
 from .ui.window.main_window import MainWindow
 from .ui.window.sign_in_renewal import SignInRenewal
 from .ui.window.workspace import Workspace, make_feeds
@@ -56,7 +57,7 @@ class WhileSignedIn(QObject):
             user_id=signed_in.user_id,
             person=signed_in.name,
             role=signed_in.role,
-            server=server.capitalize(),
+            server=_begun(translated(server)),
         )
         self.listener.changed.connect(self.workspace.on_changed)
         self.listener.connected.connect(self._on_connected)
@@ -89,3 +90,8 @@ class WhileSignedIn(QObject):
         self.workspace.deleteLater()
         self.database.close()
         self.deleteLater()
+
+
+def _begun(text: str) -> str:
+    """With a capital letter, as at the beginning of a sentence."""
+    return text[:1].upper() + text[1:]

@@ -18,6 +18,7 @@ from .kit.form import Field
 from .kit.form_dialog import FormDialog
 from .kit.messages import Message
 from .kit.tokens import State
+from .kit.translate import tr
 from .kit.widgets import Button
 from .open_elsewhere import OpenElsewhere
 from .page_context import PageContext
@@ -46,8 +47,8 @@ class EditDialog(FormDialog):
         """
         super().__init__(
             page,
-            title=f"Edit {name(row)}",
-            verb="Save",
+            title=tr("Edit {name}").format(name=name(row)),
+            verb=tr("Save"),
             fields=fields,
             submit=self._save,
             notify=context.notify,
@@ -113,13 +114,18 @@ class EditDialog(FormDialog):
             labels = {field.key: field.label for field in self._fields}
             what = fmt.names([labels[change.field] for change in others])
             self._context.notify(
-                f"{self._name(self._row)} is saved. {people(others)} had changed {what} meanwhile; "
-                "that stays.",
+                tr("{name} is saved. {people} had changed {fields} meanwhile; that stays.").format(
+                    name=self._name(self._row), people=people(others), fields=what
+                ),
                 State.RUNNING,
             )
 
     def _tell_removed(self, error: RemovedError) -> None:
-        when = f" {fmt.ago(error.at)}" if error.at else ""
+        told = (
+            tr("{name} was removed by {who} {ago}")
+            if error.at
+            else tr("{name} was removed by {who}")
+        )
         typed = "\n".join(
             f"{field.label}: {shown(field, getattr(self._wanted, field.key))}"
             for field in self._fields
@@ -127,10 +133,10 @@ class EditDialog(FormDialog):
         add = self._add
         message = Message(
             self,
-            f"{error.name} was removed by {error.who}{when}",
-            "What you typed is not saved. It stays in the form, and here to copy."
+            told.format(name=error.name, who=error.who, ago=fmt.ago(error.at)),
+            tr("What you typed is not saved. It stays in the form, and here to copy.")
             if add is None
-            else f"What you typed is not saved. Add the {self._noun} again with it, or copy it.",
+            else _add_again(self._noun),
             "circle-x",
             typed,
             unfold=True,
@@ -143,6 +149,17 @@ class EditDialog(FormDialog):
                     self._on_done,
                 )
 
-            message.add_button(Button("Add again"), add_again, safe=False)
-        message.add_button(Button("Back to the form"), lambda: None, safe=True)
+            message.add_button(Button(tr("Add again")), add_again, safe=False)
+        message.add_button(Button(tr("Back to the form")), lambda: None, safe=True)
         message.open()
+
+
+def _add_again(noun: Noun) -> str:
+    """What can be done with what was typed."""
+    match noun:
+        case "machine":
+            return tr("What you typed is not saved. Add the machine again with it, or copy it.")
+        case "image":
+            return tr("What you typed is not saved. Add the image again with it, or copy it.")
+        case "setting":
+            return tr("What you typed is not saved. Add the setting again with it, or copy it.")

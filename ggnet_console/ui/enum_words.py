@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import cache
 
 from ..enums import (
     BackendChoice,
@@ -27,81 +28,92 @@ from ..enums import (
 )
 from .kit import format as fmt
 from .kit.tokens import State
+from .kit.translate import tr
 
-_WORDS: tuple[tuple[Enum, str], ...] = (
-    (Role.VIEWER, "Viewer"),
-    (Role.OPERATOR, "Operator"),
-    (Role.ADMIN, "Admin"),
-    (BootMode.BIOS, "BIOS"),
-    (BootMode.UEFI, "UEFI"),
-    (BootMode.UEFI_SECURE, "UEFI with Secure Boot"),
-    (MachineStatus.ACTIVE, "Active"),
-    (MachineStatus.MAINTENANCE, "Maintenance"),
-    (MachineStatus.RETIRED, "Retired"),
-    (ImageType.SYSTEM, "System"),
-    (ImageType.DATA, "Data"),
-    (ImageType.TEMPLATE, "Template"),
-    (ImageStatus.UPLOADING, "Uploading"),
-    (ImageStatus.PROCESSING, "Processing"),
-    (ImageStatus.READY, "Ready"),
-    (ImageStatus.ERROR, "Failed"),
-    (ImageFormat.RAW, "Raw"),
-    (ImageFormat.QCOW2, "QCOW2"),
-    (ImageFormat.VHDX, "VHDX"),
-    (ImageFormat.VHD, "VHD"),
-    (ImageFormat.VMDK, "VMDK"),
-    (SessionType.DISKLESS_BOOT, "Diskless boot"),
-    (SessionType.TESTING, "Testing"),
-    (SessionStatus.PENDING, "Waiting for boot"),
-    (SessionStatus.ACTIVE, "Running"),
-    (SessionStatus.STOPPED, "Stopped"),
-    (SessionStatus.TIMEOUT, "Did not boot in time"),
-    (SessionStatus.ERROR, "Failed"),
-    (TargetStatus.WANTED, "Being made"),
-    (TargetStatus.CLOSED, "Closed"),
-    (TargetStatus.OPEN, "Open"),
-    (TargetStatus.ERROR, "Failed"),
-    (TargetOrigin.MACHINE, "Made for its machine"),
-    (TargetOrigin.ADOPTED, "Adopted"),
-    (TargetOrigin.LEFTOVER, "Left over"),
-    (TargetOrigin.FOREIGN, "Made by hand"),
-    (Drift.IN_STEP, "In step"),
-    (Drift.MISSING, "Missing"),
-    (Drift.EXTRA, "Not wanted"),
-    (Drift.DIFFERENT, "Different"),
-    (FoundIn.RUNNING, "Running"),
-    (FoundIn.SAVED, "Saved"),
-    (PlanAction.ADD, "Add"),
-    (PlanAction.CHANGE, "Change"),
-    (PlanAction.REMOVE, "Remove"),
-    (PlanAction.LEAVE, "Leave alone"),
-    (BackendChoice.AUTO, "Automatic"),
-    (BackendChoice.LIO, "LIO (in the kernel)"),
-    (BackendChoice.TGT, "tgt"),
-    (JobStatus.QUEUED, "Waiting"),
-    (JobStatus.RUNNING, "Running"),
-    (JobStatus.SUCCEEDED, "Done"),
-    (JobStatus.FAILED, "Failed"),
-    (JobStatus.CANCELLED, "Cancelled"),
-    (JobKind.IMAGE_IMPORT, "Import"),
-    (JobKind.IMAGE_VERIFY, "Verify"),
-    (JobKind.IMAGE_CONVERT, "Export"),
-    (JobKind.IMAGE_REMOVE, "Delete"),
-    (JobKind.TARGET_APPLY, "Set up target"),
-    (JobKind.TARGET_REMOVE, "Remove target"),
-    (JobKind.TARGET_COMPARE, "Compare targets"),
-    (JobKind.TARGET_RECONCILE, "Apply plan"),
-    (JobKind.TARGET_REPAIR, "Repair targets"),
-    (JobKind.TARGET_ADOPT, "Adopt target"),
-    (JobKind.TARGET_UNDO, "Undo apply"),
-    (JobKind.TARGET_TEST, "Test login"),
-    (Severity.INFO, "Info"),
-    (Severity.WARNING, "Warning"),
-    (Severity.CRITICAL, "Critical"),
-    (TlsMode.VERIFY_FULL, "Check certificate and name (verify-full)"),
-    (TlsMode.VERIFY_CA, "Check the certificate alone (verify-ca)"),
-    (TlsMode.REQUIRE, "Encrypt, check nothing (require)"),
-)
+
+@cache
+def _words() -> dict[tuple[type[Enum], Enum], str]:
+    """Made when first asked for: the language is known then.
+
+    Members of different StrEnums that share a name are equal and hash alike: the type tells them
+    apart.
+    """
+    words: tuple[tuple[Enum, str], ...] = (
+        (Role.VIEWER, tr("Viewer")),
+        (Role.OPERATOR, tr("Operator")),
+        (Role.ADMIN, tr("Admin")),
+        (BootMode.BIOS, "BIOS"),
+        (BootMode.UEFI, "UEFI"),
+        (BootMode.UEFI_SECURE, tr("UEFI with Secure Boot")),
+        (MachineStatus.ACTIVE, tr("Active")),
+        (MachineStatus.MAINTENANCE, tr("Maintenance")),
+        (MachineStatus.RETIRED, tr("Retired")),
+        (ImageType.SYSTEM, tr("System", "of an image")),
+        (ImageType.DATA, tr("Data")),
+        (ImageType.TEMPLATE, tr("Template")),
+        (ImageStatus.UPLOADING, tr("Uploading")),
+        (ImageStatus.PROCESSING, tr("Processing")),
+        (ImageStatus.READY, tr("Ready")),
+        (ImageStatus.ERROR, tr("Failed", "of an image")),
+        (ImageFormat.RAW, tr("Raw")),
+        (ImageFormat.QCOW2, "QCOW2"),
+        (ImageFormat.VHDX, "VHDX"),
+        (ImageFormat.VHD, "VHD"),
+        (ImageFormat.VMDK, "VMDK"),
+        (SessionType.DISKLESS_BOOT, tr("Diskless boot")),
+        (SessionType.TESTING, tr("Testing")),
+        (SessionStatus.PENDING, tr("Waiting for boot")),
+        (SessionStatus.ACTIVE, tr("Running", "of a session")),
+        (SessionStatus.STOPPED, tr("Stopped")),
+        (SessionStatus.TIMEOUT, tr("Did not boot in time")),
+        (SessionStatus.ERROR, tr("Failed", "of a session")),
+        (TargetStatus.WANTED, tr("Being made")),
+        (TargetStatus.CLOSED, tr("Closed", "of a target")),
+        (TargetStatus.OPEN, tr("Open", "of a target")),
+        (TargetStatus.ERROR, tr("Failed", "of a target")),
+        (TargetOrigin.MACHINE, tr("Made for its machine")),
+        (TargetOrigin.ADOPTED, tr("Adopted")),
+        (TargetOrigin.LEFTOVER, tr("Left over")),
+        (TargetOrigin.FOREIGN, tr("Made by hand")),
+        (Drift.IN_STEP, tr("In step")),
+        (Drift.MISSING, tr("Missing")),
+        (Drift.EXTRA, tr("Not wanted")),
+        (Drift.DIFFERENT, tr("Different")),
+        (FoundIn.RUNNING, tr("Running", "of a target")),
+        (FoundIn.SAVED, tr("Saved", "of a target")),
+        (PlanAction.ADD, tr("Add", "in a plan")),
+        (PlanAction.CHANGE, tr("Change", "in a plan")),
+        (PlanAction.REMOVE, tr("Remove", "in a plan")),
+        (PlanAction.LEAVE, tr("Leave alone")),
+        (BackendChoice.AUTO, tr("Automatic")),
+        (BackendChoice.LIO, tr("LIO (in the kernel)")),
+        (BackendChoice.TGT, "tgt"),
+        (JobStatus.QUEUED, tr("Waiting")),
+        (JobStatus.RUNNING, tr("Running", "of a job")),
+        (JobStatus.SUCCEEDED, tr("Done")),
+        (JobStatus.FAILED, tr("Failed", "of a job")),
+        (JobStatus.CANCELLED, tr("Cancelled")),
+        (JobKind.IMAGE_IMPORT, tr("Import", "a job")),
+        (JobKind.IMAGE_VERIFY, tr("Verify", "a job")),
+        (JobKind.IMAGE_CONVERT, tr("Export", "a job")),
+        (JobKind.IMAGE_REMOVE, tr("Delete", "a job")),
+        (JobKind.TARGET_APPLY, tr("Set up target")),
+        (JobKind.TARGET_REMOVE, tr("Remove target")),
+        (JobKind.TARGET_COMPARE, tr("Compare targets")),
+        (JobKind.TARGET_RECONCILE, tr("Apply plan")),
+        (JobKind.TARGET_REPAIR, tr("Repair targets")),
+        (JobKind.TARGET_ADOPT, tr("Adopt target")),
+        (JobKind.TARGET_UNDO, tr("Undo apply")),
+        (JobKind.TARGET_TEST, tr("Test login")),
+        (Severity.INFO, tr("Info")),
+        (Severity.WARNING, tr("Warning")),
+        (Severity.CRITICAL, tr("Critical")),
+        (TlsMode.VERIFY_FULL, tr("Check certificate and name (verify-full)")),
+        (TlsMode.VERIFY_CA, tr("Check the certificate alone (verify-ca)")),
+        (TlsMode.REQUIRE, tr("Encrypt, check nothing (require)")),
+    )
+    return {(type(member), member): text for member, text in words}
+
 
 _STATES: tuple[tuple[Enum, State], ...] = (
     (MachineStatus.ACTIVE, State.OFF),
@@ -128,14 +140,12 @@ _STATES: tuple[tuple[Enum, State], ...] = (
 )
 
 
-# Members of different StrEnums that share a name are equal and hash alike: the type tells them apart.
-_WORD_OF = {(type(member), member): text for member, text in _WORDS}
 _STATE_OF = {(type(member), member): sign for member, sign in _STATES}
 
 
 def word(value: Enum | None) -> str:
     """The word people use for an enum's member."""
-    return fmt.NONE if value is None else _WORD_OF[type(value), value]
+    return fmt.NONE if value is None else _words()[type(value), value]
 
 
 def sign(value: Enum) -> State:

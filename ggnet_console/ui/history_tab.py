@@ -15,6 +15,7 @@ from .kit import format as fmt
 from .kit.detail_pane import Tab
 from .kit.table_model import R
 from .kit.tokens import XL, XS, S
+from .kit.translate import tr, translated
 from .kit.widgets import StateLine, Value, clear, label
 from .page_context import PageContext
 
@@ -22,7 +23,7 @@ from .page_context import PageContext
 class History(Tab[R]):
     """The audit entries of one object, newest first."""
 
-    title = "History"
+    title = tr("History")
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class History(Tab[R]):
     def _on_failed(self, error: ConsoleError) -> None:
         """The next turn of the page's clock tries again."""
         self._forget()
-        self._say(error.summary)
+        self._say(translated(error.summary))
 
     def _say(self, text: str) -> None:
         clear(self._column)
@@ -70,12 +71,13 @@ class History(Tab[R]):
         if self._shown is None or self._shown.id != row.id:
             return
         if not rows:
-            self._say("Nothing has been done to it since the audit trail began.")
+            self._say(tr("Nothing has been done to it since the audit trail began."))
             return
         clear(self._column)
         for each in rows:
             line = StateLine()
-            line.show_state(sign_of(each), f"{action_of(each)} by {who_of(each)}")
+            told = tr("{action} by {who}").format(action=action_of(each), who=who_of(each))
+            line.show_state(sign_of(each), told)
             when = label(fmt.ago(each.at), "secondary")
             when.setToolTip(fmt.exact(each.at))
             when.setContentsMargins(XL - XS, 0, 0, 0)

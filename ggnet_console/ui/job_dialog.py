@@ -22,6 +22,7 @@ from .job_waiter import JobWaiter
 from .kit.asking_dialog import AskingDialog
 from .kit.messages import ErrorBox
 from .kit.tokens import XL, L, S
+from .kit.translate import tr
 from .kit.widgets import Button, clear, label, scrolling
 from .page_context import PageContext
 
@@ -55,7 +56,7 @@ class JobDialog(AskingDialog):
         self.buttons = QHBoxLayout()
         self.buttons.setSpacing(S)
         self.buttons.addStretch()
-        self.closing = Button("Close")
+        self.closing = Button(tr("Close"))
         self.closing.setDefault(True)
         self.closing.clicked.connect(self.reject)
         self.buttons.addWidget(self.closing)

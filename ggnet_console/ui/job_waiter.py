@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject
 
 from ..enums import JobStatus
 from ..errors import ConsoleError
+from .kit.translate import tr, translated
 
 if TYPE_CHECKING:
     from ..services.jobs import JobRow
@@ -63,8 +64,9 @@ class JobWaiter(QObject):
         alive = {host.name for host in self._context.feeds.hosts.rows.values() if host.alive}
         silent = sorted({job.host for job in opened} - alive)
         if silent:
-            return f"Waiting for the agent of {', '.join(silent)}. It must run for this."
-        return " · ".join(dict.fromkeys(job.phase for job in opened if job.phase))
+            told = tr("Waiting for the agent of {hosts}. It must run for this.")
+            return told.format(hosts=", ".join(silent))
+        return " · ".join(dict.fromkeys(translated(job.phase) for job in opened if job.phase))
 
 
 def error_of(job: JobRow) -> ConsoleError | None:
@@ -72,5 +74,6 @@ def error_of(job: JobRow) -> ConsoleError | None:
     if job.status is JobStatus.SUCCEEDED:
         return None
     if job.status is JobStatus.CANCELLED:
-        return ConsoleError(f"The work on {job.host} was cancelled.")
-    return ConsoleError(job.error or f"The work on {job.host} failed.", job.error_details)
+        return ConsoleError(tr("The work on {host} was cancelled.").format(host=job.host))
+    failed = tr("The work on {host} failed.").format(host=job.host)
+    return ConsoleError(job.error or failed, job.error_details)

@@ -14,6 +14,7 @@ from ..services import concurrent_edits
 from ..services.concurrent_edits import Noun, OpenRow
 from .kit import format as fmt
 from .kit.tokens import State
+from .kit.translate import tr
 from .kit.widgets import StateLine
 from .page_context import PageContext
 
@@ -27,12 +28,15 @@ def words(rows: Sequence[OpenRow]) -> str:
     """What there is to say about others who have the same object open; longest first."""
     if not rows:
         return ""
-    who = [f"{row.user_name} (you, elsewhere)" if row.yours else row.user_name for row in rows]
+    you = tr("{name} (you, elsewhere)")
+    who = [you.format(name=row.user_name) if row.yours else row.user_name for row in rows]
     if len(who) > 1:
-        return f"{fmt.names(who)} have this open too"
+        return tr("{names} have this open too").format(names=fmt.names(who))
     minutes = int(fmt.since(rows[0].since) or 0) // 60
-    long = fmt.duration(minutes * 60) if minutes else "a moment"
-    return f"{who[0]} has had this open for {long}"
+    if not minutes:
+        return tr("{name} has had this open for a moment").format(name=who[0])
+    long = fmt.duration(minutes * 60)
+    return tr("{name} has had this open for {duration}").format(name=who[0], duration=long)
 
 
 class _Announcement:

@@ -15,6 +15,7 @@ from ...enums import Role
 from . import icons
 from .table_model import R
 from .theme import tokens_of
+from .translate import tr
 from .widgets import Button, Kind, with_shortcut
 
 _RANK = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
@@ -68,8 +69,12 @@ class Access(QObject):
     def refusal(self, needs: Role) -> str | None:
         """Why an action that needs this role is not possible now, or None."""
         if not self.has(needs):
-            now = f"; yours was changed to {self._word(self._role)}" if self._changed else ""
-            return f"Needs the role {self._word(needs)}{now}"
+            told = (
+                tr("Needs the role {role}; yours was changed to {now}")
+                if self._changed
+                else tr("Needs the role {role}")
+            )
+            return told.format(role=self._word(needs), now=self._word(self._role))
         if needs is not Role.VIEWER and self._waiting:
             return self._waiting
         return None
@@ -126,9 +131,9 @@ class BoundAction(QAction, Generic[R]):
             return refusal
         rows = self._rows()
         if self.declared.on_rows and not rows:
-            return "Select a row first"
+            return tr("Select a row first")
         if self.declared.single and len(rows) > 1:
-            return "Select a single row"
+            return tr("Select a single row")
         return self.declared.enabled(rows if self.declared.on_rows else [])
 
     def refresh(self) -> None:

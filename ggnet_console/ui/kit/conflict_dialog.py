@@ -23,6 +23,7 @@ from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting
 from .form import Field
 from .messages import ErrorBox
 from .tokens import XL, L, M, S, State
+from .translate import tr
 from .widgets import Button, StateLine, clear, hairline, label
 
 _CHARACTERS = 24
@@ -40,8 +41,13 @@ def shown(field: Field, value: Any) -> str:
 
 def change_text(change: FieldChange, field: Field) -> str:
     """Who set what, and when: “ben set Room to “Lab 2” 3 min ago”."""
-    when = f" {fmt.ago(change.at)}" if change.at else ""
-    return f"{change.who} set {field.label} to “{shown(field, change.theirs)}”{when}"
+    told = (
+        tr("{who} set {field} to “{value}” {ago}")
+        if change.at
+        else tr("{who} set {field} to “{value}”")
+    )
+    value = shown(field, change.theirs)
+    return told.format(who=change.who, field=field.label, value=value, ago=fmt.ago(change.at))
 
 
 def people(changes: Sequence[FieldChange]) -> str:
@@ -88,14 +94,14 @@ class ConflictDialog(AskingDialog):
         self._table = QWidget()
         self._table.setLayout(self._grid)
         mine, theirs = (
-            Button("Keep all of mine", kind="link"),
-            Button("Take all of theirs", kind="link"),
+            Button(tr("Keep all of mine"), kind="link"),
+            Button(tr("Take all of theirs"), kind="link"),
         )
         mine.clicked.connect(lambda: self.choose_all(MINE))
         theirs.clicked.connect(lambda: self.choose_all(THEIRS))
-        back = Button("Back to the form")
+        back = Button(tr("Back to the form"))
         back.clicked.connect(self.reject)
-        self.go = Button("Save", kind="primary")
+        self.go = Button(tr("Save"), kind="primary")
         self.go.setDefault(True)
         self.go.clicked.connect(self._on_go)
         foot = QHBoxLayout()
@@ -120,18 +126,20 @@ class ConflictDialog(AskingDialog):
         """Ask about these changes: those of the first save, or of one that came in between."""
         again = error is not self._error
         self._error = error
-        title = f"{self._name(error.now)} was changed {'again' if again else 'meanwhile'}"
+        told = tr("{name} was changed again") if again else tr("{name} was changed meanwhile")
+        title = told.format(name=self._name(error.now))
         self.setWindowTitle(title)
         self._heading.setText(title)
         self._intro.setText(
-            f"{people(error.changes)} saved it while you edited. Choose what stays; your other "
-            "changes are kept."
+            tr(
+                "{people} saved it while you edited. Choose what stays; your other changes are kept."
+            ).format(people=people(error.changes))
         )
         self._trouble.clear()
         self._groups.clear()
         self._wanted.clear()
         clear(self._grid)
-        for column, text in enumerate(("", "As it was", "Yours", "Theirs")):
+        for column, text in enumerate(("", tr("As it was"), tr("Yours"), tr("Theirs"))):
             self._grid.addWidget(label(text, "secondary"), 0, column)
         self._grid.addWidget(hairline(), 1, 0, 1, 4)
         # In the form's order; where both wanted the same there is nothing to decide.
@@ -162,7 +170,8 @@ class ConflictDialog(AskingDialog):
         for side, value in ((MINE, change.mine), (THEIRS, change.theirs)):
             text = shown(field, value)
             button = QRadioButton(_wrapped(text))
-            button.setAccessibleName(f"{field.label}, {('yours', 'theirs')[side]}: {text}")
+            told = tr("{field}, yours: {value}") if side == MINE else tr("{field}, theirs: {value}")
+            button.setAccessibleName(told.format(field=field.label, value=text))
             button.setToolTip(text if len(text) > _CHARACTERS else "")
             button.setMinimumWidth(button.fontMetrics().averageCharWidth() * _CHARACTERS)
             group.addButton(button, side)
@@ -172,7 +181,7 @@ class ConflictDialog(AskingDialog):
         group.idToggled.connect(self._refresh)
         self._groups[change.field] = group
         wanted = StateLine()
-        wanted.show_state(State.ATTENTION, "Choose one")
+        wanted.show_state(State.ATTENTION, tr("Choose one"))
         name.addWidget(wanted)
         self._wanted[change.field] = wanted
 
@@ -195,8 +204,12 @@ class ConflictDialog(AskingDialog):
     def _refresh(self) -> None:
         undecided = self._undecided()
         self.go.setEnabled(not undecided and not self.asking)
-        self.go.setToolTip(f"Choose what stays: {', '.join(undecided)}" if undecided else "")
-        self._left.setText(f"{fmt.count(len(undecided), 'field')} to decide" if undecided else "")
+        tip = left = ""
+        if undecided:
+            tip = tr("Choose what stays: {fields}").format(fields=", ".join(undecided))
+            left = tr("%n field(s) to decide", "", len(undecided))
+        self.go.setToolTip(tip)
+        self._left.setText(left)
         for key, wanted in self._wanted.items():
             wanted.setVisible(self._groups[key].checkedId() < 0)
 
@@ -219,7 +232,7 @@ class ConflictDialog(AskingDialog):
         return self._typed
 
     def subject(self) -> str:
-        return f"Edit {self._name(self._error.now)}"
+        return tr("Edit {name}").format(name=self._name(self._error.now))
 
     def _on_done(self, value: object) -> None:
         self.accept()

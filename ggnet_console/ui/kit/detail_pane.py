@@ -25,6 +25,7 @@ from . import format as fmt
 from .table_model import R
 from .theme import tabular
 from .tokens import URGENCY, XS, L, M, S, State
+from .translate import tr
 from .widgets import IconButton, StateLine, Value, clear, copyable, hairline, label
 
 
@@ -155,7 +156,7 @@ class DetailPane(QWidget, Generic[R]):
         self.setMinimumWidth(260)
         self._heading = copyable("", "title")
         self._line = StateLine()
-        close = IconButton("x", "Close details", "Esc")
+        close = IconButton("x", tr("Close details"), "Esc")  # no text: a key
         close.clicked.connect(self.closed)
         head = QHBoxLayout()
         head.setContentsMargins(L, M, S, 0)
@@ -170,7 +171,7 @@ class DetailPane(QWidget, Generic[R]):
         self._bar = QTabBar()
         self._bar.setDrawBase(False)
         self._bar.setExpanding(False)
-        self._bar.addTab("Overview")
+        self._bar.addTab(tr("Overview"))
         self._stack = QStackedWidget()
         self._overview = Facts()
         self._tally = Tally()

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from ...errors import ConsoleError
 from .tokens import XS, M, S, State
+from .translate import tr, translated
 from .widgets import Button, Choice, StateLine, Tick, label, restyle
 
 FieldKind = Literal["text", "password", "choice", "notes", "file"]
@@ -41,8 +42,8 @@ class Field:
     choices: Sequence[tuple[Any, str]] = ()
     """For ``choice``: values with the words for them."""
     placeholder: str = ""
-    files: str = "All files (*)"
-    """For ``file``: the file dialog's filter."""
+    files: str = ""
+    """For ``file``: the file dialog's filter; all files by default."""
     more: bool = False
     """Folded under “More”."""
     optional: bool = False
@@ -109,7 +110,7 @@ class FieldBox(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(S)
         row.addWidget(line, 1)
-        browse = Button("Browse…")
+        browse = Button(tr("Browse…"))
         browse.clicked.connect(self._on_browse)
         row.addWidget(browse)
         return line, frame
@@ -144,10 +145,10 @@ class FieldBox(QWidget):
         raw = self.raw()
         if self.field.kind == "choice":
             if raw is None:
-                raise ConsoleError(f"Choose a value for {self.field.label}.")
+                raise ConsoleError(tr("Choose a value for {field}.").format(field=self.field.label))
             return raw
         if self.field.required and not raw.strip():
-            raise ConsoleError(f"{self.field.label} is needed.")
+            raise ConsoleError(tr("{field} is needed.").format(field=self.field.label))
         return raw if self.field.kind == "password" else self.field.parse(raw)
 
     def check(self) -> bool:
@@ -162,7 +163,7 @@ class FieldBox(QWidget):
 
     def set_error(self, text: str) -> None:
         """Show a sentence at the field, in place of its help; an empty one takes it away."""
-        self._error.show_state(State.FAILED, text)
+        self._error.show_state(State.FAILED, translated(text))
         self._error.setVisible(bool(text))
         self._help.setVisible(bool(self.field.help) and not text)
         self.editor.setProperty("wrong", "true" if text else "false")
@@ -201,7 +202,8 @@ class FieldBox(QWidget):
 
     def _on_browse(self) -> None:
         start = str(Path(self.raw()).parent) if self.raw() else str(Path.home())
-        chosen, _ = QFileDialog.getOpenFileName(self, self.field.label, start, self.field.files)
+        files = self.field.files or tr("All files (*)")
+        chosen, _ = QFileDialog.getOpenFileName(self, self.field.label, start, files)
         if chosen:
             self.set_raw(chosen)
 
@@ -234,7 +236,7 @@ class Form(QWidget):
             box.edited.connect(self.edited)
             if not box.field.more:
                 column.addWidget(box)
-        self._more = Button("More", "chevron-right", "link")
+        self._more = Button(tr("More"), "chevron-right", "link")
         self._more.setCheckable(True)
         self._more.toggled.connect(self._on_more)
         column.addWidget(self._more)

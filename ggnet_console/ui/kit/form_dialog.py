@@ -19,6 +19,7 @@ from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting, Work
 from .form import Field, Form
 from .messages import ErrorBox, confirm
 from .tokens import XL, L, S
+from .translate import tr, translated
 from .widgets import Button, label, scrolling
 
 Submit = Callable[[dict[str, Any], Done, Failed], None]
@@ -66,7 +67,7 @@ class FormDialog(AskingDialog):
         inner.setLayout(self.body)
         self._heading = heading
         self._inner = inner
-        self._cancel = Button("Cancel")
+        self._cancel = Button(tr("Cancel"))
         self._cancel.clicked.connect(self.reject)
         self.go = Button(verb, kind="primary")
         self.go.setDefault(True)
@@ -118,7 +119,7 @@ class FormDialog(AskingDialog):
     def refuse(self, reason: str) -> None:
         """Nothing can be done for now; said above the form and at the button."""
         self.go.setEnabled(False)
-        self.go.setToolTip(reason)
+        self.go.setToolTip(translated(reason))
         self._error.show_error(ConsoleError(reason))
 
     def busy(self, working: bool) -> None:
@@ -140,11 +141,11 @@ class FormDialog(AskingDialog):
             return
         confirm(
             self,
-            "Discard what you typed?",
-            "Nothing of it has been saved.",
-            "Discard",
+            tr("Discard what you typed?"),
+            tr("Nothing of it has been saved."),
+            tr("Discard"),
             lambda: self.done(QDialog.DialogCode.Rejected),
-            refuse="Keep editing",
+            refuse=tr("Keep editing"),
         )
 
     def _on_go(self) -> None:

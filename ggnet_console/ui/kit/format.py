@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from .translate import grouped, tr
+
 NONE = "–"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")  # no text
 
 
 def size(count: int | None) -> str:
@@ -24,7 +26,7 @@ def size(count: int | None) -> str:
 
 def exact_size(count: int | None) -> str:
     """A number of bytes to the last one, for tooltips; empty for None."""
-    return "" if count is None else f"{count:,} bytes"
+    return "" if count is None else tr("{count} bytes").format(count=f"{count:,}")
 
 
 def speed(bytes_per_s: float | None) -> str:
@@ -38,15 +40,18 @@ def duration(seconds: float | None) -> str:
         return NONE
     total = max(0, round(seconds))
     if total < 60:
-        return f"{total} s"
+        return tr("{seconds} s").format(seconds=total)
     minutes, rest = divmod(total, 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+        told = tr("{minutes} min {seconds} s") if minutes < 10 and rest else tr("{minutes} min")
+        return told.format(minutes=minutes, seconds=rest)
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+        told = tr("{hours} h {minutes} min") if minutes else tr("{hours} h")
+        return told.format(hours=hours, minutes=minutes)
     days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
+    told = tr("{days} d {hours} h") if hours else tr("{days} d")
+    return told.format(days=days, hours=hours)
 
 
 def remaining(seconds: float | None) -> str:
@@ -58,12 +63,14 @@ def remaining(seconds: float | None) -> str:
 
 def time_left(seconds: float | None) -> str:
     """The same as part of a sentence, such as ``2 min left``; empty when nobody can say."""
-    return "" if seconds is None else f"{remaining(seconds)} left"
+    return "" if seconds is None else tr("{time} left").format(time=remaining(seconds))
 
 
 def percent(share: float | None) -> str:
     """A share from 0 to 1 as ``64 %``; 100 only when really done."""
-    return NONE if share is None else f"{int(share * 100 + 1e-9)} %"
+    if share is None:
+        return NONE
+    return tr("{percent} %").format(percent=int(share * 100 + 1e-9))
 
 
 def ago(when: datetime | None, now: datetime | None = None) -> str:
@@ -72,15 +79,15 @@ def ago(when: datetime | None, now: datetime | None = None) -> str:
         return NONE
     seconds = ((now or datetime.now(UTC)) - when).total_seconds()
     if seconds < 10:
-        return "just now"
-    for limit, unit, name in (
-        (60, 1, "s"),
-        (3600, 60, "min"),
-        (86400, 3600, "h"),
-        (30 * 86400, 86400, "d"),
-    ):
-        if seconds < limit:
-            return f"{int(seconds / unit)} {name} ago"
+        return tr("just now")
+    if seconds < 60:
+        return tr("{seconds} s ago").format(seconds=int(seconds))
+    if seconds < 3600:
+        return tr("{minutes} min ago").format(minutes=int(seconds / 60))
+    if seconds < 86400:
+        return tr("{hours} h ago").format(hours=int(seconds / 3600))
+    if seconds < 30 * 86400:
+        return tr("{days} d ago").format(days=int(seconds / 86400))
     return f"{when.astimezone():%Y-%m-%d}"
 
 
@@ -112,7 +119,7 @@ def exact(when: datetime | None) -> str:
 
 def number(value: int) -> str:
     """A number in groups of three, such as ``10 000``."""
-    return f"{value:,}".replace(",", "\u202f")
+    return grouped(value)
 
 
 def count(value: int, one: str) -> str:
@@ -131,9 +138,12 @@ NAMED = 5
 
 def names(items: list[str], most: int = NAMED) -> str:
     """Names for a sentence: ``PC-01, PC-02 and 3 more``; never “1 more”, which is no shorter."""
+    if len(items) == 1:
+        return items[0]
     if len(items) <= most + 1:
-        return " and ".join([", ".join(items[:-1]), items[-1]]) if len(items) > 1 else items[0]
-    return f"{', '.join(items[:most])} and {len(items) - most} more"
+        return tr("{names} and {last}").format(names=", ".join(items[:-1]), last=items[-1])
+    more = len(items) - most
+    return tr("{names} and %n more", "", more).format(names=", ".join(items[:most]))
 
 
 def legible(name: str) -> str:

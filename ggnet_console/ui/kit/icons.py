@@ -19,7 +19,7 @@ SMALL, LARGE = 16, 20
 @lru_cache(maxsize=256)
 def pixmap(name: str, colour: str, size: int = SMALL, ratio: float = 1.0) -> QPixmap:
     """One icon as a pixmap of ``size`` logical pixels; a name that is not shipped is a bug."""
-    svg = (FOLDER / f"{name}.svg").read_text("utf-8").replace("currentColor", colour)
+    svg = (FOLDER / f"{name}.svg").read_text("utf-8").replace("currentColor", colour)  # no text
     result = QPixmap(QSize(size, size) * ratio)
     result.fill(Qt.GlobalColor.transparent)
     painter = QPainter(result)

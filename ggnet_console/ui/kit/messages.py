@@ -21,6 +21,7 @@ from ...errors import ConsoleError
 from . import format as fmt
 from . import icons
 from .tokens import XL, L, S, State
+from .translate import tr, translated
 from .widgets import Button, Sign, copyable, label, tokens_for
 
 WIDTH = 460
@@ -34,9 +35,9 @@ class Details(QWidget):
 
     def __init__(self, text: str, *, shown: bool = False, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._fold = Button("Details", "chevron-right", "link")
+        self._fold = Button(tr("Details"), "chevron-right", "link")
         self._fold.setCheckable(True)
-        self._copy = Button("Copy", "copy", "link")
+        self._copy = Button(tr("Copy"), "copy", "link")
         self.text = QPlainTextEdit(text)
         self.text.setReadOnly(True)
         lines = self.text.document().blockCount() + 1
@@ -66,7 +67,7 @@ class Details(QWidget):
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self.text.toPlainText())
-        self._copy.setText("Copied")
+        self._copy.setText(tr("Copied"))
 
 
 class ErrorBox(QFrame):
@@ -90,7 +91,7 @@ class ErrorBox(QFrame):
     def show_error(self, error: ConsoleError) -> None:
         """Show the sentence, and the details if there are any."""
         self.clear()
-        self.sentence.setText(error.summary)
+        self.sentence.setText(translated(error.summary))
         if error.details:
             self._details = Details(error.details)
             self._column.addWidget(self._details)
@@ -160,12 +161,14 @@ class Message(QDialog):
         button.clicked.connect(handler)
 
 
-def show_error(
-    parent: QWidget | None, error: ConsoleError, title: str = "That did not work"
-) -> Message:
-    """Show an error without waiting for it to be closed; without a parent the caller keeps it."""
-    dialog = Message(parent, title, error.summary, "circle-x", error.details)
-    dialog.add_button(Button("Close"), lambda: None, safe=True)
+def show_error(parent: QWidget | None, error: ConsoleError, title: str = "") -> Message:
+    """Show an error without waiting for it to be closed; without a parent the caller keeps it.
+
+    ``title``: by default that something did not work.
+    """
+    title = title or tr("That did not work")
+    dialog = Message(parent, title, translated(error.summary), "circle-x", error.details)
+    dialog.add_button(Button(tr("Close")), lambda: None, safe=True)
     dialog.open()
     return dialog
 
@@ -177,14 +180,15 @@ def confirm(
     verb: str,
     then: Callable[[], None],
     *,
-    refuse: str = "Cancel",
+    refuse: str = "",
     danger: bool = True,
     names: Sequence[str] = (),
 ) -> Message:
     """Ask before something that cannot be undone; the safe answer is the default.
 
     ``title`` names the action and its objects, ``text`` what depends on them, ``verb`` the button.
-    ``names`` are all objects, listed where the title cannot name them all.
+    ``names`` are all objects, listed where the title cannot name them all. ``refuse``: Cancel by
+    default.
     """
     listed = "\n".join(names) if len(names) > fmt.NAMED + 1 else ""
     return choose(parent, title, text, [(verb, danger, then)], refuse=refuse, details=listed)
@@ -196,13 +200,13 @@ def choose(
     text: str,
     answers: Sequence[tuple[str, bool, Callable[[], None]]],
     *,
-    refuse: str = "Cancel",
+    refuse: str = "",
     details: str = "",
 ) -> Message:
     """Ask with several answers ``(verb, dangerous, then)``; refusing is the default."""
     dialog = Message(parent, title, text, details=details, unfold=True)
     for verb, danger, then in answers:
         dialog.add_button(Button(verb, kind="danger" if danger else "plain"), then, safe=False)
-    dialog.add_button(Button(refuse), lambda: None, safe=True)
+    dialog.add_button(Button(refuse or tr("Cancel")), lambda: None, safe=True)
     dialog.open()
     return dialog

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from . import format as fmt
 from .tokens import CONTROL_HEIGHT, XS, L, M, S, State
+from .translate import tr
 from .widgets import Button, IconButton, Sign, label
 
 SHOWN_MS = 6_000
@@ -91,8 +92,10 @@ class Banner(Notice):
     def _tell(self) -> None:
         away = fmt.duration(time.monotonic() - self._since)
         self.say(
-            f"Connection to {self._server} lost {away} ago. Trying again… "
-            "What you see is from then; changes wait until it is back."
+            tr(
+                "Connection to {server} lost {duration} ago. Trying again… "
+                "What you see is from then; changes wait until it is back."
+            ).format(server=self._server, duration=away)
         )
 
 
@@ -130,7 +133,7 @@ class Toast(QFrame):
             button.clicked.connect(handler)
             button.clicked.connect(self.leave)
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-        close = IconButton("x", "Close")
+        close = IconButton("x", tr("Close"))
         close.clicked.connect(self.leave)
         row.addWidget(close, 0, Qt.AlignmentFlag.AlignTop)
         self.resize(_WIDTH, row.totalHeightForWidth(_WIDTH))

@@ -25,6 +25,7 @@ from .detail_pane import DetailPane
 from .table_model import Column, R, RowTableModel
 from .table_view import TableView
 from .tokens import XL, XS, L, M, S, State
+from .translate import tr
 from .widgets import Button, IconButton, SearchField, hairline, label
 
 AHEAD = 200
@@ -94,7 +95,7 @@ class Page(QWidget, Generic[R]):
         self._loaded = False
         self._more = False
         self._expected: Hashable | None = None
-        self._chips = [Chip[R]("All", lambda _row: True), *chips]
+        self._chips = [Chip[R](tr("All"), lambda _row: True), *chips]
         self._grave = [number for number, chip in enumerate(self._chips) if chip.failed]
         failures = [chip.failed for chip in chips if chip.failed]
         counted = [chip.matches for chip in chips] + failures
@@ -166,7 +167,7 @@ class Page(QWidget, Generic[R]):
                 button = action.make_button(action.declared.button)
                 self._tools.append(button)
                 header.addWidget(button)
-        self._overflow = IconButton("ellipsis", "More actions")
+        self._overflow = IconButton("ellipsis", tr("More actions"))
         self._overflow_menu = QMenu(self._overflow)
         self._overflow_menu.setToolTipsVisible(True)
         self._overflow_menu.aboutToShow.connect(self._on_overflow)
@@ -207,7 +208,7 @@ class Page(QWidget, Generic[R]):
         self._nothing_text = label("", "section", wrap=True)
         self._nothing_text.setFixedWidth(_SENTENCE_WIDTH)
         self._nothing_text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        clear = Button("Clear")
+        clear = Button(tr("Clear"))
         clear.clicked.connect(self._on_clear)
         nothing = _centred(self._nothing_text, clear)
         self._left = QStackedWidget()
@@ -340,16 +341,23 @@ class Page(QWidget, Generic[R]):
             return ""
         total = fmt.number(self.model.total) + ("+" if self._more else "")
         opened = self._open()
-        return total if opened is None else f"{total}, {fmt.number(opened)} open"
+        if opened is None:
+            return total
+        return tr("{total}, %n open", "", opened).format(total=total)
 
     def _open(self) -> int | None:
         """How many rows are open, which the navigation counts; None where nothing ends."""
         return None
 
     def _nothing(self) -> str:
-        searched, chip = self.search.text().strip(), self._chips[self._group.checkedId()].text
-        what = f"{self._none} contains “{searched}”" if searched else self._none
-        return what if chip == "All" else f"{what} among “{chip}”"
+        searched, number = self.search.text().strip(), self._group.checkedId()
+        none, chip = self._none, self._chips[number].text
+        if searched and number:
+            told = tr("{none} contains “{search}” among “{chip}”")
+            return told.format(none=none, search=searched, chip=chip)
+        if searched:
+            return tr("{none} contains “{search}”").format(none=none, search=searched)
+        return tr("{none} among “{chip}”").format(none=none, chip=chip) if number else none
 
     def _on_filter(self) -> None:
         number = self._group.checkedId()
@@ -422,7 +430,7 @@ class Page(QWidget, Generic[R]):
                 action.add_to(self._overflow_menu)
         self._overflow_menu.addSeparator()
         columns = self.view.header_menu()
-        columns.setTitle("Columns")
+        columns.setTitle(tr("Columns"))
         self._overflow_menu.addMenu(columns)
         self._overflow_menu.aboutToHide.connect(columns.deleteLater)
 

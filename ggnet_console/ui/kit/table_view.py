@@ -53,7 +53,7 @@ class TableView(QTableView, Generic[R]):
         self._sort = sort
         self._rows = model
         self._settings = settings
-        self._key = f"tables/{key}"
+        self._key = f"tables/{key}"  # no text
         self._anchor: tuple[Hashable, int] | None = None
         self._delegate = CellDelegate(model, self)
         self._restoring = True

@@ -40,6 +40,7 @@ from . import icons
 from .cell_delegate import SIGN, sign_pixmap
 from .theme import tokens_of
 from .tokens import CHECK, XS, S, State, Tokens
+from .translate import tr
 
 Kind = Literal["plain", "primary", "danger", "link", "chip"]
 
@@ -102,7 +103,7 @@ class Value(QLabel):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         menu = QMenu(self)
-        menu.addAction("Copy").triggered.connect(self._copy)
+        menu.addAction(tr("Copy")).triggered.connect(self._copy)
         menu.aboutToHide.connect(menu.deleteLater)
         menu.popup(event.globalPos())
 
@@ -311,9 +312,9 @@ class SearchField(QLineEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setPlaceholderText("Search")
-        self.setToolTip(with_shortcut("Search in all columns", "Ctrl+F"))
-        self.setAccessibleName("Search")
+        self.setPlaceholderText(tr("Search"))
+        self.setToolTip(with_shortcut(tr("Search in all columns"), "Ctrl+F"))
+        self.setAccessibleName(tr("Search"))
         self.setClearButtonEnabled(True)
         self.setFixedWidth(208)
         self._lens = self.addAction(

@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal, qVersion
 from ... import __version__
 from ...errors import ConsoleError
 from ..kit.messages import Message, show_error
+from ..kit.translate import tr
 from ..kit.widgets import Button
 
 _log = logging.getLogger(__name__)
@@ -78,14 +79,16 @@ class CrashReporter(QObject):
         else:
             self._dialog = Message(
                 None,
-                "Something went wrong inside GGnet Console",
-                "This is a fault of the program, not yours. The window stays usable. "
-                "Copy the report and hand it to whoever looks after GGnet.",
+                tr("Something went wrong inside GGnet Console"),
+                tr(
+                    "This is a fault of the program, not yours. The window stays usable. "
+                    "Copy the report and hand it to whoever looks after GGnet."
+                ),
                 "triangle-alert",
                 text,
                 unfold=True,
             )
-            self._dialog.add_button(Button("Close"), lambda: None, safe=True)
+            self._dialog.add_button(Button(tr("Close")), lambda: None, safe=True)
             self._dialog.open()
         self._dialog.destroyed.connect(self._on_closed)
 

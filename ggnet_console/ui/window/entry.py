@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QSettings, Qt, Signal
 
 from ...config import Config, require_usable
 from ...errors import ConsoleError, SchemaError
+from ..kit.translate import tr
 from .main_window import MainWindow
 from .sign_in_pages import EntryPage, FirstRunPage, NewPasswordPage, ProblemPage, SignInPage
 
@@ -69,7 +70,7 @@ class Entry(QObject):
 
     def show_problem(self, error: ConsoleError) -> None:
         """Say why it cannot go on, and offer to try again."""
-        self._show(ProblemPage(error, "Try again", self.retry_wanted.emit))
+        self._show(ProblemPage(error, tr("Try again"), self.retry_wanted.emit))
 
     def working(self, doing: str) -> None:
         """Say what is being done, such as “Starting the database…”; the form waits."""

@@ -34,12 +34,12 @@ from ..kit.notices import Banner, Notice, Toast
 from ..kit.progress import Progress
 from ..kit.theme import MODES, Mode, Theme
 from ..kit.tokens import L, S, State
+from ..kit.translate import tr
 from ..kit.widgets import hairline
 from .sidebar import NAME, Sidebar
 from .status_bar import StatusBar
 
 _DIRECT = Qt.FindChildOption.FindDirectChildrenOnly
-_MODE_WORDS: dict[Mode, str] = {"system": "As the system", "light": "Light", "dark": "Dark"}
 
 
 @dataclass(frozen=True)
@@ -162,17 +162,22 @@ class MainWindow(QMainWindow):
 
     def _user_menu(self) -> QMenu:
         menu = QMenu(self)
-        look = menu.addMenu("Look")
+        words: dict[Mode, str] = {
+            "system": tr("As the system"),
+            "light": tr("Light"),
+            "dark": tr("Dark"),
+        }
+        look = menu.addMenu(tr("Look", "light or dark"))
         group = QActionGroup(look)
         for mode in MODES:
-            action = look.addAction(_MODE_WORDS[mode])
+            action = look.addAction(words[mode])
             action.setCheckable(True)
             action.setChecked(mode == self._theme.mode)
             action.triggered.connect(lambda _on, chosen=mode: self._theme.set_mode(chosen))
             group.addAction(action)
         menu.addSeparator()
-        menu.addAction("Change password…").triggered.connect(self.password_wanted)
-        menu.addAction("Sign out").triggered.connect(self.sign_out_wanted)
+        menu.addAction(tr("Change password…")).triggered.connect(self.password_wanted)
+        menu.addAction(tr("Sign out")).triggered.connect(self.sign_out_wanted)
         return menu
 
     # Pages
@@ -209,7 +214,9 @@ class MainWindow(QMainWindow):
     def connection_restored(self) -> None:
         """Take the banner away; say so once if it was there."""
         if self.banner.restored():
-            self.notify("Connected again. Everything on screen has been read anew.", State.RUNNING)
+            self.notify(
+                tr("Connected again. Everything on screen has been read anew."), State.RUNNING
+            )
         self.status.set_connected(True)
 
     def set_work(self, work: Sequence[Progress]) -> None:
@@ -272,8 +279,10 @@ class MainWindow(QMainWindow):
                 self.file_dropped.emit(path)
             else:  # a field could not hold it
                 self.notify(
-                    f"The name of “{name}” is not UTF-8; rename the file, or use "
-                    "“ggnet image import”.",
+                    tr(
+                        "The name of “{name}” is not UTF-8; rename the file, or use "
+                        "“ggnet image import”."
+                    ).format(name=name),
                     State.FAILED,
                 )
 
@@ -287,16 +296,17 @@ def ask_what_to_do_with_machines(
     """
     from ..kit.messages import choose  # noqa: PLC0415 - not needed for the first frame
 
-    machines = fmt.count(running, "machine")
-    choices = [(f"Keep serving {machines}", False, keep)]
-    explained = "Keep serving: the work goes on in the background without a window."
+    choices = [(tr("Keep serving %n machine(s)", "", running), False, keep)]
+    explained = [tr("Keep serving: the work goes on in the background without a window.")]
     if stop is not None:
-        choices.insert(0, (f"Stop {machines}", True, stop))
-        explained += " Stop: their disks go away at once, and what they have not saved is lost."
+        choices.insert(0, (tr("Stop %n machine(s)", "", running), True, stop))
+        explained.append(
+            tr("Stop: their disks go away at once, and what they have not saved is lost.")
+        )
     choose(
         window,
-        f"{machines} still {'runs' if running == 1 else 'run'} from this computer",
-        explained,
+        tr("%n machine(s) still (runs|run) from this computer", "", running),
+        " ".join(explained),
         choices,
     )
 

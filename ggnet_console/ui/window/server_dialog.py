@@ -18,15 +18,10 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import ErrorBox
 from ..kit.tokens import XL
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, label
 
 _HERE, _SERVER = "here", "server"
-_GIVEN_UP = {
-    TlsMode.VERIFY_FULL: "",
-    TlsMode.VERIFY_CA: "Any computer with a certificate of this authority can pose as the server "
-    "and read every password.",
-    TlsMode.REQUIRE: "Any computer on the way can pose as the server and read every password.",
-}
 
 Work = Callable[[Any, Done, Failed], None]
 """``work(spec, done, failed)``: do it elsewhere and call one of the two when it ends."""
@@ -48,43 +43,45 @@ class ServerDialog(FormDialog):
         """``try_out`` gets a ServerSpec and answers a sentence; ``use`` also None: this computer."""
         super().__init__(
             parent,
-            title="Database",
-            verb="Use",
-            intro="Shared servers are prepared by their administrator with “ggnet db setup-server”.",
+            title=tr("Database"),
+            verb=tr("Use"),
+            intro=tr(
+                "Shared servers are prepared by their administrator with “ggnet db setup-server”."
+            ),
             fields=[
                 Field(
                     "place",
-                    "Where",
+                    tr("Where"),
                     "choice",
                     value=_SERVER,
                     choices=[
-                        (_SERVER, "A shared server"),
-                        (_HERE, "This computer, a private database"),
+                        (_SERVER, tr("A shared server")),
+                        (_HERE, tr("This computer, a private database")),
                     ],
                 ),
                 Field(
                     "hosts",
-                    "Host",
+                    tr("Host"),
                     value=spec.hosts,
                     placeholder="db.example.net",
-                    help="Several with commas: the one that takes writes is used.",
+                    help=tr("Several with commas: the one that takes writes is used."),
                 ),
-                Field("port", "Port", value=spec.port, parse=_port),
-                Field("database", "Database", value=spec.database),
+                Field("port", tr("Port"), value=spec.port, parse=_port),
+                Field("database", tr("Database"), value=spec.database),
                 Field(
                     "password",
-                    "Password of the role ggnet_console",
+                    tr("Password of the role ggnet_console"),
                     "password",
-                    help="Empty: the one that is kept already.",
+                    help=tr("Empty: the one that is kept already."),
                 ),
                 Field(
                     "ca_file",
-                    "CA file",
+                    tr("CA file"),
                     "file",
                     value=spec.ca_file,
                     parse=_ca_file,
-                    help="The authority that issued the server's certificate.",
-                    files="Certificates (*.crt *.pem);;All files (*)",
+                    help=tr("The authority that issued the server's certificate."),
+                    files=tr("Certificates (*.crt *.pem);;All files (*)"),
                 ),
                 Field(
                     "tls",
@@ -100,7 +97,7 @@ class ServerDialog(FormDialog):
         self._try_out_elsewhere = try_out
         self._use_elsewhere = use
         self._given_up = label("", "error", wrap=True)
-        self.test = Button("Test connection")
+        self.test = Button(tr("Test connection"))
         self.test.clicked.connect(self._on_test)
         self.buttons.insertWidget(0, self.test)
         self.answer = label("", "secondary", wrap=True)
@@ -155,9 +152,10 @@ class ServerDialog(FormDialog):
     def _spec(self, values: dict[str, Any]) -> ServerSpec:
         for key in ("hosts", "database"):
             if not values[key]:
-                raise FieldError(key, f"{self.form.boxes[key].field.label} is needed.")
+                field = self.form.boxes[key].field.label
+                raise FieldError(key, tr("{field} is needed.").format(field=field))
         if values["hosts"].startswith("/"):
-            raise FieldError("hosts", "Give the server's host name, not a folder.")
+            raise FieldError("hosts", tr("Give the server's host name, not a folder."))
         return ServerSpec(
             hosts=values["hosts"],
             port=values["port"],
@@ -202,7 +200,7 @@ class ServerDialog(FormDialog):
 
     def _on_tried(self, sentence: str) -> None:
         self.busy(False)
-        self.answer.setText(sentence)
+        self.answer.setText(translated(sentence))
         self.answer.show()
         self.fit()
 
@@ -212,7 +210,7 @@ class ServerDialog(FormDialog):
         self.answer.hide()
 
     def _on_mode(self) -> None:
-        self._given_up.setText(_GIVEN_UP[TlsMode(self.form.boxes["tls"].raw())])
+        self._given_up.setText(_given_up(TlsMode(self.form.boxes["tls"].raw())))
         self._arrange()
 
     def _arrange(self) -> None:
@@ -225,10 +223,24 @@ class ServerDialog(FormDialog):
         self.fit()
 
 
+def _given_up(mode: TlsMode) -> str:
+    """What a TLS mode leaves unguarded; empty for the strictest."""
+    match mode:
+        case TlsMode.VERIFY_FULL:
+            return ""
+        case TlsMode.VERIFY_CA:
+            return tr(
+                "Any computer with a certificate of this authority can pose as the server "
+                "and read every password."
+            )
+        case TlsMode.REQUIRE:
+            return tr("Any computer on the way can pose as the server and read every password.")
+
+
 def _port(text: str) -> str:
     numbers = [number.strip() for number in text.split(",")]
     if not all(n.isascii() and n.isdigit() and 0 < int(n) < 65536 for n in numbers):
-        raise ConsoleError("A port is a number from 1 to 65535; PostgreSQL's is 5432.")
+        raise ConsoleError(tr("A port is a number from 1 to 65535; PostgreSQL's is 5432."))
     return ",".join(numbers)
 
 
@@ -239,5 +251,5 @@ def _ca_file(text: str) -> str:
         return name
     path = Path(name).expanduser()
     if not path.is_absolute():
-        raise ConsoleError("Give the file with its whole path, such as /etc/ggnet/ca.crt.")
+        raise ConsoleError(tr("Give the file with its whole path, such as /etc/ggnet/ca.crt."))
     return str(path)

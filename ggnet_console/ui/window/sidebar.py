@@ -25,9 +25,10 @@ from ..kit.cell_delegate import SIGN, sign_pixmap
 from ..kit.table_model import AnyIndex
 from ..kit.theme import tabular, tokens_of
 from ..kit.tokens import RADIUS, SIDEBAR_WIDTH, XS, L, M, S, State
+from ..kit.translate import tr
 from ..kit.widgets import label, with_shortcut
 
-NAME = "GGnet Console"
+NAME = "GGnet Console"  # no text
 _ICON = Qt.ItemDataRole.UserRole
 _COUNT = Qt.ItemDataRole.UserRole + 1
 _STATE = Qt.ItemDataRole.UserRole + 2
@@ -114,11 +115,12 @@ class Sidebar(QWidget):
         self._list.setMouseTracking(True)
         self._list.viewport().setAutoFillBackground(False)
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._list.setAccessibleName("Pages")
+        self._list.setAccessibleName(tr("Pages"))
         for number, (key, title, icon) in enumerate(pages, 1):
             item = QListWidgetItem(title)
             item.setData(_ICON, icon)
-            item.setData(_TIP, with_shortcut(title, f"Ctrl+{number}" if number < 10 else ""))
+            keys = f"Ctrl+{number}" if number < 10 else ""  # no text
+            item.setData(_TIP, with_shortcut(title, keys))
             item.setToolTip(item.data(_TIP))
             item.setData(_LINE, key == second)
             self._list.addItem(item)

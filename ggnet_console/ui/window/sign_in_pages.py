@@ -28,6 +28,7 @@ from ..kit.form import Field, Form
 from ..kit.messages import ErrorBox
 from ..kit.password_fields import chosen_password, new_password_fields
 from ..kit.tokens import XL, L, M, S
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, label, tokens_for
 
 _WIDTH = 400
@@ -162,21 +163,23 @@ class FirstRunPage(EntryPage):
         def folder(text: str) -> str:
             path = Path(text.strip()).expanduser()
             if not path.is_absolute():
-                raise ConsoleError("Give the folder with its whole path, such as /srv/ggnet.")
+                raise ConsoleError(tr("Give the folder with its whole path, such as /srv/ggnet."))
             probe(path)
             return str(path)
 
         super().__init__(
-            "Welcome to GGnet Console",
-            "Choose the name and password of the first administrator. "
-            "GGnet sets up its own private database; nothing else is needed.",
+            tr("Welcome to GGnet Console"),
+            tr(
+                "Choose the name and password of the first administrator. "
+                "GGnet sets up its own private database; nothing else is needed."
+            ),
             [
-                Field("admin", "Name", value=admin, required=True),
+                Field("admin", tr("Name"), value=admin, required=True),
                 *new_password_fields(),
                 Field(
                     "home",
-                    "Folder",
-                    help="Holds the database, disk images and logs.",
+                    tr("Folder"),
+                    help=tr("Holds the database, disk images and logs."),
                     value=str(home),
                     parse=folder,
                     required=True,
@@ -184,15 +187,15 @@ class FirstRunPage(EntryPage):
                 ),
                 Field(
                     "portal",
-                    "iSCSI portal",
-                    help="Address and port machines connect to.",
+                    tr("iSCSI portal"),
+                    help=tr("Address and port machines connect to."),
                     value=portal,
                     parse=_portal,
                     required=True,
                     more=True,
                 ),
             ],
-            "Set up",
+            tr("Set up"),
             parent,
         )
 
@@ -206,13 +209,13 @@ class SignInPage(EntryPage):
 
     def __init__(self, *, server: str, user: str = "", parent: QWidget | None = None) -> None:
         super().__init__(
-            "Sign in",
-            f"GGnet Console on {server}",
+            tr("Sign in"),
+            tr("GGnet Console on {server}").format(server=translated(server)),
             [
-                Field("user", "Name", value=user, required=True),
-                Field("password", "Password", "password", required=True),
+                Field("user", tr("Name"), value=user, required=True),
+                Field("password", tr("Password"), "password", required=True),
             ],
-            "Sign in",
+            tr("Sign in"),
             parent,
         )
         if user:
@@ -227,10 +230,12 @@ class NewPasswordPage(EntryPage):
 
     def __init__(self, *, person: str, parent: QWidget | None = None) -> None:
         super().__init__(
-            "Choose your password",
-            f"An admin has set the password of {person}. Choose one that only you know.",
+            tr("Choose your password"),
+            tr("An admin has set the password of {person}. Choose one that only you know.").format(
+                person=person
+            ),
             list(new_password_fields()),
-            "Change and sign in",
+            tr("Change and sign in"),
             parent,
         )
 
@@ -256,7 +261,7 @@ class ProblemPage(QWidget):
         self.go = Button(verb, kind="primary")
         self.go.clicked.connect(handler)
         self.elsewhere = _another_server(self.elsewhere_wanted)
-        inner = _card(self, "GGnet Console cannot start", "")
+        inner = _card(self, tr("GGnet Console cannot start"), "")
         inner.addWidget(box)
         foot = QHBoxLayout()
         foot.addWidget(self.elsewhere)
@@ -295,7 +300,7 @@ def _card(page: QWidget, title: str, sentence: str) -> QVBoxLayout:
 
 
 def _another_server(wanted: SignalInstance) -> Button:
-    button = Button("Another server…", kind="link")
+    button = Button(tr("Another server…"), kind="link")
     button.clicked.connect(wanted)
     return button
 
@@ -303,5 +308,5 @@ def _another_server(wanted: SignalInstance) -> Button:
 def _portal(text: str) -> str:
     address, _, port = text.strip().rpartition(":")
     if not address or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConsoleError("Give it as address:port, such as 127.0.0.1:3260 or [fd00::1]:3260.")
+        raise ConsoleError(tr("Give it as address:port, such as 127.0.0.1:3260 or [fd00::1]:3260."))
     return text.strip()

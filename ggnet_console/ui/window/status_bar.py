@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QWidget
 from ..kit import format as fmt
 from ..kit.progress import Progress
 from ..kit.tokens import XS, M, S, State
+from ..kit.translate import tr
 from ..kit.widgets import Button, MenuButton, Sign, label
 
 
@@ -27,9 +28,9 @@ class StatusBar(QWidget):
         self._sign = Sign(State.RUNNING)
         self._connection = label(server)
         self._person = MenuButton("user", menu)
-        self._person.setToolTip("Look, password, sign out")
+        self._person.setToolTip(tr("Look, password, sign out"))
         self._work = Button("", kind="link")
-        self._work.setToolTip("Open Jobs")
+        self._work.setToolTip(tr("Open Jobs"))
         self._work.clicked.connect(self.work_clicked)
         self._bar = QProgressBar()
         self._bar.setFixedWidth(120)
@@ -56,7 +57,8 @@ class StatusBar(QWidget):
     def set_connected(self, connected: bool) -> None:
         """Whether the database answers."""
         self._sign.set_state(State.RUNNING if connected else State.ATTENTION)
-        self._connection.setText(self._server if connected else f"{self._server}: no connection")
+        lost = tr("{server}: no connection").format(server=self._server)
+        self._connection.setText(self._server if connected else lost)
 
     def set_work(self, work: Sequence[Progress]) -> None:
         """Show the first of the running work and how much more there is."""
@@ -64,8 +66,8 @@ class StatusBar(QWidget):
             widget.setVisible(bool(work))
         if not work:
             return
-        more = f"  and {len(work) - 1} more" if len(work) > 1 else ""
-        self._work.setText(work[0].text + more)
+        text, more = work[0].text, len(work) - 1
+        self._work.setText(tr("{job}  and %n more", "", more).format(job=text) if more else text)
         share = work[0].share
         self._bar.setRange(0, 1000 if share is not None else 0)
         self._bar.setValue(int((share or 0) * 1000))

@@ -14,10 +14,12 @@ from PySide6.QtWidgets import QWidget
 from ...enums import JobKind, JobStatus, Role
 from ...errors import ConsoleError, SignInError, UnreachableError
 from ..enum_words import word
+from ..kit import format as fmt
 from ..kit.actions import Access
 from ..kit.feed import Changes, Feed, Older, Runner, Update
 from ..kit.messages import show_error
 from ..kit.tokens import State, worst
+from ..kit.translate import tr, translated
 from ..page_context import Feeds, Importer, PageContext
 from .main_window import MainWindow, PageSpec
 
@@ -182,7 +184,9 @@ class Workspace(QObject):
     def on_lost(self) -> None:
         """The connection to the database is gone."""
         self._window.connection_lost(self._server)
-        self.access.set_waiting(f"Waiting for the connection to {self._server}")
+        self.access.set_waiting(
+            tr("Waiting for the connection to {server}").format(server=self._server)
+        )
 
     def on_restored(self) -> None:
         """The connection is back: everything is read again."""
@@ -222,8 +226,13 @@ class Workspace(QObject):
         self._show_person()
         if me.role is before:
             return
-        by = f", changed by {me.role_changed_by}" if me.role_changed_by else ""
-        self._window.notify(f"Your role is now {word(me.role)}{by}.", State.ATTENTION)
+        who = me.role_changed_by
+        told = (
+            tr("Your role is now {role}, changed by {who}.")
+            if who
+            else tr("Your role is now {role}.")
+        )
+        self._window.notify(told.format(role=word(me.role), who=who), State.ATTENTION)
 
     def _on_password(self) -> None:
         from ..users.password_dialog import change_password  # noqa: PLC0415
@@ -234,15 +243,15 @@ class Workspace(QObject):
 
     def _pages(self) -> list[PageSpec]:
         return [
-            PageSpec("dashboard", "Dashboard", "layout-dashboard", self._dashboard),
-            PageSpec("machines", "Machines", "monitor", self._machines),
-            PageSpec("images", "Images", "hard-drive", self._images),
-            PageSpec("targets", "Targets", "target", self._targets),
-            PageSpec("sessions", "Sessions", "plug-zap", self._sessions),
-            PageSpec("jobs", "Jobs", "list-checks", self._jobs),
-            PageSpec("audit", "Audit", "scroll-text", self._audit, Role.ADMIN),
-            PageSpec("users", "Users", "users", self._users, Role.ADMIN),
-            PageSpec("settings", "Settings", "sliders-horizontal", self._settings, Role.ADMIN),
+            PageSpec("dashboard", tr("Dashboard"), "layout-dashboard", self._dashboard),
+            PageSpec("machines", tr("Machines"), "monitor", self._machines),
+            PageSpec("images", tr("Images"), "hard-drive", self._images),
+            PageSpec("targets", tr("Targets"), "target", self._targets),
+            PageSpec("sessions", tr("Sessions"), "plug-zap", self._sessions),
+            PageSpec("jobs", tr("Jobs"), "list-checks", self._jobs),
+            PageSpec("audit", tr("Audit"), "scroll-text", self._audit, Role.ADMIN),
+            PageSpec("users", tr("Users"), "users", self._users, Role.ADMIN),
+            PageSpec("settings", tr("Settings"), "sliders-horizontal", self._settings, Role.ADMIN),
         ]
 
     def _dashboard(self) -> QWidget:
@@ -297,7 +306,8 @@ class Workspace(QObject):
 
         refusal = self.access.refusal(Role.OPERATOR)
         if refusal:
-            show_error(self._window, ConsoleError(f"An image cannot be imported now. {refusal}."))
+            told = tr("An image cannot be imported now. {reason}.").format(reason=refusal)
+            show_error(self._window, ConsoleError(told))
             return
         page = self._window.show_page("images")
         if isinstance(page, ImagesPage):
@@ -322,20 +332,25 @@ class Workspace(QObject):
             if trouble
         ]
         drifted = [state_of(row)[0] for row in feeds.targets.rows.values() if has_drifted(row)]
-        total, trouble = len(feeds.machines.rows), "with a problem"
-        show("dashboard", len(broken + hosts), worst(broken + hosts), "Need attention")
+        total = len(feeds.machines.rows)
+        show("dashboard", len(broken + hosts), worst(broken + hosts), tr("Need attention"))
         if broken:
-            show("machines", len(broken), worst(broken), f"{len(broken)} {trouble}, {total} in all")
+            about = tr("%n with a problem, {total} in all", "", len(broken))
+            about = about.format(total=fmt.number(total))
+            show("machines", len(broken), worst(broken), about)
         else:
             show("machines", total)
         show("images", len(feeds.images.rows))
         total = len(feeds.targets.rows)
         if drifted:
-            show("targets", len(drifted), worst(drifted), f"{len(drifted)} differ, {total} in all")
+            about = tr("%n differ, {total} in all", "", len(drifted))
+            about = about.format(total=fmt.number(total))
+            show("targets", len(drifted), worst(drifted), about)
         else:
             show("targets", total)
-        show("sessions", self.open_sessions, about=f"{self.open_sessions} open")
-        show("jobs", self.open_jobs, about=f"{self.open_jobs} open")
+        sessions, jobs = self.open_sessions, self.open_jobs
+        show("sessions", sessions, about=tr("%n open", "sessions", sessions))
+        show("jobs", jobs, about=tr("%n open", "jobs", jobs))
 
     def _on_targets(self, update: Update[Any]) -> None:
         """Machines show whether their target runs as wanted; what agents report hints at targets."""
@@ -380,11 +395,12 @@ class Workspace(QObject):
             if self._unloaded or update.older or job.open or before is job.status:
                 continue
             if job.status is JobStatus.FAILED and job.id not in self.context.watched:
-                text = f"{title_of(job)}: failed. {job.error}"
+                told = tr("{job}: failed. {error}")
+                text = told.format(job=title_of(job), error=translated(job.error))
                 show = partial(self._show_job, job.id)
-                self._window.notify(text, State.FAILED, "Show", show)
+                self._window.notify(text, State.FAILED, tr("Show"), show)
             elif job.status is JobStatus.SUCCEEDED and job.kind in _TOLD:
-                self._window.notify(f"{title_of(job)}: done.", State.RUNNING)
+                self._window.notify(tr("{job}: done.").format(job=title_of(job)), State.RUNNING)
         self._unloaded = False
 
     def _show_job(self, job_id: int) -> None:
@@ -397,7 +413,7 @@ class Workspace(QObject):
     def _on_failed(self, error: ConsoleError) -> None:
         """The banner speaks for a lost connection, the sign-in page for an ended sign-in."""
         if not isinstance(error, UnreachableError | SignInError):
-            self._window.notify(error.summary, State.FAILED)
+            self._window.notify(translated(error.summary), State.FAILED)
 
 
 def _timer(
