@@ -34,6 +34,7 @@ from .kit.feed import Feed
 from .kit.page import TICK_MS, Page
 from .kit.theme import tabular
 from .kit.tokens import CONTROL_HEIGHT, URGENCY, XS, L, M, S, State, worst
+from .kit.translate import tr, translated
 from .kit.widgets import Button, Sign, clear, copyable, hairline, label, restyle
 from .machines import page as machines_page
 from .page_context import PageContext
@@ -59,11 +60,17 @@ class Problem:
 
 
 _PLACES = {
-    "machine": ("machines", "Problem"),
-    "image": ("images", "Failed"),
-    "target": ("targets", "Problem"),
+    "machine": ("machines", tr("Problem")),
+    "image": ("images", tr("Failed")),
+    "target": ("targets", tr("Problem")),
 }
 """Page and filter where the things of a noun are."""
+
+_COUNTED: dict[str, Callable[[int], str]] = {
+    "machine": lambda n: tr("%n machine(s)", "", n),
+    "image": lambda n: tr("%n image(s)", "", n),
+}
+"""So many things of a noun; targets are counted by their cause."""
 
 
 def problems(context: PageContext) -> list[Problem]:
@@ -94,7 +101,7 @@ def problems(context: PageContext) -> list[Problem]:
         groups[key] = [(subject_of(row), row.id) for row in drifted]
     for image in feeds.images.rows.values():
         if image.status is ImageStatus.ERROR:
-            groups.setdefault((State.FAILED, image.error, "image"), []).append(
+            groups.setdefault((State.FAILED, translated(image.error), "image"), []).append(
                 (image.name, image.id)
             )
     grouped = [
@@ -169,15 +176,15 @@ class Dashboard(QWidget):
         column.setContentsMargins(L, XS, L, L)
         column.setSpacing(M)
         column.addLayout(self._make_tiles())
-        self._problems = self._section(column, "Needs attention")
-        self._work = self._section(column, "Running work")
-        self._hosts = self._section(column, "Storage hosts")
+        self._problems = self._section(column, tr("Needs attention"))
+        self._work = self._section(column, tr("Running work"))
+        self._hosts = self._section(column, tr("Storage hosts"))
         column.addStretch()
         area = QScrollArea()
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setWidgetResizable(True)
         area.setWidget(inner)
-        heading = label("Dashboard", "title")
+        heading = label(tr("Dashboard"), "title")
         heading.setContentsMargins(L, M, L, S)
         # As high as the headers that hold buttons, so that titles do not jump.
         heading.setFixedHeight(CONTROL_HEIGHT + 2 + M + S)
@@ -206,17 +213,17 @@ class Dashboard(QWidget):
         grid.setSpacing(M)
         for number, (caption, chip, state) in enumerate(
             (
-                ("With a problem", "Problem", State.ATTENTION),
-                ("Waiting for boot", "Waiting", State.WORKING),
-                ("Machines running", "Running", State.RUNNING),
-                ("Off", "Off", State.OFF),
+                (tr("With a problem"), tr("Problem"), State.ATTENTION),
+                (tr("Waiting for boot"), tr("Waiting"), State.WORKING),
+                (tr("Machines running"), tr("Running"), State.RUNNING),
+                (tr("Off"), tr("Off"), State.OFF),
             )
         ):
             matches = next(each.matches for each in machines_page.CHIPS if each.text == chip)
             tile = Tile(caption, state, partial(self._open, "machines", chip))
             self._tiles.append((tile, partial(_matching, machines, matches)))
             grid.addWidget(tile, 0, number)
-        tile = Tile("Images ready", State.RUNNING, partial(self._open, "images", "Ready"))
+        tile = Tile(tr("Images ready"), State.RUNNING, partial(self._open, "images", tr("Ready")))
         self._tiles.append((tile, partial(_matching, images, _is_ready)))
         grid.addWidget(tile, 0, 4)
         return grid
@@ -269,25 +276,23 @@ class Dashboard(QWidget):
         for problem in found[:_MOST_GROUPS]:
             _add(self._problems, self._problem(problem))
         if len(found) > _MOST_GROUPS:
-            more = f"and {len(found) - _MOST_GROUPS} more causes"
+            more = tr("and %n more causes", "", len(found) - _MOST_GROUPS)
             _add(self._problems, label(more, "secondary"))
         if not found:
-            _add(self._problems, _quiet("All is well." if loaded else "Reading…", loaded))
+            _add(self._problems, _quiet(tr("All is well.") if loaded else tr("Reading…"), loaded))
         for job in running:
             _add(self._work, self._job(job))
         if not running:
-            _add(self._work, label("Nothing is being worked on.", "secondary"))
+            _add(self._work, label(tr("Nothing is being worked on."), "secondary"))
         for host in hosts:
-            line = _line(
-                _state_of(host),
-                _texts(
-                    host.name,
-                    f"{backend_name(host)} on {host.portal}" if host.alive else "Does not answer.",
-                ),
-            )
-            _add(self._hosts, line)
+            about = tr("Does not answer.")
+            if host.alive:
+                about = tr("{backend} on {portal}").format(
+                    backend=backend_name(host), portal=host.portal
+                )
+            _add(self._hosts, _line(_state_of(host), _texts(host.name, about)))
         if not hosts:
-            _add(self._hosts, label("No storage host has reported yet.", "secondary"))
+            _add(self._hosts, label(tr("No storage host has reported yet."), "secondary"))
 
     def _problem(self, problem: Problem) -> QWidget:
         """A cause, whom it concerns, and what can be done about it from here."""
@@ -297,29 +302,29 @@ class Dashboard(QWidget):
             host = self._context.feeds.hosts.rows[host_id]
             buttons = [
                 self._deed(
-                    "Rewrite saved configuration…", lambda: self._on_unread(host), Role.OPERATOR
+                    tr("Rewrite saved configuration…"), lambda: self._on_unread(host), Role.OPERATOR
                 )
             ]
         elif problem.noun == "machine":
             rows = [self._context.feeds.machines.rows[each] for each in problem.ids]
             if any(why_not_again(row) is None for row in rows):
                 buttons.append(
-                    self._deed("Start again", lambda: self._on_again(rows), Role.OPERATOR)
+                    self._deed(tr("Start again"), lambda: self._on_again(rows), Role.OPERATOR)
                 )
             if any(map(machines_page.target_has_drifted, rows)):
                 buttons.append(
-                    self._deed("Repair target", lambda: self._on_repair(rows), Role.OPERATOR)
+                    self._deed(tr("Repair target"), lambda: self._on_repair(rows), Role.OPERATOR)
                 )
         elif problem.noun == "target":
-            buttons = [self._deed("Plan…", self._on_plan)]
+            buttons = [self._deed(tr("Plan…"), self._on_plan)]
         if problem.noun in _PLACES:
             page, chip = _PLACES[problem.noun]
-            buttons.append(self._deed("Show", lambda: self._open(page, chip, problem.ids)))
+            buttons.append(self._deed(tr("Show"), lambda: self._open(page, chip, problem.ids)))
         about = fmt.names(list(problem.names), 6) if problem.names else ""
         if problem.noun == "image" and len(problem.ids) == 1:
-            about = f"Image {about}"
-        elif problem.noun in ("machine", "image") and len(problem.ids) > 1:
-            about = f"{fmt.count(len(problem.ids), problem.noun)}: {about}"
+            about = tr("Image {name}").format(name=about)
+        elif problem.noun in _COUNTED and len(problem.ids) > 1:
+            about = f"{_COUNTED[problem.noun](len(problem.ids))}: {about}"
         # Whom it concerns is what people look for here.
         cause = copyable(fmt.sentence(problem.cause), "secondary" if about else "")
         return _line(problem.state, [cause, copyable(about)] if about else [cause], *buttons)
@@ -351,9 +356,9 @@ class Dashboard(QWidget):
         bar.setFixedWidth(160)
         bar.setTextVisible(False)
         bar.setValue(int((work.share or 0) * 100))
-        button = Button("Show")
+        button = Button(tr("Show"))
         button.clicked.connect(lambda: self._open("jobs", ids=(job.id,)))
-        about = "  ".join(filter(None, (job.phase, fmt.percent(work.share), work.left)))
+        about = "  ".join(filter(None, (translated(job.phase), fmt.percent(work.share), work.left)))
         return _line(State.WORKING, _texts(work.text, about), bar, button)
 
 

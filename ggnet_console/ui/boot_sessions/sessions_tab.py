@@ -13,6 +13,7 @@ from ...services.machines import MachineRow
 from ..kit import format as fmt
 from ..kit.detail_pane import Tab
 from ..kit.tokens import XL, XS, S
+from ..kit.translate import tr, translated
 from ..kit.widgets import StateLine, clear, label
 from ..page_context import PageContext
 from .page import state_of
@@ -21,7 +22,7 @@ from .page import state_of
 class MachineSessions(Tab[MachineRow]):
     """The last sessions of one machine, as a tab of its details."""
 
-    title = "Sessions"
+    title = tr("Sessions")
     _MOST = 20
 
     def __init__(self, context: PageContext) -> None:
@@ -39,7 +40,7 @@ class MachineSessions(Tab[MachineRow]):
         self._context.runner.run(
             partial(boot_sessions.list_boot_sessions, machine_id=row.id, limit=self._MOST),
             done=lambda rows: self._show(row, rows),
-            failed=lambda error: self._say(error.summary),
+            failed=lambda error: self._say(translated(error.summary)),
             parent=self,
         )
 
@@ -51,15 +52,16 @@ class MachineSessions(Tab[MachineRow]):
         if self._shown is None or self._shown.id != row.id:
             return
         if not rows:
-            self._say("This machine has had no session yet.")
+            self._say(tr("This machine has had no session yet."))
             return
         clear(self._column)
         for each in rows:
             line = StateLine()
             line.show_state(*state_of(each))
             read, written = fmt.size(each.bytes_read), fmt.size(each.bytes_written)
-            about = label(f"{each.image} · {read} read, {written} written", "secondary", wrap=True)
+            moved = tr("{read} read, {written} written").format(read=read, written=written)
+            about = label(f"{each.image} · {moved}", "secondary", wrap=True)
             about.setContentsMargins(XL - XS, 0, 0, XS)
-            about.setToolTip(f"Started {fmt.exact(each.created_at)}")
+            about.setToolTip(tr("Started {when}").format(when=fmt.exact(each.created_at)))
             self._column.addWidget(line)
             self._column.addWidget(about)

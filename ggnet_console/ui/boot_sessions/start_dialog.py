@@ -21,9 +21,10 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import choose
 from ..kit.tokens import State
+from ..kit.translate import tr, translated
 from ..page_context import PageContext
 
-_EACH_ITS_LAST = "each its last"
+_EACH_ITS_LAST = "each its last"  # no text
 _MOST_NAMED = 3
 
 
@@ -46,9 +47,9 @@ def start_sessions(
     if not ready:
         choose(
             parent.window(),
-            "There is no image to boot from yet",
-            "Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file.",
-            [("Open Images", False, lambda: _open_images(context))],
+            tr("There is no image to boot from yet"),
+            tr("Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file."),
+            [(tr("Open Images"), False, lambda: _open_images(context))],
         )
         return None
     session_ids = [row.session_id for row in rows if row.session_id is not None]
@@ -64,32 +65,35 @@ def start_sessions(
         def started(value: object) -> None:
             done(value)
             if isinstance(value, StartedAgain) and value.left:
-                context.notify(" ".join(value.left), State.ATTENTION)
+                context.notify(" ".join(map(translated, value.left)), State.ATTENTION)
 
         context.runner.run(work, *args, done=started, failed=failed, parent=parent.window())
 
-    count = fmt.count(len(rows), "session")
-    verb = f"Start {count}" if len(rows) > 1 else "Start session"
+    verb = tr("Start session")
+    if len(rows) > 1:
+        verb = tr("Start %n session(s)", "", len(rows))
     proposed, choices, had = _images(rows, ready)
     dialog = FormDialog(
         parent,
         title=verb,
         verb=verb,
-        intro=f"For {fmt.names([row.name for row in rows], 8)}. "
-        "The image is served as soon as its target is ready; then switch the machine on.",
+        intro=tr(
+            "For {names}. "
+            "The image is served as soon as its target is ready; then switch the machine on."
+        ).format(names=fmt.names([row.name for row in rows], 8)),
         fields=[
             Field(
                 "image",
-                "Image",
+                tr("Image"),
                 "choice",
                 help=had,
                 value=proposed,
                 choices=choices,
-                placeholder="Choose an image",
+                placeholder=tr("Choose an image"),
             ),
             Field(
                 "type",
-                "Purpose",
+                tr("Purpose"),
                 "choice",
                 value=SessionType.DISKLESS_BOOT,
                 choices=[(kind, word(kind)) for kind in SessionType],
@@ -116,22 +120,28 @@ def _images(
         last = rows[0].image
         only = ready[0].id if len(ready) == 1 else None
         return ids.get(last) if last else only, choices, ""
-    named = [f"{image or 'none'} ({number})" for image, number in had.most_common(_MOST_NAMED)]
-    more = f" and {len(had) - _MOST_NAMED} more" if len(had) > _MOST_NAMED else ""
-    told = f"They had last: {', '.join(named)}{more}."
+    none = tr("none", "no image")
+    named = [f"{image or none} ({number})" for image, number in had.most_common(_MOST_NAMED)]
+    more = len(had) - _MOST_NAMED
+    text = tr("They had last: {images}.")
+    if more > 0:
+        text = tr("They had last: {images} and %n more.", "", more)
+    told = text.format(images=", ".join(named))
     if any(row.session_id is None or row.image not in ids for row in rows):
         return None, choices, told
-    return _EACH_ITS_LAST, [(_EACH_ITS_LAST, "Each machine’s last image"), *choices], told
+    return _EACH_ITS_LAST, [(_EACH_ITS_LAST, tr("Each machine’s last image")), *choices], told
 
 
 def why_not_again(row: MachineRow) -> str | None:
     """Why a machine cannot simply be given its last image again, or None."""
     if row.session_status in boot_sessions.OPEN:
-        return f"{row.name} still has its session: switch it on, or stop the session first"
+        return tr("{name} still has its session: switch it on, or stop the session first").format(
+            name=row.name
+        )
     if row.status is not MachineStatus.ACTIVE:
-        return f"{row.name} is not active: set it to active first"
+        return tr("{name} is not active: set it to active first").format(name=row.name)
     if row.session_id is None:
-        return f"{row.name} has had no session yet: start one with an image"
+        return tr("{name} has had no session yet: start one with an image").format(name=row.name)
     return None
 
 
@@ -141,8 +151,8 @@ def start_again(parent: QWidget, context: PageContext, rows: Sequence[MachineRow
     ids = [row.session_id for row in rows if why_not_again(row) is None]
 
     def started(again: StartedAgain) -> None:
-        reasons = [f"{reason}." for reason in left] + list(again.left)
-        done = f"{fmt.count(len(again.session_ids), 'session')} started again."
+        reasons = [*map(fmt.sentence, left), *map(translated, again.left)]
+        done = tr("%n session(s) started again.", "", len(again.session_ids))
         sign = State.ATTENTION if reasons else State.RUNNING
         context.notify(" ".join([done, *reasons]), sign)
 

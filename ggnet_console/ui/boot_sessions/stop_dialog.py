@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QWidget
 from ...services import boot_sessions
 from ..kit import format as fmt
 from ..kit.messages import confirm
+from ..kit.translate import tr
 from ..page_context import PageContext
 
 
@@ -18,9 +19,9 @@ def stop_sessions(page: QWidget, context: PageContext, machines: Mapping[int, st
     names = list(machines.values())
     confirm(
         page,
-        f"Stop the session of {fmt.names(names)}?",
-        "The disk goes away at once; what has not been saved on it is lost.",
-        f"Stop {fmt.count(len(names), 'session')}",
+        tr("Stop the session of {names}?").format(names=fmt.names(names)),
+        tr("The disk goes away at once; what has not been saved on it is lost."),
+        tr("Stop %n session(s)", "", len(names)),
         names=names,
         then=lambda: context.do(page, boot_sessions.stop_boot_sessions, list(machines)),
     )

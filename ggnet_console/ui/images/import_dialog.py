@@ -18,15 +18,17 @@ from ..enum_words import word
 from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
+from ..kit.translate import tr
 from ..page_context import PageContext
 
-_FILES = "Disk images (*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso);;All files (*)"
+_PATTERNS = "*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso"  # no text
+_FILES = ";;".join((tr("Disk images ({patterns})").format(patterns=_PATTERNS), tr("All files (*)")))
 
 
 def _source(text: str) -> Path:
     path = Path(text).expanduser()
     if not path.is_absolute():
-        raise ConsoleError("Give the file with its whole path, or choose it.")
+        raise ConsoleError(tr("Give the file with its whole path, or choose it."))
     return path
 
 
@@ -48,42 +50,42 @@ def import_image(
 
     dialog = FormDialog(
         parent,
-        title="Import image",
-        verb="Import image",
+        title=tr("Import image"),
+        verb=tr("Import image"),
         fields=[
             Field(
                 "source",
-                "File",
+                tr("File"),
                 "file",
                 value=str(source) if source else "",
                 parse=_source,
                 required=True,
-                help="VHDX, VHD, QCOW2, VMDK or raw.",
+                help=tr("VHDX, VHD, QCOW2, VMDK or raw."),
                 files=_FILES,
             ),
             Field(
                 "name",
-                "Name",
+                tr("Name"),
                 value=_suggested(source),
                 parse=checked_name,
                 required=True,
-                help="As technicians will see it.",
+                help=tr("As technicians will see it."),
             ),
             Field(
                 "type",
-                "Type",
+                tr("Type"),
                 "choice",
                 value=ImageType.SYSTEM,
                 choices=[(kind, word(kind)) for kind in ImageType],
             ),
             Field(
                 "sha256",
-                "Expected SHA-256",
+                tr("Expected SHA-256"),
                 parse=partial(parse_digest, kind="SHA-256"),
-                help="Compared while the file is copied.",
+                help=tr("Compared while the file is copied."),
                 more=True,
             ),
-            Field("md5", "Expected MD5", parse=partial(parse_digest, kind="MD5"), more=True),
+            Field("md5", tr("Expected MD5"), parse=partial(parse_digest, kind="MD5"), more=True),
         ],
         submit=submit,
         notify=context.notify,

@@ -24,7 +24,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column
 from ..kit.tokens import State
-from ..kit.translate import tr
+from ..kit.translate import tr, translated
 from ..page_context import PageContext
 from .import_dialog import import_image
 
@@ -32,12 +32,14 @@ from .import_dialog import import_image
 def state_of(row: ImageRow) -> tuple[State, str]:
     """An image's sign and what there is to say about it."""
     if row.status is ImageStatus.ERROR:
-        return State.FAILED, row.error or word(row.status)
+        return State.FAILED, translated(row.error) or word(row.status)
     if row.job_id is not None and not row.job_phase:
         return State.WORKING, word(JobStatus.QUEUED)
     if row.job_id is not None and row.percent is not None:
         left = fmt.time_left(row.seconds_left)
-        doing = " · ".join(filter(None, (row.job_phase, fmt.percent(_share(row)), left)))
+        doing = " · ".join(
+            filter(None, (translated(row.job_phase or ""), fmt.percent(_share(row)), left))
+        )
         return State.WORKING, doing
     return sign(row.status), word(row.status)
 
@@ -47,10 +49,10 @@ def _share(row: ImageRow) -> float | None:
 
 
 COLUMNS: tuple[Column[ImageRow], ...] = (
-    Column("name", "Name", lambda r: r.name, width=168, grows=True),
+    Column("name", tr("Name"), lambda r: r.name, width=168, grows=True),
     Column(
         "state",
-        "State",
+        tr("State"),
         lambda r: state_of(r)[1],
         sort=lambda r: (r.status is not ImageStatus.ERROR, r.status.value),
         state=lambda r: state_of(r)[0],
@@ -59,24 +61,28 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column("type", "Type", lambda r: word(r.type), width=72),
+    Column("type", tr("Type"), lambda r: word(r.type), width=72),
     Column(
         "source_format",
-        "Source format",
+        tr("Source format"),
         lambda r: word(r.source_format),
         width=112,
         hidden=True,
     ),
-    size_column("virtual_size", "Virtual size", lambda r: r.virtual_size_bytes),
-    size_column("actual_size", "Actual size", lambda r: r.actual_size_bytes),
-    count_column("used_by", "Targets", lambda r: r.used_by),
-    time_column("added", "Added", lambda r: r.created_at),
-    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
+    size_column("virtual_size", tr("Virtual size"), lambda r: r.virtual_size_bytes),
+    size_column("actual_size", tr("Actual size"), lambda r: r.actual_size_bytes),
+    count_column("used_by", tr("Targets"), lambda r: r.used_by),
+    time_column("added", tr("Added"), lambda r: r.created_at),
+    Column("host", tr("Storage host"), lambda r: r.host, width=112, hidden=True),
     Column(
-        "source_name", "Source file", lambda r: r.source_name or fmt.NONE, width=200, hidden=True
+        "source_name",
+        tr("Source file"),
+        lambda r: r.source_name or fmt.NONE,
+        width=200,
+        hidden=True,
     ),
     Column("sha256", "SHA-256", lambda r: r.sha256 or fmt.NONE, width=200, hidden=True),
-    Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
+    Column("notes", tr("Notes"), lambda r: r.notes or fmt.NONE, width=200, hidden=True),
 )
 
 
@@ -85,55 +91,65 @@ def _is_failed(row: ImageRow) -> bool:
 
 
 CHIPS: tuple[Chip[ImageRow], ...] = (
-    Chip("Ready", lambda r: state_of(r)[0] is State.RUNNING),
-    Chip("Working", lambda r: state_of(r)[0] is State.WORKING),
-    Chip("Failed", _is_failed, failed=_is_failed),
+    Chip(tr("Ready"), lambda r: state_of(r)[0] is State.RUNNING),
+    Chip(tr("Working"), lambda r: state_of(r)[0] is State.WORKING),
+    Chip(tr("Failed"), _is_failed, failed=_is_failed),
 )
 
 
 def facts(row: ImageRow) -> list[Fact]:
     """The overview of one image."""
     result = [
-        Fact("Type", word(row.type)),
+        Fact(tr("Type"), word(row.type)),
         Fact(
-            "Virtual size", fmt.size(row.virtual_size_bytes), fmt.exact_size(row.virtual_size_bytes)
+            tr("Virtual size"),
+            fmt.size(row.virtual_size_bytes),
+            fmt.exact_size(row.virtual_size_bytes),
         ),
-        Fact("Actual size", fmt.size(row.actual_size_bytes), fmt.exact_size(row.actual_size_bytes)),
-        Fact("Served by", fmt.count(row.used_by, "target") if row.used_by else fmt.NONE),
-        Fact("Verified", fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
-        Fact("Storage host", row.host),
-        Fact("File", row.source_name or fmt.NONE, section="Source"),
-        Fact("Format", word(row.source_format)),
-        Fact("Size", fmt.size(row.source_size_bytes), fmt.exact_size(row.source_size_bytes)),
-        Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
-        Fact("Image", row.sha256 or fmt.NONE, section="SHA-256", copy="Copy SHA-256"),
-        Fact("File", row.source_sha256 or fmt.NONE, copy="Copy SHA-256 of the file"),
+        Fact(
+            tr("Actual size"),
+            fmt.size(row.actual_size_bytes),
+            fmt.exact_size(row.actual_size_bytes),
+        ),
+        Fact(tr("Served by"), tr("%n target(s)", "", row.used_by) if row.used_by else fmt.NONE),
+        Fact(tr("Verified"), fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
+        Fact(tr("Storage host"), row.host),
+        Fact(tr("File"), row.source_name or fmt.NONE, section=tr("Source")),
+        Fact(tr("Format"), word(row.source_format)),
+        Fact(tr("Size"), fmt.size(row.source_size_bytes), fmt.exact_size(row.source_size_bytes)),
+        Fact(tr("Added"), fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact(tr("Image"), row.sha256 or fmt.NONE, section="SHA-256", copy=tr("Copy SHA-256")),
+        Fact(tr("File"), row.source_sha256 or fmt.NONE, copy=tr("Copy SHA-256 of the file")),
     ]
     if row.notes:
-        result.append(Fact("Notes", row.notes, section="Notes"))
+        result.append(Fact(tr("Notes"), row.notes, section=tr("Notes")))
     return result
 
 
 def _ready(rows: Sequence[ImageRow]) -> str | None:
     for row in rows:
         if row.status is not ImageStatus.READY:
-            return f"{row.name} is not ready"
+            return tr("{name} is not ready").format(name=row.name)
         if row.job_id is not None:
-            return f"{row.name}: {row.job_phase or 'work'} is still going on"
+            if not row.job_phase:
+                return tr("{name}: work is still going on").format(name=row.name)
+            text = tr("{name}: {phase} is still going on")
+            return text.format(name=row.name, phase=translated(row.job_phase))
     return None
 
 
 def _removable(rows: Sequence[ImageRow]) -> str | None:
     for row in rows:
         if row.used_by:
-            return f"{row.name} is served by {fmt.count(row.used_by, 'target')}"
+            text = tr("{name} is served by %n target(s)", "", row.used_by)
+            return text.format(name=row.name)
         if row.job_id is not None:
-            return f"{row.name}: cancel its job first"
+            return tr("{name}: cancel its job first").format(name=row.name)
     return None
 
 
 def _cancellable(rows: Sequence[ImageRow]) -> str | None:
-    return None if any(row.job_id is not None for row in rows) else "Nothing is going on"
+    return None if any(row.job_id is not None for row in rows) else tr("Nothing is going on")
 
 
 class ImagesPage(Page[ImageRow]):
@@ -143,38 +159,40 @@ class ImagesPage(Page[ImageRow]):
         self._context = context
         super().__init__(
             key="images",
-            title="Images",
+            title=tr("Images"),
             several=lambda n: tr("%n image(s)", "", n),
             none=tr("No image"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
                 Action(
-                    "Import image",
+                    tr("Import image"),
                     "file-down",
                     self._on_import,
                     shortcut="Ctrl+N",
                     on_rows=False,
                     button="primary",
                 ),
-                Action("Edit", "pencil", self._on_edit, shortcut="F2", single=True),
-                Action("Verify", "shield-check", self._on_verify, enabled=_ready),
-                Action("Export", "file-output", self._on_export, enabled=_ready, single=True),
-                Action("Cancel job", "ban", self._on_cancel, enabled=_cancellable),
+                Action(tr("Edit"), "pencil", self._on_edit, shortcut="F2", single=True),
+                Action(tr("Verify"), "shield-check", self._on_verify, enabled=_ready),
+                Action(tr("Export"), "file-output", self._on_export, enabled=_ready, single=True),
+                Action(tr("Cancel job"), "ban", self._on_cancel, enabled=_cancellable),
                 Action(
-                    "Delete",
+                    tr("Delete"),
                     "trash-2",
                     self._on_delete,
-                    shortcut="Del",
+                    shortcut="Del",  # no text
                     enabled=_removable,
                     several=lambda n: tr("Delete %n image(s)", "", n),
                 ),
             ),
             empty=Empty(
-                "No images yet",
-                "An image is the disk a machine boots from. Import a VHDX, VHD, QCOW2, VMDK or raw "
-                "file; you can also drop it on this window.",
-                "Import image",
+                tr("No images yet"),
+                tr(
+                    "An image is the disk a machine boots from. Import a VHDX, VHD, QCOW2, VMDK or "
+                    "raw file; you can also drop it on this window."
+                ),
+                tr("Import image"),
             ),
             detail=DetailPane(
                 name=lambda r: r.name,
@@ -182,7 +200,7 @@ class ImagesPage(Page[ImageRow]):
                 facts=facts,
                 tabs=[History(context, "image")],
             ),
-            opens="Edit",
+            opens=tr("Edit"),
             access=context.access,
             settings=context.settings,
         )
@@ -203,15 +221,15 @@ class ImagesPage(Page[ImageRow]):
             row,
             noun="image",
             fields=[
-                Field("name", "Name", value=row.name, required=True),
+                Field("name", tr("Name"), value=row.name, required=True),
                 Field(
                     "type",
-                    "Type",
+                    tr("Type"),
                     "choice",
                     value=row.type,
                     choices=[(kind, word(kind)) for kind in ImageType],
                 ),
-                Field("notes", "Notes", "notes", value=row.notes),
+                Field("notes", tr("Notes"), "notes", value=row.notes),
             ],
             spec=ImageSpec,
             update=images.update_image,
@@ -236,14 +254,16 @@ class ImagesPage(Page[ImageRow]):
 
         FormDialog(
             self,
-            title=f"Export {row.name}",
-            verb="Export image",
-            intro=f"The result is put into the exports folder of the storage host {row.host}; "
-            "the image itself stays as it is.",
+            title=tr("Export {name}").format(name=row.name),
+            verb=tr("Export image"),
+            intro=tr(
+                "The result is put into the exports folder of the storage host {host}; "
+                "the image itself stays as it is."
+            ).format(host=row.host),
             fields=[
                 Field(
                     "format",
-                    "Format",
+                    tr("Format"),
                     "choice",
                     value=ImageFormat.QCOW2,
                     choices=[(each, word(each)) for each in ImageFormat],
@@ -268,9 +288,13 @@ class ImagesPage(Page[ImageRow]):
         names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names(names)}?",
-            f"Their files go from the storage host ({fmt.size(size)}). This cannot be undone.",
-            f"Delete {fmt.count(len(rows), 'image')}",
+            tr("Delete {names}?").format(names=fmt.names(names)),
+            tr(
+                "Their files go from the storage host ({size}). This cannot be undone.",
+                "",
+                len(rows),
+            ).format(size=fmt.size(size)),
+            tr("Delete %n image(s)", "", len(rows)),
             delete,
             names=names,
         )

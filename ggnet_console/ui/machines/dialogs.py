@@ -23,6 +23,7 @@ from ..kit.conflict_dialog import change_text
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, show_error
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button
 from ..page_context import PageContext
 
@@ -31,42 +32,44 @@ _BULK = frozenset(field.name for field in dataclass_fields(MachineChanges))
 
 def _fields(row: MachineRow | None) -> list[Field]:
     return [
-        Field("name", "Name", value=row.name if row else "", required=True, placeholder="PC-01"),
+        Field(
+            "name", tr("Name"), value=row.name if row else "", required=True, placeholder="PC-01"
+        ),
         Field(
             "mac",
-            "MAC address",
+            tr("MAC address"),
             value=row.mac if row else "",
             parse=parse_mac,
             required=True,
             placeholder="52:54:00:12:34:56",
-            help="Of the network card it boots from, in any usual notation.",
+            help=tr("Of the network card it boots from, in any usual notation."),
         ),
         Field(
             "ip",
-            "IP address",
+            tr("IP address"),
             value=(row.ip or "") if row else "",
             parse=parse_ip,
-            help="Leave empty when the network assigns one.",
+            help=tr("Leave empty when the network assigns one."),
         ),
-        Field("room", "Room", value=row.room if row else ""),
+        Field("room", tr("Room"), value=row.room if row else ""),
         Field(
             "boot_mode",
-            "Boot mode",
+            tr("Boot mode"),
             "choice",
             value=row.boot_mode if row else BootMode.UEFI,
             choices=[(mode, word(mode)) for mode in BootMode],
         ),
         Field(
             "status",
-            "Status",
+            tr("Status"),
             "choice",
             value=row.status if row else MachineStatus.ACTIVE,
             choices=[(status, word(status)) for status in MachineStatus],
-            help="Only active machines are given sessions.",
+            help=tr("Only active machines are given sessions."),
         ),
-        Field("location", "Location", value=row.location if row else "", more=True),
-        Field("asset_tag", "Asset tag", value=row.asset_tag if row else "", more=True),
-        Field("notes", "Notes", "notes", value=row.notes if row else "", more=True),
+        Field("location", tr("Location"), value=row.location if row else "", more=True),
+        Field("asset_tag", tr("Asset tag"), value=row.asset_tag if row else "", more=True),
+        Field("notes", tr("Notes"), "notes", value=row.notes if row else "", more=True),
     ]
 
 
@@ -82,8 +85,8 @@ def new_machine(
 
     dialog = FormDialog(
         parent,
-        title="Add machine",
-        verb="Add machine",
+        title=tr("Add machine"),
+        verb=tr("Add machine"),
         fields=_fields(None),
         submit=submit,
         notify=context.notify,
@@ -116,11 +119,11 @@ def change_machines(
     parent: QWidget, context: PageContext, rows: Sequence[MachineRow]
 ) -> FormDialog:
     """Ask which fields to change in several machines; the rest stays as each has it."""
-    verb = f"Change {fmt.count(len(rows), 'machine')}"
+    verb = tr("Change %n machine(s)", "", len(rows))
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
         if not values:
-            failed(ConsoleError("Tick what is to change."))
+            failed(ConsoleError(tr("Tick what is to change.")))
             return
         apply_changes(parent, context, rows, MachineChanges(**values), done=done, failed=failed)
 
@@ -128,7 +131,9 @@ def change_machines(
         parent,
         title=verb,
         verb=verb,
-        intro=f"{fmt.names([row.name for row in rows])}. Only what is ticked changes.",
+        intro=tr("{names}. Only what is ticked changes.").format(
+            names=fmt.names([row.name for row in rows])
+        ),
         fields=[_shared(field, rows) for field in _fields(None) if field.key in _BULK],
         submit=submit,
         notify=context.notify,
@@ -175,7 +180,7 @@ def _shared(field: Field, rows: Sequence[MachineRow]) -> Field:
     return replace(
         field,
         value=one if one is not None or field.choices else "",
-        placeholder="" if one is not None else "Various",
+        placeholder="" if one is not None else tr("Various"),
         optional=True,
         more=False,
     )
@@ -191,29 +196,35 @@ def _tell_left(
     """Say which machines somebody changed or removed meanwhile, and offer to change them too."""
     there = [each.now for each in left if each.now is not None]
     rest = asked - len(left)
+    if asked == 1:
+        title = tr("1 of 1 machine was left as it is")
+    else:
+        title = tr("%n of {asked} machines (was|were) left as (it|they) (is|are)", "", len(left))
+    others = tr("The other %n are changed.", "", rest) if rest else tr("Nothing was changed.")
     message = Message(
         parent.window(),
-        f"{len(left)} of {fmt.count(asked, 'machine')} "
-        f"{'was left as it is' if len(left) == 1 else 'were left as they are'}",
-        "Somebody changed or removed them while you chose. "
-        + (f"The other {fmt.number(rest)} are changed." if rest else "Nothing was changed."),
+        title.format(asked=fmt.number(asked)),
+        " ".join((tr("Somebody changed or removed them while you chose."), others)),
         details="\n".join(map(_left, left)),
         unfold=True,
     )
 
     if there:
-        verb = f"Change {fmt.count(len(there), 'machine')} too"
+        verb = tr("Change %n machine(s) too", "", len(there))
         message.add_button(
             Button(verb), lambda: apply_changes(parent, context, there, changes), safe=False
         )
-    message.add_button(Button("Close"), lambda: None, safe=True)
+    message.add_button(Button(tr("Close")), lambda: None, safe=True)
     message.open()
 
 
 def _left(left: Skipped) -> str:
     if left.removed is not None:
-        when = f" {fmt.ago(left.removed.at)}" if left.removed.at else ""
-        return f"{left.name}: removed by {left.removed.who}{when}"
+        who, at = translated(left.removed.who), left.removed.at
+        if at is None:
+            return tr("{name}: removed by {who}").format(name=left.name, who=who)
+        text = tr("{name}: removed by {who} {when}", "when: such as “3 min ago”")
+        return text.format(name=left.name, who=who, when=fmt.ago(at))
     fields = {field.key: field for field in _fields(None)}
     return (
         f"{left.name}: {'; '.join(change_text(each, fields[each.field]) for each in left.changes)}"

@@ -21,7 +21,7 @@ from ..kit.messages import confirm
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import URGENCY, State
-from ..kit.translate import tr
+from ..kit.translate import tr, translated
 from ..page_context import PageContext
 from ..targets.repair import repair_targets_of
 from .dialogs import apply_changes, change_machines, edit_machine, new_machine
@@ -53,19 +53,25 @@ def words_of(row: MachineRow) -> str:
     """What there is to say about a machine; the sign beside it says “failed”."""
     if target_has_drifted(row):
         is_missing = row.drift is Drift.MISSING
-        return "Its target is missing" if is_missing else "Its target is not as wanted"
+        return tr("Its target is missing") if is_missing else tr("Its target is not as wanted")
     match row.session_status:
         case SessionStatus.ERROR:
-            return row.session_error or word(SessionStatus.ERROR)
+            return translated(row.session_error or "") or word(SessionStatus.ERROR)
         case SessionStatus.TIMEOUT:
             return f"{word(SessionStatus.TIMEOUT)} · {fmt.ago(row.session_since)}"
         case SessionStatus.PENDING:
-            return f"Waiting for boot · {fmt.duration(fmt.since(row.session_since))}"
+            return _since(tr("Waiting for boot"), row)
         case SessionStatus.ACTIVE if row.online:
-            return f"Running · {fmt.duration(fmt.since(row.session_since))}"
+            return _since(tr("Running"), row)
         case SessionStatus.ACTIVE:
-            return f"Disconnected · last seen {fmt.ago(row.last_seen_at)}"
-    return "Off" if row.status is MachineStatus.ACTIVE else word(row.status)
+            seen = tr("last seen {when}").format(when=fmt.ago(row.last_seen_at))
+            return " · ".join((tr("Disconnected"), seen))
+    return tr("Off") if row.status is MachineStatus.ACTIVE else word(row.status)
+
+
+def _since(text: str, row: MachineRow) -> str:
+    """With how long its session has been so."""
+    return f"{text} · {fmt.duration(fmt.since(row.session_since))}"
 
 
 def state_of(row: MachineRow) -> tuple[State, str]:
@@ -93,10 +99,10 @@ def _by_urgency(row: MachineRow) -> str:
 
 
 COLUMNS: tuple[Column[MachineRow], ...] = (
-    Column("name", "Name", lambda r: r.name, width=128, grows=True),
+    Column("name", tr("Name"), lambda r: r.name, width=128, grows=True),
     Column(
         "state",
-        "State",
+        tr("State"),
         words_of,
         sort=_by_urgency,
         state=sign_of,
@@ -104,28 +110,28 @@ COLUMNS: tuple[Column[MachineRow], ...] = (
         stretch=True,
         live=True,
     ),
-    Column("room", "Room", lambda r: r.room or fmt.NONE, width=80),
-    Column("ip", "IP address", lambda r: r.ip or fmt.NONE, width=104, tabular=True),
-    Column("mac", "MAC address", lambda r: r.mac, width=136, tabular=True, hidden=True),
-    Column("image", "Image", lambda r: r.image or fmt.NONE, width=152, grows=True),
+    Column("room", tr("Room"), lambda r: r.room or fmt.NONE, width=80),
+    Column("ip", tr("IP address"), lambda r: r.ip or fmt.NONE, width=104, tabular=True),
+    Column("mac", tr("MAC address"), lambda r: r.mac, width=136, tabular=True, hidden=True),
+    Column("image", tr("Image"), lambda r: r.image or fmt.NONE, width=152, grows=True),
     time_column(
         "last_seen",
-        "Last seen",
+        tr("Last seen"),
         lambda r: r.last_seen_at,
-        text=lambda r: "now" if r.online else fmt.ago(r.last_seen_at),
+        text=lambda r: tr("now", "last seen") if r.online else fmt.ago(r.last_seen_at),
     ),
-    Column("boot_mode", "Boot mode", lambda r: word(r.boot_mode), width=104, hidden=True),
-    Column("status", "Status", lambda r: word(r.status), width=104, hidden=True),
-    Column("location", "Location", lambda r: r.location or fmt.NONE, width=128, hidden=True),
-    Column("asset_tag", "Asset tag", lambda r: r.asset_tag or fmt.NONE, width=104, hidden=True),
-    Column("notes", "Notes", lambda r: r.notes or fmt.NONE, width=200, hidden=True),
+    Column("boot_mode", tr("Boot mode"), lambda r: word(r.boot_mode), width=104, hidden=True),
+    Column("status", tr("Status"), lambda r: word(r.status), width=104, hidden=True),
+    Column("location", tr("Location"), lambda r: r.location or fmt.NONE, width=128, hidden=True),
+    Column("asset_tag", tr("Asset tag"), lambda r: r.asset_tag or fmt.NONE, width=104, hidden=True),
+    Column("notes", tr("Notes"), lambda r: r.notes or fmt.NONE, width=200, hidden=True),
 )
 
 CHIPS: tuple[Chip[MachineRow], ...] = (
-    Chip("Running", lambda r: sign_of(r) is State.RUNNING),
-    Chip("Waiting", lambda r: sign_of(r) is State.WORKING),
-    Chip("Problem", is_problem, failed=lambda r: sign_of(r) is State.FAILED),
-    Chip("Off", lambda r: sign_of(r) is State.OFF),
+    Chip(tr("Running"), lambda r: sign_of(r) is State.RUNNING),
+    Chip(tr("Waiting"), lambda r: sign_of(r) is State.WORKING),
+    Chip(tr("Problem"), is_problem, failed=lambda r: sign_of(r) is State.FAILED),
+    Chip(tr("Off"), lambda r: sign_of(r) is State.OFF),
 )
 
 
@@ -133,25 +139,25 @@ def facts(row: MachineRow) -> list[Fact]:
     """The overview of one machine."""
     result = [] if is_open(row) or not is_problem(row) else [_failed(row)]
     result += [
-        Fact("Image", row.image or fmt.NONE),
-        Fact("Last seen", fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
-        Fact("IP address", row.ip or fmt.NONE, section="Network"),
-        Fact("MAC address", row.mac),
-        Fact("Boot mode", word(row.boot_mode)),
-        Fact("Status", word(row.status), section="Place"),
-        Fact("Room", row.room or fmt.NONE),
-        Fact("Location", row.location or fmt.NONE),
-        Fact("Asset tag", row.asset_tag or fmt.NONE),
-        Fact("Added", fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact(tr("Image"), row.image or fmt.NONE),
+        Fact(tr("Last seen"), fmt.ago(row.last_seen_at), fmt.exact(row.last_seen_at)),
+        Fact(tr("IP address"), row.ip or fmt.NONE, section=tr("Network")),
+        Fact(tr("MAC address"), row.mac),
+        Fact(tr("Boot mode"), word(row.boot_mode)),
+        Fact(tr("Status"), word(row.status), section=tr("Place")),
+        Fact(tr("Room"), row.room or fmt.NONE),
+        Fact(tr("Location"), row.location or fmt.NONE),
+        Fact(tr("Asset tag"), row.asset_tag or fmt.NONE),
+        Fact(tr("Added"), fmt.ago(row.created_at), fmt.exact(row.created_at)),
     ]
     if row.notes:
-        result.append(Fact("Notes", row.notes))
+        result.append(Fact(tr("Notes"), row.notes))
     return result
 
 
 def _failed(row: MachineRow) -> Fact:
     """Since when a machine has no session because it failed."""
-    return Fact("Failed", fmt.ago(row.session_since), fmt.exact(row.session_since))
+    return Fact(tr("Failed"), fmt.ago(row.session_since), fmt.exact(row.session_since))
 
 
 def _again_refusal(rows: Sequence[MachineRow]) -> str | None:
@@ -170,27 +176,30 @@ def _has_ended_badly(row: MachineRow) -> bool:
 def _start_refusal(rows: Sequence[MachineRow]) -> str | None:
     for row in rows:
         if is_open(row):
-            return f"{row.name} already has a session: stop it first"
+            return tr("{name} already has a session: stop it first").format(name=row.name)
         if row.status is not MachineStatus.ACTIVE:
-            return f"{row.name} is not active: set it to active first"
+            return tr("{name} is not active: set it to active first").format(name=row.name)
     return None
 
 
 def _stop_refusal(rows: Sequence[MachineRow]) -> str | None:
-    return None if any(map(is_open, rows)) else "No session is open"
+    return None if any(map(is_open, rows)) else tr("No session is open")
 
 
 def _repairable(rows: Sequence[MachineRow]) -> str | None:
     return (
         None
         if any(map(target_has_drifted, rows))
-        else "No machine is kept from booting by its target"
+        else tr("No machine is kept from booting by its target")
     )
 
 
 def _idle(rows: Sequence[MachineRow]) -> str | None:
     running = [row.name for row in rows if is_open(row)]
-    return f"{fmt.names(running, 2)} has a session: stop it first" if running else None
+    if not running:
+        return None
+    text = tr("{names} has a session: stop it first", "", len(running))
+    return text.format(names=fmt.names(running, 2))
 
 
 class MachinesPage(Page[MachineRow]):
@@ -200,14 +209,14 @@ class MachinesPage(Page[MachineRow]):
         self._context = context
         super().__init__(
             key="machines",
-            title="Machines",
+            title=tr("Machines"),
             several=lambda n: tr("%n machine(s)", "", n),
             none=tr("No machine"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
                 Action(
-                    "Start session",
+                    tr("Start session"),
                     "play",
                     self._on_start,
                     shortcut="Ctrl+Return",
@@ -216,7 +225,7 @@ class MachinesPage(Page[MachineRow]):
                     several=lambda n: tr("Start %n session(s)", "", n),
                 ),
                 Action(
-                    "Add machine",
+                    tr("Add machine"),
                     "plus",
                     self._on_add,
                     shortcut="Ctrl+N",
@@ -224,7 +233,7 @@ class MachinesPage(Page[MachineRow]):
                     button="plain",
                 ),
                 Action(
-                    "Start again",
+                    tr("Start again"),
                     "rotate-ccw",
                     self._on_again,
                     shortcut="Ctrl+Shift+Return",
@@ -234,7 +243,7 @@ class MachinesPage(Page[MachineRow]):
                     fixes=lambda rows: any(map(_has_ended_badly, rows)),
                 ),
                 Action(
-                    "Repair target",
+                    tr("Repair target"),
                     "wrench",
                     self._on_repair,
                     enabled=_repairable,
@@ -243,7 +252,7 @@ class MachinesPage(Page[MachineRow]):
                     fixes=lambda rows: any(map(target_has_drifted, rows)),
                 ),
                 Action(
-                    "Stop session",
+                    tr("Stop session"),
                     "square",
                     self._on_stop,
                     shortcut="Ctrl+.",
@@ -252,28 +261,30 @@ class MachinesPage(Page[MachineRow]):
                     applies=is_open,
                 ),
                 Action(
-                    "Edit",
+                    tr("Edit"),
                     "pencil",
                     self._on_edit,
                     shortcut="F2",
                     several=lambda n: tr("Edit %n machine(s)", "", n),
                 ),
-                Action("Set to maintenance", "wrench", self._on_maintenance, enabled=_idle),
-                Action("Set to active", "power", self._on_active, enabled=_inactive),
+                Action(tr("Set to maintenance"), "wrench", self._on_maintenance, enabled=_idle),
+                Action(tr("Set to active"), "power", self._on_active, enabled=_inactive),
                 Action(
-                    "Delete",
+                    tr("Delete"),
                     "trash-2",
                     self._on_delete,
-                    shortcut="Del",
+                    shortcut="Del",  # no text
                     enabled=_idle,
                     several=lambda n: tr("Delete %n machine(s)", "", n),
                 ),
             ),
             empty=Empty(
-                "No machines yet",
-                "A machine is a PC without a disk: it boots from an image over the network. "
-                "Its MAC address is all it takes to add it.",
-                "Add machine",
+                tr("No machines yet"),
+                tr(
+                    "A machine is a PC without a disk: it boots from an image over the network. "
+                    "Its MAC address is all it takes to add it."
+                ),
+                tr("Add machine"),
             ),
             detail=DetailPane(
                 name=lambda r: r.name,
@@ -281,7 +292,7 @@ class MachinesPage(Page[MachineRow]):
                 facts=facts,
                 tabs=[MachineSessions(context), History(context, "machine")],
             ),
-            opens="Edit",
+            opens=tr("Edit"),
             sort="state",
             access=context.access,
             settings=context.settings,
@@ -320,15 +331,16 @@ class MachinesPage(Page[MachineRow]):
         apply_changes(self, self._context, rows, MachineChanges(status=status))
 
     def _on_delete(self, rows: list[MachineRow]) -> None:
-        history = "Its history of sessions goes with it."
-        if len(rows) > 1:
-            history = "Their history of sessions goes with them."
         names = [row.name for row in rows]
         confirm(
             self,
-            f"Delete {fmt.names(names)}?",
-            f"{history} This cannot be undone.",
-            f"Delete {fmt.count(len(rows), 'machine')}",
+            tr("Delete {names}?").format(names=fmt.names(names)),
+            tr(
+                "(Its|Their) history of sessions goes with (it|them). This cannot be undone.",
+                "",
+                len(rows),
+            ),
+            tr("Delete %n machine(s)", "", len(rows)),
             names=names,
             then=lambda: self._context.do(self, machines.delete_machines, [row.id for row in rows]),
         )
@@ -336,4 +348,4 @@ class MachinesPage(Page[MachineRow]):
 
 def _inactive(rows: Sequence[MachineRow]) -> str | None:
     active = all(row.status is MachineStatus.ACTIVE for row in rows)
-    return "Is active already" if active else None
+    return tr("Is active already") if active else None
