@@ -18,14 +18,15 @@ from .kit.asking_dialog import Done, Failed
 from .kit.form import Field
 from .kit.form_dialog import FormDialog
 from .kit.tokens import XS, L, M, S, State
+from .kit.translate import tr, translated
 from .kit.widgets import Button, Sign, clear, copyable, label
 from .page_context import PageContext
 
 _BACKENDS = {"lio": "LIO", "tgt": "tgt"}
 _CHOICES = (
-    (BackendChoice.AUTO, "Automatic: LIO where it can run, else tgt"),
-    (BackendChoice.LIO, "LIO, in the kernel"),
-    (BackendChoice.TGT, "tgt, in a process of its own"),
+    (BackendChoice.AUTO, tr("Automatic: LIO where it can run, else tgt")),
+    (BackendChoice.LIO, tr("LIO, in the kernel")),
+    (BackendChoice.TGT, tr("tgt, in a process of its own")),
 )
 
 
@@ -37,28 +38,32 @@ def backend_name(row: HostRow) -> str:
 def backend_of(row: HostRow) -> str:
     """What serves the host's targets, and why."""
     name = backend_name(row)
-    return f"{name} – {row.backend_reason}" if row.backend_reason else name
+    return f"{name} – {translated(row.backend_reason)}" if row.backend_reason else name
 
 
 def trouble_of(row: HostRow) -> str:
     """Why machines cannot be started from this host, and what to do; empty when all is well."""
     if not row.alive:
-        heard = (
-            f"does not answer (last heard {fmt.ago(row.heartbeat_at)})"
-            if row.heartbeat_at
-            else "has never answered"
-        )
-        return f"The storage host {row.name} {heard}; its agent must run before machines can start."
-    return f"{row.name}: {row.problem}" if row.problem else ""
+        if row.heartbeat_at is None:
+            return tr(
+                "The storage host {name} has never answered; its agent must run before machines "
+                "can start."
+            ).format(name=row.name)
+        return tr(
+            "The storage host {name} does not answer (last heard {time}); its agent must run "
+            "before machines can start."
+        ).format(name=row.name, time=fmt.ago(row.heartbeat_at))
+    return f"{row.name}: {translated(row.problem)}" if row.problem else ""
 
 
 def unread_of(row: HostRow) -> str:
     """Why the targets would not come back with a restart of the host; empty when they would."""
     if not row.saved_problem:
         return ""
-    return fmt.sentence(
-        f"The saved configuration of {row.name} cannot be read: {row.saved_problem}"
+    text = tr("The saved configuration of {name} cannot be read: {problem}").format(
+        name=row.name, problem=translated(row.saved_problem)
     )
+    return fmt.sentence(text)
 
 
 class HostLines(QFrame):
@@ -77,7 +82,7 @@ class HostLines(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(L, 0, L, M)
         column.setSpacing(S)
-        column.addWidget(label("Storage hosts", "section"))
+        column.addWidget(label(tr("Storage hosts"), "section"))
         column.addLayout(self._grid)
         context.feeds.hosts.updated.connect(self._draw)
         context.access.changed.connect(self._draw)
@@ -102,9 +107,9 @@ class HostLines(QFrame):
             self._grid.addWidget(label(row.name), line, 1)
             self._grid.addWidget(label(row.portal, "secondary"), line, 2)
             self._grid.addWidget(copyable(backend_of(row)), line, 3)
-            choice = f"Chosen: {word(row.backend_choice)}"
+            choice = tr("Chosen: {backend}").format(backend=word(row.backend_choice))
             self._grid.addWidget(label(choice, "secondary"), line, 4)
-            button = Button("Change…")
+            button = Button(tr("Change…"))
             button.setEnabled(refusal is None)
             button.setToolTip(refusal or "")
             button.clicked.connect(
@@ -112,7 +117,7 @@ class HostLines(QFrame):
             )
             self._grid.addWidget(button, line, 5)
             self.buttons[row.name] = button
-            past = Button("History…")
+            past = Button(tr("History…"))
             past.clicked.connect(
                 lambda _on, host=row: show_history(self._page, self._context, host)
             )
@@ -123,7 +128,8 @@ class HostLines(QFrame):
 def show_history(parent: QWidget, context: PageContext, row: HostRow) -> QDialog:
     """What was done to a host: there is no page of hosts with details that could show it."""
     dialog = QDialog(parent.window())
-    dialog.setWindowTitle(f"History of {row.name}")
+    title = tr("History of {name}").format(name=row.name)
+    dialog.setWindowTitle(title)
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     history = History[HostRow](context, "host")
@@ -131,12 +137,12 @@ def show_history(parent: QWidget, context: PageContext, row: HostRow) -> QDialog
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setWidgetResizable(True)
     area.setWidget(history)
-    close = Button("Close")
+    close = Button(tr("Close"))
     close.clicked.connect(dialog.accept)
     column = QVBoxLayout(dialog)
     column.setContentsMargins(L, L, L, L)
     column.setSpacing(M)
-    column.addWidget(label(f"History of {row.name}", "title"))
+    column.addWidget(label(title, "title"))
     column.addWidget(area, 1)
     column.addWidget(close, 0, Qt.AlignmentFlag.AlignRight)
     dialog.resize(460, 400)
@@ -160,12 +166,14 @@ def choose_backend(parent: QWidget, context: PageContext, row: HostRow) -> FormD
 
     dialog = FormDialog(
         parent,
-        title=f"What serves the targets of {row.name}",
-        verb="Change over",
-        intro=f"Now: {backend_of(row)}. The agent changes over within seconds. "
-        "The agent's own configuration goes before what is chosen here.",
+        title=tr("What serves the targets of {name}").format(name=row.name),
+        verb=tr("Change over"),
+        intro=tr(
+            "Now: {backend}. The agent changes over within seconds. The agent's own configuration "
+            "goes before what is chosen here."
+        ).format(backend=backend_of(row)),
         fields=[
-            Field("backend", "Served by", "choice", value=row.backend_choice, choices=_CHOICES)
+            Field("backend", tr("Served by"), "choice", value=row.backend_choice, choices=_CHOICES)
         ],
         submit=submit,
         notify=context.notify,
@@ -173,6 +181,6 @@ def choose_backend(parent: QWidget, context: PageContext, row: HostRow) -> FormD
     served = [each for each in context.feeds.sessions.rows.values() if each.open]
     number = sum(each.host == row.name for each in served)
     if number:
-        dialog.refuse(f"{fmt.count(number, 'session')} open: stop them first.")
+        dialog.refuse(tr("%n session(s) open: stop them first.", "", number))
     dialog.open()
     return dialog

@@ -21,29 +21,34 @@ from .kit.page import Chip, Empty, Page
 from .kit.progress import Progress
 from .kit.table_model import Column
 from .kit.tokens import S, State
-from .kit.translate import tr
+from .kit.translate import tr, translated
 from .kit.widgets import label
 from .page_context import PageContext
 
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
-_ELSEWHERE = {JobKind.TARGET_APPLY: "Use “Start again” on Machines or Dashboard instead"}
+_ELSEWHERE = {JobKind.TARGET_APPLY: tr("Use “Start again” on Machines or Dashboard instead")}
 _RETRIED = (JobKind.IMAGE_VERIFY, JobKind.IMAGE_CONVERT, JobKind.IMAGE_REMOVE)
 
 
 def title_of(row: JobRow) -> str:
     """What a job does, to what: “Import Win11-Games”."""
-    return f"{word(row.kind)} {row.object_name}".strip()
+    work = word(row.kind)
+    if not row.object_name:
+        return work
+    return tr("{work} {name}", "Import Win11-Games").format(work=work, name=row.object_name)
 
 
 def state_of(row: JobRow) -> tuple[State, str]:
     """A job's sign and what there is to say about it."""
     if row.status is JobStatus.FAILED:
-        return State.FAILED, row.error or word(row.status)
+        return State.FAILED, translated(row.error) or word(row.status)
     if row.open and row.cancel_requested:
-        return State.WORKING, "Cancelling"
+        return State.WORKING, tr("Cancelling")
     if row.status is JobStatus.RUNNING:
         share = fmt.percent(row.percent / 100)
-        return State.WORKING, " · ".join(filter(None, (row.phase or "Running", share)))
+        return State.WORKING, " · ".join(
+            filter(None, (translated(row.phase) or tr("Running"), share))
+        )
     return sign(row.status), word(row.status)
 
 
@@ -71,11 +76,11 @@ def _took(row: JobRow) -> float | None:
 
 
 COLUMNS: tuple[Column[JobRow], ...] = (
-    time_column("asked", "Asked for", lambda r: r.created_at),
-    Column("title", "Job", title_of, width=184, grows=True),
+    time_column("asked", tr("Asked for"), lambda r: r.created_at),
+    Column("title", tr("Job"), title_of, width=184, grows=True),
     Column(
         "state",
-        "State",
+        tr("State"),
         lambda r: state_of(r)[1],
         sort=lambda r: (not r.open, r.status.value),
         state=lambda r: state_of(r)[0],
@@ -84,25 +89,25 @@ COLUMNS: tuple[Column[JobRow], ...] = (
         stretch=True,
         live=True,
     ),
-    speed_column("speed", "Speed", lambda r: r.bytes_per_s if _running(r) else None),
-    number_column("left", "Time left", _left, lambda r: fmt.remaining(_left(r)), live=True),
-    Column("by", "By", lambda r: r.created_by_name or fmt.NONE, width=80),
-    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
-    number_column("took", "Took", _took, lambda r: fmt.duration(_took(r)), hidden=True),
+    speed_column("speed", tr("Speed"), lambda r: r.bytes_per_s if _running(r) else None),
+    number_column("left", tr("Time left"), _left, lambda r: fmt.remaining(_left(r)), live=True),
+    Column("by", tr("By"), lambda r: r.created_by_name or fmt.NONE, width=80),
+    Column("host", tr("Storage host"), lambda r: r.host, width=112, hidden=True),
+    number_column("took", tr("Took"), _took, lambda r: fmt.duration(_took(r)), hidden=True),
 )
 
 CHIPS: tuple[Chip[JobRow], ...] = (
-    Chip("Running", _running),
-    Chip("Waiting", lambda r: r.status is JobStatus.QUEUED),
-    Chip("Failed", _failed, failed=_failed),
-    Chip("Ended", lambda r: not (r.open or _failed(r))),
+    Chip(tr("Running"), _running),
+    Chip(tr("Waiting"), lambda r: r.status is JobStatus.QUEUED),
+    Chip(tr("Failed"), _failed, failed=_failed),
+    Chip(tr("Ended"), lambda r: not (r.open or _failed(r))),
 )
 
 
 def _progress(row: JobRow) -> list[Fact]:
     return [
-        Fact("Speed", fmt.speed(row.bytes_per_s)),
-        Fact("Time left", fmt.remaining(row.seconds_left)),
+        Fact(tr("Speed"), fmt.speed(row.bytes_per_s)),
+        Fact(tr("Time left"), fmt.remaining(row.seconds_left)),
     ]
 
 
@@ -110,52 +115,56 @@ def facts(row: JobRow) -> list[Fact]:
     """The overview of one job."""
     done = fmt.NONE
     if row.bytes_total:
-        done = f"{fmt.size(row.bytes_done)} of {fmt.size(row.bytes_total)}"
+        done = tr("{done} of {total}").format(
+            done=fmt.size(row.bytes_done), total=fmt.size(row.bytes_total)
+        )
     result = [
-        Fact("Work", word(row.kind)),
-        Fact("On", row.object_name or fmt.NONE),
-        Fact("Done", done),
+        Fact(tr("Work"), word(row.kind)),
+        Fact(tr("On"), row.object_name or fmt.NONE),
+        Fact(tr("Done", "how much of it"), done),
         *(_progress(row) if _running(row) else []),
-        Fact("Storage host", row.host),
-        Fact("Asked for", fmt.ago(row.created_at), fmt.exact(row.created_at), section="Times"),
-        Fact("By", row.created_by_name or fmt.NONE),
-        Fact("Started", fmt.ago(row.started_at), fmt.exact(row.started_at)),
-        Fact("Ended", fmt.ago(row.finished_at), fmt.exact(row.finished_at)),
-        Fact("Took", fmt.duration(_took(row))),
+        Fact(tr("Storage host"), row.host),
+        Fact(
+            tr("Asked for"), fmt.ago(row.created_at), fmt.exact(row.created_at), section=tr("Times")
+        ),
+        Fact(tr("By"), row.created_by_name or fmt.NONE),
+        Fact(tr("Started"), fmt.ago(row.started_at), fmt.exact(row.started_at)),
+        Fact(tr("Ended"), fmt.ago(row.finished_at), fmt.exact(row.finished_at)),
+        Fact(tr("Took"), fmt.duration(_took(row))),
     ]
     if row.attempts > 1:
-        result.append(Fact("Attempts", str(row.attempts)))
+        result.append(Fact(tr("Attempts"), str(row.attempts)))
     if row.result.get("file"):
-        result.append(Fact("Result", str(row.result["file"])))
+        result.append(Fact(tr("Result"), str(row.result["file"])))
     return result
 
 
 def _cancellable(rows: Sequence[JobRow]) -> str | None:
     for row in rows:
         if not row.open:
-            return "Has ended already"
+            return tr("Has ended already")
         if row.kind not in _IMAGE_KINDS:
-            return "Changes of targets take moments and cannot be cancelled"
+            return tr("Changes of targets take moments and cannot be cancelled")
         if row.cancel_requested:
-            return "Is being cancelled"
+            return tr("Is being cancelled")
     return None
 
 
 def _retriable(rows: Sequence[JobRow]) -> str | None:
     for row in rows:
         if row.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
-            return "Only what failed or was cancelled can be tried again"
+            return tr("Only what failed or was cancelled can be tried again")
         if row.kind is JobKind.IMAGE_IMPORT:
-            return "An import that failed keeps nothing: import the file again"
+            return tr("An import that failed keeps nothing: import the file again")
         if row.kind not in _RETRIED:
-            return _ELSEWHERE.get(row.kind, "Ask for it again on Targets instead")
+            return _ELSEWHERE.get(row.kind, tr("Ask for it again on Targets instead"))
     return None
 
 
 class ErrorTab(Tab[JobRow]):
     """What the tools said about a failure."""
 
-    title = "Error"
+    title = tr("Error")
 
     def __init__(self) -> None:
         super().__init__()
@@ -167,7 +176,7 @@ class ErrorTab(Tab[JobRow]):
         self._details: Details | None = None
 
     def show_row(self, row: JobRow) -> None:
-        self._sentence.setText(row.error or "No error.")
+        self._sentence.setText(translated(row.error) or tr("No error."))
         if self._details is not None:
             self._details.hide()
             self._details.deleteLater()
@@ -184,30 +193,36 @@ class JobsPage(Page[JobRow]):
         self._context = context
         super().__init__(
             key="jobs",
-            title="Jobs",
+            title=tr("Jobs"),
             several=lambda n: tr("%n job(s)", "", n),
             none=tr("No job"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=(
                 Action(
-                    "Cancel job",
+                    tr("Cancel job"),
                     "ban",
                     self._on_cancel,
-                    shortcut="Del",
+                    shortcut="Del",  # no text
                     enabled=_cancellable,
                     button="plain",
                     several=lambda n: tr("Cancel %n job(s)", "", n),
                 ),
                 Action(
-                    "Try again", "rotate-ccw", self._on_retry, enabled=_retriable, button="plain"
+                    tr("Try again"),
+                    "rotate-ccw",
+                    self._on_retry,
+                    enabled=_retriable,
+                    button="plain",
                 ),
             ),
             empty=Empty(
-                "No jobs yet",
-                "Long work such as importing an image runs in the background and is shown here "
-                "with its progress. Once a file has been copied in, you can close this window; "
-                "the work goes on.",
+                tr("No jobs yet"),
+                tr(
+                    "Long work such as importing an image runs in the background and is shown "
+                    "here with its progress. Once a file has been copied in, you can close this "
+                    "window; the work goes on."
+                ),
             ),
             detail=DetailPane(
                 name=title_of,

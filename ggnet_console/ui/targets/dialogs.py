@@ -19,6 +19,7 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, choose, confirm
 from ..kit.tokens import XL, XS, S, State
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, StateLine, Value, label
 from ..page_context import PageContext
 
@@ -30,10 +31,10 @@ def new_target(parent: QWidget, context: PageContext) -> FormDialog | None:
     if not machines or not images:
         choose(
             parent.window(),
-            "A target needs a machine and an image",
-            "Add a machine and import an image first.",
+            tr("A target needs a machine and an image"),
+            tr("Add a machine and import an image first."),
             [],
-            refuse="Close",
+            refuse=tr("Close"),
         )
         return None
 
@@ -49,20 +50,20 @@ def new_target(parent: QWidget, context: PageContext) -> FormDialog | None:
 
     dialog = FormDialog(
         parent,
-        title="Prepare target",
-        verb="Prepare target",
-        intro="The target stays closed until a session opens it for its machine.",
+        title=tr("Prepare target"),
+        verb=tr("Prepare target"),
+        intro=tr("The target stays closed until a session opens it for its machine."),
         fields=[
             Field(
                 "machine",
-                "Machine",
+                tr("Machine"),
                 "choice",
                 value=machines[0].id,
                 choices=[(row.id, row.name) for row in machines],
             ),
             Field(
                 "image",
-                "Image",
+                tr("Image"),
                 "choice",
                 value=images[0].id,
                 choices=[(row.id, row.name) for row in images],
@@ -82,20 +83,25 @@ class SecretDialog(Message):
     def __init__(self, parent: QWidget, machine: str, made: ChapMade) -> None:
         super().__init__(
             parent.window(),
-            f"CHAP for {machine}",
-            "This secret is not shown again, and nobody can look it up. Enter it at the machine "
-            "now, or keep it where passwords are kept. Lost ones are replaced by a new one.",
+            tr("CHAP for {machine}").format(machine=machine),
+            tr(
+                "This secret is not shown again, and nobody can look it up. Enter it at the "
+                "machine now, or keep it where passwords are kept. Lost ones are replaced by a "
+                "new one."
+            ),
         )
         grid = QGridLayout()
         grid.setHorizontalSpacing(S)
         grid.setColumnStretch(1, 1)
         self.lines: list[QLineEdit] = []
-        for line, (name, text) in enumerate((("User name", made.user), ("Secret", made.secret))):
+        for line, (name, text) in enumerate(
+            ((tr("User name"), made.user), (tr("Secret"), made.secret))
+        ):
             value = QLineEdit(text)
             value.setReadOnly(True)
             value.setAccessibleName(name)
             value.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-            copy = Button("Copy", "copy")
+            copy = Button(tr("Copy"), "copy")
             copy.clicked.connect(lambda _on, shown=value: _copy(shown))
             grid.addWidget(label(name, "label"), line, 0)
             grid.addWidget(value, line, 1)
@@ -104,7 +110,7 @@ class SecretDialog(Message):
         column = self.layout()
         assert isinstance(column, QVBoxLayout)  # noqa: S101 - Message makes it
         column.insertLayout(column.count() - 1, grid)
-        self.add_button(Button("Close"), lambda: None, safe=True)
+        self.add_button(Button(tr("Close")), lambda: None, safe=True)
 
 
 def _copy(shown: QLineEdit) -> None:
@@ -117,15 +123,23 @@ def turn_chap_on(parent: QWidget, context: PageContext, row: TargetRow) -> None:
     def made(answer: ChapMade) -> None:
         SecretDialog(parent, row.machine, answer).open()
 
+    if row.chap_user:
+        question = tr("Make a new CHAP secret for {machine}?")
+        text = tr(
+            "Its next login needs the secret, and the one it has now counts no more. Who is "
+            "logged in stays logged in. The target is kept when its session ends."
+        )
+    else:
+        question = tr("Ask {machine} for a CHAP secret?")
+        text = tr(
+            "Its next login needs the secret. Who is logged in stays logged in. The target is "
+            "kept when its session ends."
+        )
     confirm(
         parent,
-        f"Make a new CHAP secret for {row.machine}?"
-        if row.chap_user
-        else f"Ask {row.machine} for a CHAP secret?",
-        "Its next login needs the secret"
-        + (", and the one it has now counts no more." if row.chap_user else ".")
-        + " Who is logged in stays logged in. The target is kept when its session ends.",
-        "Make secret",
+        question.format(machine=row.machine),
+        text,
+        tr("Make secret"),
         lambda: context.do(parent, targets.turn_chap_on, row.id, done=made),
         danger=False,
     )
@@ -135,9 +149,9 @@ def turn_chap_off(parent: QWidget, context: PageContext, row: TargetRow) -> None
     """Ask, then ask the machine for no secret any more."""
     confirm(
         parent,
-        f"Ask {row.machine} for no CHAP secret any more?",
-        "Its secret is forgotten. Its initiator name alone lets it in then.",
-        "Turn CHAP off",
+        tr("Ask {machine} for no CHAP secret any more?").format(machine=row.machine),
+        tr("Its secret is forgotten. Its initiator name alone lets it in then."),
+        tr("Turn CHAP off"),
         lambda: context.do(parent, targets.turn_chap_off, row.id),
     )
 
@@ -146,20 +160,23 @@ class LoginDialog(JobDialog):
     """A real discovery and login by the agent, step by step."""
 
     def __init__(self, parent: QWidget, context: PageContext, row: TargetRow) -> None:
-        super().__init__(parent, context, f"Test login to {row.machine or row.iqn}")
+        title = tr("Test login to {target}").format(target=row.machine or row.iqn)
+        super().__init__(parent, context, title)
         self._row = row
         self.sentence.setText(
-            "The storage host discovers the target and logs in as its machine does, with the same "
-            "name and secret. The machine notices nothing."
+            tr(
+                "The storage host discovers the target and logs in as its machine does, with the "
+                "same name and secret. The machine notices nothing."
+            )
         )
-        self.again = Button("Test again", "log-in", "link")
+        self.again = Button(tr("Test again"), "log-in", "link")
         self.again.clicked.connect(self.test)
         self.buttons.insertWidget(0, self.again)
 
     def test(self) -> None:
         """Do it, and show what happened."""
         self.clear_body()
-        self.have_done("Logging in…", _test, self._row.id, ended=self._on_ended)
+        self.have_done(tr("Logging in…"), _test, self._row.id, ended=self._on_ended)
 
     def on_work(self) -> None:
         self.again.setEnabled(not self.working)
@@ -172,20 +189,21 @@ class LoginDialog(JobDialog):
         steps = target_plans.login_steps(jobs[0])
         for step in steps:
             line = StateLine()
-            line.show_state(State.RUNNING if step.ok else State.FAILED, step.step)
+            line.show_state(State.RUNNING if step.ok else State.FAILED, translated(step.step))
             self.body.addWidget(line)
             if step.detail:
                 detail = Value()
-                detail.set_value(step.detail)
+                detail.set_value(translated(step.detail))
                 detail.setProperty("role", "secondary")
                 detail.setContentsMargins(XL - XS, 0, 0, XS)
                 self.body.addWidget(detail)
         verdict = StateLine()
         failed = next((step for step in steps if not step.ok), None)
-        verdict.show_state(
-            State.FAILED if failed else State.RUNNING,
-            f"Failed at: {failed.step}." if failed else "The target works as it should.",
-        )
+        if failed is None:
+            verdict.show_state(State.RUNNING, tr("The target works as it should."))
+        else:
+            step_name = translated(failed.step)
+            verdict.show_state(State.FAILED, tr("Failed at: {step}.").format(step=step_name))
         self.body.addSpacing(S)
         self.body.addWidget(verdict)
         self.body.addStretch()

@@ -26,7 +26,7 @@ from ..kit.notices import Notice
 from ..kit.page import Chip, Empty, Page
 from ..kit.table_model import Column, natural
 from ..kit.tokens import State
-from ..kit.translate import tr
+from ..kit.translate import tr, translated
 from ..page_context import PageContext
 from .dialogs import new_target, test_login, turn_chap_off, turn_chap_on
 from .plan_dialog import as_before, show_plan, undo
@@ -45,8 +45,8 @@ from .words import (
     urgency_of,
 )
 
-_ADOPTED = "Was adopted: it keeps the CHAP it was made with"
-_UNWANTED = "Nobody wants this target: it only runs"
+_ADOPTED = tr("Was adopted: it keeps the CHAP it was made with")
+_UNWANTED = tr("Nobody wants this target: it only runs")
 
 
 def _luns(row: TargetRow) -> str:
@@ -57,10 +57,20 @@ def _images(row: TargetRow) -> str:
     return ", ".join(lun.image or PurePath(lun.path).name for lun in row.luns) or fmt.NONE
 
 
+def _logins(row: TargetRow) -> str:
+    return "\n".join(
+        tr("{who} from {address}").format(who=one.machine or one.initiator_iqn, address=one.address)
+        for one in row.logged_in
+    )
+
+
 def _rates(row: TargetRow) -> str:
     return "\n".join(
-        f"LUN {rate.lun}: {fmt.speed(rate.bytes_read_per_s)} read, "
-        f"{fmt.speed(rate.bytes_written_per_s)} written"
+        tr("LUN {number}: {read} read, {written} written").format(
+            number=rate.lun,
+            read=fmt.speed(rate.bytes_read_per_s),
+            written=fmt.speed(rate.bytes_written_per_s),
+        )
         for rate in row.rates
     )
 
@@ -68,7 +78,7 @@ def _rates(row: TargetRow) -> str:
 COLUMNS: tuple[Column[TargetRow], ...] = (
     Column(
         "state",
-        "State",
+        tr("State"),
         lambda r: state_of(r)[1],
         sort=lambda r: (urgency_of(r), natural(subject_of(r))),
         state=lambda r: state_of(r)[0],
@@ -77,7 +87,7 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
     ),
     Column(
         "machine",
-        "Machine",
+        tr("Machine"),
         lambda r: r.machine or fmt.NONE,
         tooltip=lambda r: "" if r.machine else word(r.origin),
         width=96,
@@ -85,38 +95,36 @@ COLUMNS: tuple[Column[TargetRow], ...] = (
     ),
     Column(
         "image",
-        "Image",
+        tr("Image"),
         _images,
         tooltip=lambda r: "\n".join(lun.image or lun.path for lun in r.luns),
         width=120,
         grows=True,
     ),
-    Column("iqn", "Target", lambda r: r.iqn, width=224, tabular=True, elide="middle"),
+    Column("iqn", tr("Target"), lambda r: r.iqn, width=224, tabular=True, elide="middle"),
     speed_column(
-        "traffic", "Traffic", lambda r: r.bytes_per_s if r.sessions else None, tooltip=_rates
+        "traffic", tr("Traffic"), lambda r: r.bytes_per_s if r.sessions else None, tooltip=_rates
     ),
     count_column(
         "sessions",
-        "Sessions",
+        tr("Sessions"),
         lambda r: r.sessions,
-        tooltip=lambda r: "\n".join(
-            f"{one.machine or one.initiator_iqn} from {one.address}" for one in r.logged_in
-        ),
+        tooltip=_logins,
     ),
-    Column("lun", "LUNs", _luns, width=48, align="right", tabular=True),
+    Column("lun", tr("LUNs"), _luns, width=48, align="right", tabular=True),
     Column("acl", "ACL", acl_of, tooltip=lambda r: "\n".join(initiators_of(r)), width=96),
     Column(
         "chap",
         "CHAP",
-        lambda r: "Yes" if r.chap_user else "No",
-        tooltip=lambda r: f"As {r.chap_user}" if r.chap_user else "",
+        lambda r: tr("Yes") if r.chap_user else tr("No"),
+        tooltip=lambda r: tr("As {user}").format(user=r.chap_user) if r.chap_user else "",
         width=56,
     ),
-    Column("portal", "Portal", lambda r: r.portal, width=112, tabular=True),
-    Column("origin", "Origin", lambda r: word(r.origin), width=112, hidden=True),
-    Column("initiator", "Initiator", lambda r: r.initiator_iqn, width=280, hidden=True),
-    Column("host", "Storage host", lambda r: r.host, width=112, hidden=True),
-    Column("serial", "Serial", lambda r: r.serial or fmt.NONE, width=160, hidden=True),
+    Column("portal", tr("Portal"), lambda r: r.portal, width=112, tabular=True),
+    Column("origin", tr("Origin"), lambda r: word(r.origin), width=112, hidden=True),
+    Column("initiator", tr("Initiator"), lambda r: r.initiator_iqn, width=280, hidden=True),
+    Column("host", tr("Storage host"), lambda r: r.host, width=112, hidden=True),
+    Column("serial", tr("Serial"), lambda r: r.serial or fmt.NONE, width=160, hidden=True),
 )
 
 
@@ -125,40 +133,42 @@ def _is_well(row: TargetRow) -> bool:
 
 
 CHIPS: tuple[Chip[TargetRow], ...] = (
-    Chip("Problem", is_problem, failed=lambda r: state_of(r)[0] is State.FAILED),
-    Chip("Open", lambda r: _is_well(r) and r.status is TargetStatus.OPEN),
-    Chip("Closed", lambda r: _is_well(r) and r.status is TargetStatus.CLOSED),
-    Chip("Made by hand", is_foreign),
+    Chip(tr("Problem"), is_problem, failed=lambda r: state_of(r)[0] is State.FAILED),
+    Chip(tr("Open", "as a state"), lambda r: _is_well(r) and r.status is TargetStatus.OPEN),
+    Chip(tr("Closed"), lambda r: _is_well(r) and r.status is TargetStatus.CLOSED),
+    Chip(tr("Made by hand"), is_foreign),
 )
 
 
 def facts(row: TargetRow) -> list[Fact]:
     """The overview of one target."""
-    until = "Somebody removes it" if row.kept else "Its session ends"
+    until = tr("Somebody removes it") if row.kept else tr("Its session ends")
+    chap = tr("Yes, as {user}").format(user=row.chap_user) if row.chap_user else tr("No")
     result = [
-        Fact("Target", row.iqn, copy="Copy IQN"),
-        Fact("Machine", row.machine or fmt.NONE),
-        Fact("Portal", row.portal),
-        Fact("Storage host", row.host),
-        Fact("Origin", word(row.origin)),
-        Fact("Kept until", until if row.wanted else fmt.NONE),
-        Fact("Since", fmt.ago(row.created_at), fmt.exact(row.created_at)),
-        Fact("CHAP", f"Yes, as {row.chap_user}" if row.chap_user else "No"),
+        Fact(tr("Target"), row.iqn, copy=tr("Copy IQN")),
+        Fact(tr("Machine"), row.machine or fmt.NONE),
+        Fact(tr("Portal"), row.portal),
+        Fact(tr("Storage host"), row.host),
+        Fact(tr("Origin"), word(row.origin)),
+        Fact(tr("Kept until"), until if row.wanted else fmt.NONE),
+        Fact(tr("Since"), fmt.ago(row.created_at), fmt.exact(row.created_at)),
+        Fact("CHAP", chap),
     ]
     found = ", ".join(row.portals)
     if found and found != row.portal:
-        result.insert(3, Fact("Listens on", found))
+        result.insert(3, Fact(tr("Listens on"), found))
     for lun in row.luns:
+        section = tr("LUN {number}").format(number=lun.lun)
         result += [
-            Fact("Image", lun.image, section=f"LUN {lun.lun}")
+            Fact(tr("Image"), lun.image, section=section)
             if lun.image
-            else Fact("File", lun.path, section=f"LUN {lun.lun}"),
-            Fact("Access", access_of(lun)),
-            Fact("Serial", lun.serial or fmt.NONE),
+            else Fact(tr("File"), lun.path, section=section),
+            Fact(tr("Access"), access_of(lun)),
+            Fact(tr("Serial"), lun.serial or fmt.NONE),
         ]
     names = initiators_of(row) or [fmt.NONE]
     result += [
-        Fact("Initiator", name, section="" if number else "ACL")
+        Fact(tr("Initiator"), name, section="" if number else "ACL")
         for number, name in enumerate(names)
     ]
     return result
@@ -172,13 +182,13 @@ def _history_of(row: TargetRow) -> object:
 def _removable(rows: Sequence[TargetRow]) -> str | None:
     for row in rows:
         if row.origin is TargetOrigin.ADOPTED:
-            return "Was adopted: release it, and end it where it was made"
+            return tr("Was adopted: release it, and end it where it was made")
         if is_foreign(row):
-            return "Was made by hand: end it where it was made"
+            return tr("Was made by hand: end it where it was made")
         if row.origin is TargetOrigin.LEFTOVER:
-            return "Nobody wants it: the plan removes it"
+            return tr("Nobody wants it: the plan removes it")
         if row.status is TargetStatus.OPEN:
-            return f"{row.machine} has a session: stop it first"
+            return tr("{machine} has a session: stop it first").format(machine=row.machine)
     return None
 
 
@@ -201,23 +211,23 @@ def _chap_on(rows: Sequence[TargetRow]) -> str | None:
 def _chap_off(rows: Sequence[TargetRow]) -> str | None:
     refusal = _chap_on(rows)
     if refusal is None and not rows[0].chap_user:
-        return "It asks for no secret"
+        return tr("It asks for no secret")
     return refusal
 
 
 def _adoptable(rows: Sequence[TargetRow]) -> str | None:
     for row in rows:
         if not is_foreign(row):
-            return "Only a target that was made by hand can be adopted"
+            return tr("Only a target that was made by hand can be adopted")
         if row.unsupported:
-            return f"Cannot be adopted: {row.unsupported}"
+            return tr("Cannot be adopted: {reason}").format(reason=translated(row.unsupported))
     return None
 
 
 def _releasable(rows: Sequence[TargetRow]) -> str | None:
     for row in rows:
         if row.origin is not TargetOrigin.ADOPTED:
-            return "Only a target that was adopted can be released"
+            return tr("Only a target that was adopted can be released")
     return None
 
 
@@ -228,17 +238,19 @@ class TargetsPage(Page[TargetRow]):
         self._context = context
         super().__init__(
             key="targets",
-            title="Targets",
+            title=tr("Targets"),
             several=lambda n: tr("%n target(s)", "", n),
             none=tr("No target"),
             columns=COLUMNS,
             chips=CHIPS,
             actions=self._declared(),
             empty=Empty(
-                "No targets yet",
-                "A target is what a machine connects to by iSCSI. Starting a session makes one by "
-                "itself; prepare one here to keep it ready.",
-                "Prepare target",
+                tr("No targets yet"),
+                tr(
+                    "A target is what a machine connects to by iSCSI. Starting a session makes "
+                    "one by itself; prepare one here to keep it ready."
+                ),
+                tr("Prepare target"),
             ),
             detail=DetailPane(
                 name=subject_of,
@@ -279,39 +291,44 @@ class TargetsPage(Page[TargetRow]):
         context = self._context
         return (
             anywhere(
-                "Plan…",
+                tr("Plan…"),
                 "git-compare",
                 lambda _rows: self._on_plan(),
                 shortcut="Ctrl+P",
                 needs=Role.VIEWER,
                 button="primary",
             ),
-            anywhere("Prepare target", "plus", self._on_new, shortcut="Ctrl+N", button="plain"),
-            Action("Copy IQN", "copy", self._on_copy, shortcut="Ctrl+C", needs=Role.VIEWER),
-            one("Test login", "log-in", self._on_test, enabled=_testable),
+            anywhere(tr("Prepare target"), "plus", self._on_new, shortcut="Ctrl+N", button="plain"),
+            Action(tr("Copy IQN"), "copy", self._on_copy, shortcut="Ctrl+C", needs=Role.VIEWER),
+            one(tr("Test login"), "log-in", self._on_test, enabled=_testable),
             one(
-                "Turn CHAP on",
+                tr("Turn CHAP on"),
                 "lock",
                 lambda row: turn_chap_on(self, context, row),
                 enabled=_chap_on,
             ),
             one(
-                "Turn CHAP off",
+                tr("Turn CHAP off"),
                 "lock-open",
                 lambda row: turn_chap_off(self, context, row),
                 enabled=_chap_off,
             ),
-            one("Adopt", "hand", self._on_adopt, enabled=_adoptable, needs=Role.ADMIN),
-            one("Release", "unplug", self._on_release, enabled=_releasable, needs=Role.ADMIN),
-            anywhere("Repair", "wrench", lambda _rows: self._on_repair(), enabled=self._repairable),
+            one(tr("Adopt"), "hand", self._on_adopt, enabled=_adoptable, needs=Role.ADMIN),
+            one(tr("Release"), "unplug", self._on_release, enabled=_releasable, needs=Role.ADMIN),
             anywhere(
-                "Undo last apply", "undo-2", lambda _rows: self._on_undo(), enabled=self._undoable
+                tr("Repair"), "wrench", lambda _rows: self._on_repair(), enabled=self._repairable
+            ),
+            anywhere(
+                tr("Undo last apply"),
+                "undo-2",
+                lambda _rows: self._on_undo(),
+                enabled=self._undoable,
             ),
             Action(
-                "Remove",
+                tr("Remove"),
                 "trash-2",
                 self._on_remove,
-                shortcut="Del",
+                shortcut="Del",  # no text
                 enabled=_removable,
                 several=lambda n: tr("Remove %n target(s)", "", n),
             ),
@@ -327,26 +344,26 @@ class TargetsPage(Page[TargetRow]):
 
     def _tell(self) -> None:
         number = self._drifted()
-        self.drift.say(differ_text(number) if number else "", "Plan…", self._on_plan)
+        self.drift.say(differ_text(number) if number else "", tr("Plan…"), self._on_plan)
         broken = next((host for host in self._hosts() if host.saved_problem), None)
         if broken is None:
             self.unread.say("")
         else:
             self.unread.say(
                 unread_of(broken),
-                "Rewrite saved configuration…",
+                tr("Rewrite saved configuration…"),
                 lambda: rewrite_saved(self, self._context, broken),
                 refusal=self._context.access.refusal(Role.OPERATOR),
             )
         self.refresh_actions()
 
     def _repairable(self, _rows: Sequence[TargetRow]) -> str | None:
-        return None if self._drifted() else "Everything runs as wanted"
+        return None if self._drifted() else tr("Everything runs as wanted")
 
     def _undoable(self, _rows: Sequence[TargetRow]) -> str | None:
         if any(host.undoable for host in self._hosts()):
             return None
-        return "No apply has changed a target"
+        return tr("No apply has changed a target")
 
     # Actions
 
@@ -373,13 +390,18 @@ class TargetsPage(Page[TargetRow]):
     def _on_undo(self) -> None:
         hosts = [host for host in self._hosts() if host.undoable]
         number = sum(host.undoable for host in hosts)
-        were = "it was" if number == 1 else "they were"
         confirm(
             self,
-            f"Make {fmt.count(number, 'target')} again what {were} before the last apply?",
-            "What is wanted stays as it is, so they show as different then. Nothing is done if a "
-            "machine would lose its disk by it.",
-            "Undo last apply",
+            tr(
+                "Make %n target(s) again what (it|they) (was|were) before the last apply?",
+                "",
+                number,
+            ),
+            tr(
+                "What is wanted stays as it is, so they show as different then. Nothing is done "
+                "if a machine would lose its disk by it."
+            ),
+            tr("Undo last apply"),
             lambda: self._work(
                 undo,
                 [host.id for host in hosts],
@@ -389,25 +411,27 @@ class TargetsPage(Page[TargetRow]):
         )
 
     def _on_adopt(self, row: TargetRow) -> None:
+        adopted = tr("Adopted {target}.").format(target=row.iqn)
         confirm(
             self,
-            f"Adopt {row.iqn}?",
-            "It is wanted from now on just as it runs now: its disks, its initiators, its CHAP. "
-            "The console then keeps it so, and makes it again after a restart.",
-            "Adopt",
-            lambda: self._work(
-                _adopt, row.host_id, row.iqn, told=lambda _job: f"Adopted {row.iqn}."
+            tr("Adopt {target}?").format(target=row.iqn),
+            tr(
+                "It is wanted from now on just as it runs now: its disks, its initiators, its "
+                "CHAP. The console then keeps it so, and makes it again after a restart."
             ),
+            tr("Adopt"),
+            lambda: self._work(_adopt, row.host_id, row.iqn, told=lambda _job: adopted),
             danger=False,
         )
 
     def _on_release(self, row: TargetRow) -> None:
+        released = tr("Released {target}.").format(target=row.iqn)
         confirm(
             self,
-            f"Release {row.iqn}?",
-            "It runs on untouched. The console wants it no more, and does not make it again.",
-            "Release",
-            lambda: self._work(_release, row.id, told=lambda _job: f"Released {row.iqn}."),
+            tr("Release {target}?").format(target=row.iqn),
+            tr("It runs on untouched. The console wants it no more, and does not make it again."),
+            tr("Release"),
+            lambda: self._work(_release, row.id, told=lambda _job: released),
             danger=False,
         )
 
@@ -419,9 +443,9 @@ class TargetsPage(Page[TargetRow]):
         names = [row.machine for row in rows]
         confirm(
             self,
-            f"Remove the target of {fmt.names(names)}?",
-            "The next session makes it anew.",
-            f"Remove {fmt.count(len(rows), 'target')}",
+            tr("Remove the target of {names}?").format(names=fmt.names(names)),
+            tr("The next session makes it anew."),
+            tr("Remove %n target(s)", "", len(rows)),
             remove,
             names=names,
         )

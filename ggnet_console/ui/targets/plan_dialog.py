@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import Signal
@@ -13,11 +13,11 @@ from ...enums import PlanAction, Role
 from ...services import target_plans
 from ...services.jobs import JobRow
 from ...services.target_plans import HostPlan, PlanEntry
-from ..enum_words import word
 from ..job_dialog import JobDialog
 from ..job_waiter import error_of
 from ..kit import format as fmt
 from ..kit.tokens import XL, XS, M, S, State
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, IconLabel, Sign, StateLine, Tick, Value, copyable, label
 from ..page_context import PageContext
 from .tabs import difference_grid
@@ -26,6 +26,21 @@ _ICONS = {
     PlanAction.ADD: "plus",
     PlanAction.CHANGE: "pencil",
     PlanAction.REMOVE: "trash-2",
+}
+_OF_MACHINE = {
+    PlanAction.ADD: tr("Add the target of {machine}"),
+    PlanAction.CHANGE: tr("Change the target of {machine}"),
+    PlanAction.REMOVE: tr("Remove the target of {machine}"),
+}
+_OF_NOBODY = {
+    PlanAction.ADD: tr("Add a target that nobody wants"),
+    PlanAction.CHANGE: tr("Change a target that nobody wants"),
+    PlanAction.REMOVE: tr("Remove a target that nobody wants"),
+}
+_COUNTED: dict[PlanAction, Callable[[int], str]] = {
+    PlanAction.ADD: lambda n: tr("%n to add", "", n),
+    PlanAction.CHANGE: lambda n: tr("%n to change", "", n),
+    PlanAction.REMOVE: lambda n: tr("%n to remove", "", n),
 }
 _WIDTH = 680
 
@@ -63,8 +78,9 @@ class EntryBox(QFrame):
             head.addWidget(Sign(State.ATTENTION))
         else:
             head.addWidget(IconLabel(_ICONS[entry.action]))
-        of = f"the target of {entry.machine}" if entry.machine else "a target that nobody wants"
-        head.addWidget(copyable(f"{word(entry.action)} {of}", "label"), 1)
+        texts = _OF_MACHINE if entry.machine else _OF_NOBODY
+        what = texts[entry.action].format(machine=entry.machine)
+        head.addWidget(copyable(what, "label"), 1)
         column.addLayout(head)
         name = Value()
         name.set_value(entry.iqn)
@@ -77,10 +93,12 @@ class EntryBox(QFrame):
             column.addWidget(grid)
         others = [each for each in entry.machines if each not in entry.cut_off]
         if others:
-            stays = label(f"Logged in and stays so: {fmt.names(others)}", "secondary", wrap=True)
+            text = tr("Logged in and stays so: {names}").format(names=fmt.names(others))
+            stays = label(text, "secondary", wrap=True)
             stays.setContentsMargins(XL - XS, 0, 0, 0)
             column.addWidget(stays)
-        self.ticks = {machine: Tick(f"{machine} loses its disk now") for machine in entry.cut_off}
+        loses = tr("{machine} loses its disk now")
+        self.ticks = {each: Tick(loses.format(machine=each)) for each in entry.cut_off}
         for tick in self.ticks.values():
             tick.toggled.connect(self.ticked)
             column.addWidget(tick)
@@ -95,15 +113,15 @@ class PlanDialog(JobDialog):
     """Compares when it opens; applies what needs no tick, and what was ticked."""
 
     def __init__(self, parent: QWidget, context: PageContext) -> None:
-        super().__init__(parent, context, "Plan for the targets", _WIDTH)
+        super().__init__(parent, context, tr("Plan for the targets"), _WIDTH)
         self._boxes: list[tuple[int, EntryBox]] = []
         self._applied: list[int] = []
         self._result = ""
-        self.again = Button("Compare again", "git-compare", "link")
+        self.again = Button(tr("Compare again"), "git-compare", "link")
         self.again.clicked.connect(self.compare)
-        self.undoing = Button("Undo", "undo-2")
+        self.undoing = Button(tr("Undo"), "undo-2")
         self.undoing.clicked.connect(self._on_undo)
-        self.go = Button("Apply", kind="primary")
+        self.go = Button(tr("Apply"), kind="primary")
         self.go.clicked.connect(self._on_apply)
         self.buttons.insertWidget(0, self.again)
         self.buttons.insertWidget(2, self.undoing)
@@ -116,7 +134,9 @@ class PlanDialog(JobDialog):
         self._result = ""
         self._applied = []
         hosts = [host.id for host in self.context.feeds.hosts.rows.values() if host.alive]
-        self.have_done("Comparing what runs with what is wanted…", compare, hosts, ended=self._read)
+        self.have_done(
+            tr("Comparing what runs with what is wanted…"), compare, hosts, ended=self._read
+        )
 
     def boxes(self) -> list[EntryBox]:
         """The targets of the plan, as shown."""
@@ -127,7 +147,7 @@ class PlanDialog(JobDialog):
         errors = [error for job in jobs if (error := error_of(job)) is not None]
         if errors:
             self.errors.show_error(errors[0])
-        self.begin("Reading the plan…")
+        self.begin(tr("Reading the plan…"))
         self.context.runner.run(
             target_plans.read_plans, done=self._show, failed=self.show_error, parent=self
         )
@@ -136,9 +156,9 @@ class PlanDialog(JobDialog):
         self.clear_body()
         self._boxes = []
         changes = sum(len(_changes(plan)) for plan in plans)
-        waiting = "Everything runs as wanted: there is nothing to apply."
+        waiting = tr("Everything runs as wanted: there is nothing to apply.")
         if changes:
-            waiting = f"{fmt.count(changes, 'target')} would be changed. Nothing is changed yet."
+            waiting = tr("%n target(s) would be changed. Nothing is changed yet.", "", changes)
         self.sentence.setText(f"{self._result} {waiting}".strip())
         for plan in plans:
             self._show_host(plan, alone=len(plans) == 1)
@@ -151,34 +171,37 @@ class PlanDialog(JobDialog):
         alive = {host.id for host in self.context.feeds.hosts.rows.values() if host.alive}
         if plan.host_id not in alive:
             since = (
-                f"compared {fmt.ago(plan.compared_at)}" if plan.compared_at else "never compared"
+                tr("Its agent does not answer; compared {time}.")
+                if plan.compared_at
+                else tr("Its agent does not answer; never compared.")
             )
-            self._warn(f"Its agent does not answer; {since}.")
+            self._warn(since.format(time=fmt.ago(plan.compared_at)))
         if plan.saved_problem:
-            self._warn(f"The saved configuration cannot be read: {plan.saved_problem}")
+            unread = tr("The saved configuration cannot be read: {problem}")
+            self._warn(unread.format(problem=translated(plan.saved_problem)))
         entries = _changes(plan)
         safe = [entry for entry in entries if not entry.cut_off]
         cutting = [entry for entry in entries if entry.cut_off]
         counts = [
-            f"{sum(entry.action is action for entry in entries)} to {word(action).lower()}"
-            for action in (PlanAction.ADD, PlanAction.CHANGE, PlanAction.REMOVE)
-            if any(entry.action is action for entry in entries)
+            counted(number)
+            for action, counted in _COUNTED.items()
+            if (number := sum(entry.action is action for entry in entries))
         ]
         others = len(plan.entries) - len(entries)
         if others:
-            counts.append(f"{others} made by hand, left alone")
+            counts.append(tr("%n made by hand, left alone", "", others))
         if counts:
             self.body.addWidget(label(" · ".join(counts), "secondary", wrap=True))
         if cutting:
             line = StateLine()
             line.show_state(
-                State.ATTENTION, "These changes take a disk away. They wait for your tick:"
+                State.ATTENTION, tr("These changes take a disk away. They wait for your tick:")
             )
             self.body.addWidget(line)
         self._add_boxes(plan, cutting)
         if cutting and safe:
             self.body.addSpacing(S)
-            self.body.addWidget(label("These changes take a disk from nobody:"))
+            self.body.addWidget(label(tr("These changes take a disk from nobody:")))
         self._add_boxes(plan, safe)
 
     def _add_boxes(self, plan: HostPlan, entries: Sequence[PlanEntry]) -> None:
@@ -198,15 +221,14 @@ class PlanDialog(JobDialog):
         chosen = [box for box in self.boxes() if box.agreed]
         cut = sum(len(box.ticks) for box in chosen)
         refusal = self.context.access.refusal(Role.OPERATOR)
-        text = f"Apply {fmt.count(len(chosen), 'change')}" if chosen else "Apply"
-        self.go.setText(f"{text}, cut off {cut}" if cut else text)
+        self.go.setText(_verb(len(chosen), cut))
         self.go.setEnabled(bool(chosen) and not self.working and refusal is None)
         self.go.setVisible(bool(self._boxes))
-        why = "" if chosen else "Tick first who may lose the disk"
+        why = "" if chosen else tr("Tick first who may lose the disk")
         self.go.setToolTip(refusal or why)
         self.undoing.setVisible(bool(self._applied) and not self.working)
         self.undoing.setEnabled(refusal is None)
-        self.undoing.setToolTip(refusal or "Make these targets again what they were before")
+        self.undoing.setToolTip(refusal or tr("Make these targets again what they were before"))
         self.again.setEnabled(not self.working)
         for tick in (each for box in self.boxes() for each in box.ticks.values()):
             tick.setEnabled(not self.working)
@@ -220,7 +242,7 @@ class PlanDialog(JobDialog):
                 cut += [each for each in box.ticks if each not in cut]
         self._applied = list(wanted)
         asked = [(host_id, *one) for host_id, one in wanted.items()]
-        self.have_done("Applying…", apply, asked, ended=self._on_applied)
+        self.have_done(tr("Applying…"), apply, asked, ended=self._on_applied)
 
     def _on_applied(self, jobs: list[JobRow]) -> None:
         self._result = _changed(jobs)
@@ -230,12 +252,20 @@ class PlanDialog(JobDialog):
 
     def _on_undo(self) -> None:
         hosts, self._applied = self._applied, []
-        self.have_done("Undoing…", undo, hosts, ended=self._on_undone)
+        self.have_done(tr("Undoing…"), undo, hosts, ended=self._on_undone)
 
     def _on_undone(self, jobs: list[JobRow]) -> None:
         done = " ".join(as_before(job) for job in jobs if job.result)
-        self._result = f"{done} What is wanted has not changed." if done else ""
+        unchanged = tr("What is wanted has not changed.")
+        self._result = f"{done} {unchanged}" if done else ""
         self._read(jobs)
+
+
+def _verb(changes: int, cut: int) -> str:
+    """What the button does to so many targets, and how many machines lose their disk by it."""
+    if cut:
+        return tr("Apply %n change(s), cut off {machines}", "", changes).format(machines=cut)
+    return tr("Apply %n change(s)", "", changes) if changes else tr("Apply")
 
 
 def _changes(plan: HostPlan) -> list[PlanEntry]:
@@ -245,7 +275,7 @@ def _changes(plan: HostPlan) -> list[PlanEntry]:
 def _changed(jobs: Sequence[JobRow]) -> str:
     """What was done, host by host; "" when nothing was."""
     return " ".join(
-        f"{fmt.count(job.result['changed'], 'target')} on {job.host} changed."
+        tr("%n target(s) on {host} changed.", "", job.result["changed"]).format(host=job.host)
         for job in jobs
         if job.result.get("changed")
     )
@@ -253,12 +283,14 @@ def _changed(jobs: Sequence[JobRow]) -> str:
 
 def as_before(job: JobRow) -> str:
     """What an undo brought back, and what of it could not be."""
-    done = f"{fmt.count(job.result['changed'], 'target')} on {job.host} as before."
+    number = job.result["changed"]
+    done = tr("%n target(s) on {host} as before.", "", number).format(host=job.host)
     lost = job.result.get("not_restored", {})
     if not lost:
         return done
     each = "; ".join(f"{iqn} ({', '.join(what)})" for iqn, what in lost.items())
-    return f"{done} Not brought back: {each}."
+    missing = tr("Not brought back: {what}.").format(what=each)
+    return f"{done} {missing}"
 
 
 def show_plan(parent: QWidget, context: PageContext) -> PlanDialog:

@@ -12,9 +12,9 @@ from ...services import target_plans
 from ...services.hosts import HostRow
 from ...services.jobs import JobRow
 from ..job_waiter import JobWaiter, error_of
-from ..kit import format as fmt
 from ..kit.messages import confirm, show_error
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..page_context import PageContext
 
 
@@ -56,11 +56,13 @@ def rewrite_saved(parent: QWidget, context: PageContext, host: HostRow) -> None:
     """Ask, then write anew the saved configuration that cannot be read."""
     confirm(
         parent,
-        f"Write the saved configuration of {host.name} anew?",
-        "The file that cannot be read is kept under another name beside it. What the console "
-        "wants is saved anew; targets that others had saved there, and that do not run now, "
-        "are no longer restored at the next start.",
-        "Rewrite saved configuration",
+        tr("Write the saved configuration of {name} anew?").format(name=host.name),
+        tr(
+            "The file that cannot be read is kept under another name beside it. What the console "
+            "wants is saved anew; targets that others had saved there, and that do not run now, "
+            "are no longer restored at the next start."
+        ),
+        tr("Rewrite saved configuration"),
         lambda: have_done(parent, context, repair_hosts, [host.id], True, told=_repaired),
         danger=False,
     )
@@ -76,10 +78,9 @@ def repair_hosts(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -
 
 def _repaired(job: JobRow) -> str:
     """What a repair did, and what it left."""
-    done = f"{fmt.count(job.result['changed'], 'target')} on {job.host} repaired."
-    left = len(job.result["left"])
-    return (
-        f"{done} {fmt.count(left, 'target')} left: a machine would lose its disk. See the plan."
-        if left
-        else done
-    )
+    number, left = job.result["changed"], len(job.result["left"])
+    done = tr("%n target(s) on {host} repaired.", "", number).format(host=job.host)
+    if not left:
+        return done
+    rest = tr("%n target(s) left: a machine would lose its disk. See the plan.", "", left)
+    return f"{done} {rest}"

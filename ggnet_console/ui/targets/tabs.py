@@ -12,8 +12,9 @@ from ...services.targets import TargetRow
 from ..kit import format as fmt
 from ..kit.detail_pane import Tab
 from ..kit.tokens import XL, XS, M, S, State
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, StateLine, Value, clear, label
-from .words import field_of, found_of, is_foreign
+from .words import field_of, found_of, is_foreign, wanted_of
 
 _FIELD_WIDTH = 88
 
@@ -28,10 +29,10 @@ def difference_grid(differences: tuple[FieldDrift, ...]) -> QWidget:
     grid.setColumnMinimumWidth(0, _FIELD_WIDTH)
     grid.setColumnStretch(1, 1)
     grid.setColumnStretch(2, 1)
-    for number, text in enumerate(("Field", "Now", "Wanted")):
+    for number, text in enumerate((tr("Field"), tr("Now"), tr("Wanted"))):
         grid.addWidget(label(text, "secondary"), 0, number)
     for line, one in enumerate(differences, 1):
-        for number, text in enumerate((field_of(one), found_of(one), one.wanted or "nothing")):
+        for number, text in enumerate((field_of(one), found_of(one), wanted_of(one))):
             value = Value()
             value.set_value(text)
             grid.addWidget(value, line, number, Qt.AlignmentFlag.AlignTop)
@@ -71,43 +72,44 @@ class _Column(Tab[TargetRow]):
 class Differences(_Column):
     """What is not as wanted, field by field."""
 
-    title = "Differences"
+    title = tr("Differences")
 
     def part_of(self, row: TargetRow) -> object:
         return row.differences, row.drift, row.cut_off, row.unsupported
 
     def draw(self, row: TargetRow) -> None:
         if row.drift is None:
-            self.say("The agent of its storage host has not compared it yet.")
+            self.say(tr("The agent of its storage host has not compared it yet."))
         elif is_foreign(row):
-            self.say("It was made by hand. Nothing is wanted of it, and apply leaves it alone.")
+            self.say(tr("It was made by hand. Nothing is wanted of it, and apply leaves it alone."))
             self.say(
-                f"It cannot be adopted: {row.unsupported}."
+                tr("It cannot be adopted: {reason}.").format(reason=translated(row.unsupported))
                 if row.unsupported
-                else "An admin can adopt it; it is then wanted just as it runs now."
+                else tr("An admin can adopt it; it is then wanted just as it runs now.")
             )
         elif not row.differences:
-            self.say("It runs as wanted.")
+            self.say(tr("It runs as wanted."))
         else:
             self.column.addWidget(difference_grid(row.differences))
             if row.cut_off:
                 line = StateLine()
                 names = fmt.names(list(row.cut_off))
-                line.show_state(State.ATTENTION, f"Apply would take the disk from {names}.")
+                text = tr("Apply would take the disk from {names}.").format(names=names)
+                line.show_state(State.ATTENTION, text)
                 self.column.addWidget(line)
 
 
 class Tree(_Column):
     """The target as ``targetcli ls`` draws it; can be copied."""
 
-    title = "Tree"
+    title = tr("Tree")
 
     def part_of(self, row: TargetRow) -> object:
         return row.tree
 
     def draw(self, row: TargetRow) -> None:
         if not row.tree:
-            self.say("There is nothing to draw: the target does not run.")
+            self.say(tr("There is nothing to draw: the target does not run."))
             return
         text = QPlainTextEdit(row.tree)
         text.setReadOnly(True)
@@ -117,7 +119,7 @@ class Tree(_Column):
         text.setFont(font)
         lines = row.tree.count("\n") + 1
         text.setFixedHeight((lines + 1) * text.fontMetrics().lineSpacing() + 3 * S)
-        copy = Button("Copy", "copy", "link")
+        copy = Button(tr("Copy"), "copy", "link")
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(row.tree))
         buttons = QHBoxLayout()
         buttons.addStretch()
@@ -129,7 +131,7 @@ class Tree(_Column):
 class Sessions(_Column):
     """Who is logged in, and the traffic of each LUN."""
 
-    title = "Sessions"
+    title = tr("Sessions")
 
     def show_row(self, row: TargetRow) -> None:
         super().show_row(row)
@@ -143,12 +145,12 @@ class Sessions(_Column):
 
     def draw(self, row: TargetRow) -> None:
         if not row.logged_in:
-            self.say("Nobody is logged in.")
+            self.say(tr("Nobody is logged in."))
         for one in row.logged_in:
             line = StateLine()
-            line.show_state(State.RUNNING, one.machine or "No machine of ours")
+            line.show_state(State.RUNNING, one.machine or tr("No machine of ours"))
             self.column.addWidget(line)
-            for text in (one.initiator_iqn, f"from {one.address}"):
+            for text in (one.initiator_iqn, tr("from {address}").format(address=one.address)):
                 value = Value()
                 value.set_value(text)
                 value.setContentsMargins(XL - XS, 0, 0, 0)
@@ -166,7 +168,7 @@ def _rates(rates: tuple[LunRate, ...]) -> QWidget:
     grid.setHorizontalSpacing(M)
     grid.setVerticalSpacing(XS)
     right = Qt.AlignmentFlag.AlignRight
-    for number, text in enumerate(("LUN", "Read", "Written", "Commands")):
+    for number, text in enumerate(("LUN", tr("Read"), tr("Written"), tr("Commands"))):
         heading = label(text, "secondary")
         grid.addWidget(heading, 0, number, right if number else Qt.AlignmentFlag.AlignLeft)
     for line, rate in enumerate(rates, 1):

@@ -7,8 +7,36 @@ from ...enums import Drift, FoundIn, SessionStatus, TargetOrigin, TargetStatus
 from ...services.target_reports import FieldDrift
 from ...services.targets import LunRow, TargetRow
 from ..enum_words import sign, word
-from ..kit import format as fmt
 from ..kit.tokens import URGENCY, State
+from ..kit.translate import tr, translated
+
+_FIELDS = {
+    "target": tr("Target"),
+    "structure": tr("Structure"),
+    "enabled": tr("Enabled"),
+    "portals": tr("Portals"),
+    "initiators": "ACL",
+    "chap": "CHAP",
+}
+_LUN_FIELDS = {
+    "file": tr("LUN {number} file"),
+    "access": tr("LUN {number} access"),
+    "serial": tr("LUN {number} serial"),
+    "write cache": tr("LUN {number} write cache"),  # no text
+    "kind": tr("LUN {number} kind"),
+    "bytes": tr("LUN {number} bytes"),
+}
+_SIDES = {
+    "": tr("nothing"),
+    "there": tr("there"),
+    "yes": tr("yes"),
+    "no": tr("no"),
+    "none": tr("none"),
+    "read-only": tr("read-only"),
+    "writable": tr("writable"),
+    "another secret": tr("another secret"),  # no text
+    "as the target": tr("as the target"),  # no text
+}
 
 
 def subject_of(row: TargetRow) -> str:
@@ -33,14 +61,13 @@ def _being_made(row: TargetRow) -> bool:
 
 def differ_text(number: int) -> str:
     """So many targets are not as wanted."""
-    differ = "differs" if number == 1 else "differ"
-    return f"{fmt.count(number, 'target')} {differ} from what is wanted."
+    return tr("%n target(s) (differs|differ) from what is wanted.", "", number)
 
 
 def state_of(row: TargetRow) -> tuple[State, str]:
     """A target's sign and what there is to say about it."""
     if row.status is TargetStatus.ERROR:
-        return State.FAILED, row.error or word(row.status)
+        return State.FAILED, translated(row.error) or word(row.status)
     if _being_made(row):
         return State.WORKING, word(TargetStatus.WANTED)
     if is_foreign(row):
@@ -52,11 +79,12 @@ def state_of(row: TargetRow) -> tuple[State, str]:
             return State.ATTENTION, word(row.drift)
         case Drift.DIFFERENT:
             number = len(row.differences)
-            differ = "differs" if number == 1 else "differ"
-            return State.ATTENTION, f"{fmt.count(number, 'field')} {differ}"
+            return State.ATTENTION, tr("%n field(s) (differs|differ)", "", number)
     status = word(SessionStatus.ACTIVE if row.sessions else row.status)
     running = State.RUNNING if row.sessions else sign(row.status)
-    return running, f"{status} · not compared" if row.drift is None else status
+    if row.drift is None:
+        return running, " · ".join((status, tr("not compared")))
+    return running, status
 
 
 def is_problem(row: TargetRow) -> bool:
@@ -71,19 +99,35 @@ def urgency_of(row: TargetRow) -> int:
 
 def field_of(drift: FieldDrift) -> str:
     """The name of a field that differs, as it stands on the pages."""
-    words = {"chap": "CHAP", "initiators": "ACL"}
-    return words.get(drift.field) or drift.field[:1].upper() + drift.field[1:]
+    if drift.field in _FIELDS:
+        return _FIELDS[drift.field]
+    number, _, field = drift.field.removeprefix("LUN ").partition(" ")
+    if number.isdigit() and field in _LUN_FIELDS:
+        return _LUN_FIELDS[field].format(number=number)
+    return drift.field[:1].upper() + drift.field[1:]
+
+
+def _side(text: str) -> str:
+    """One side of a difference, its words as people say them; a value stays as it is."""
+    if text.startswith("user "):
+        return tr("user {name}").format(name=text.removeprefix("user "))
+    return _SIDES.get(text) or translated(text)
+
+
+def wanted_of(drift: FieldDrift) -> str:
+    """What is wanted."""
+    return _side(drift.wanted)
 
 
 def found_of(drift: FieldDrift) -> str:
     """What is there instead of what is wanted; says so when just the saved side differs."""
-    where = " (saved)" if drift.where is FoundIn.SAVED else ""
-    return f"{drift.found or 'nothing'}{where}"
+    found = _side(drift.found)
+    return tr("{found} (saved)").format(found=found) if drift.where is FoundIn.SAVED else found
 
 
 def access_of(lun: LunRow) -> str:
     """Whether machines may write to a LUN."""
-    return "Read-only" if lun.read_only else "Writable"
+    return tr("Read-only") if lun.read_only else tr("Writable")
 
 
 def initiators_of(row: TargetRow) -> list[str]:
@@ -95,7 +139,7 @@ def acl_of(row: TargetRow) -> str:
     """Who is let in, in a word or two."""
     names = initiators_of(row)
     if row.origin is TargetOrigin.MACHINE:
-        return "Its machine" if row.status is TargetStatus.OPEN else "Nobody"
+        return tr("Its machine") if row.status is TargetStatus.OPEN else tr("Nobody")
     if len(names) == 1:
-        return names[0] if names[0] != "ALL" else "Everybody"
-    return fmt.count(len(names), "initiator") if names else "Nobody"
+        return names[0] if names[0] != "ALL" else tr("Everybody")
+    return tr("%n initiator(s)", "", len(names)) if names else tr("Nobody")
