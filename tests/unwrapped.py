@@ -16,7 +16,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGE = CHECKOUT / "ggnet_console"
-WINDOW = ("ui", "app.py", "lifecycle.py", "signed_in.py")
+WINDOW = ("ui", "app.py", "demo/runner.py", "demo/window.py", "lifecycle.py", "signed_in.py")
 BELOW = (
     "config.py",
     "db",

@@ -9,13 +9,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .reads import READS
 from .room import Room
 from .writes import WRITES
 
-NOT_HERE = "This is the demo room: that is not done here, and nothing is changed."
-NO_IMPORT = "This is the demo room: no file is read, and nothing is imported."
+NOT_HERE = sentence("This is the demo room: that is not done here, and nothing is changed.")
+NO_IMPORT = sentence("This is the demo room: no file is read, and nothing is imported.")
 
 
 class RoomRunner(QObject):

@@ -12,16 +12,17 @@ from PySide6.QtCore import QSettings, QTimer
 from PySide6.QtWidgets import QApplication
 
 from ..enums import Role
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..ui.kit.messages import show_error
+from ..ui.kit.translate import tr, translated
 from ..ui.window.crash_dialog import CrashReporter
 from .room import Room
 from .room_window import RoomWindow
 from .runner import NoImporter, RoomRunner
 
 MARK = "DEMO"
-SERVER = f"{MARK} – nothing is kept"
-NOBODY = "This is the demo room: nobody is signed in. Close the window to leave it."
+SERVER = sentence("DEMO – nothing is kept")
+NOBODY = sentence("This is the demo room: nobody is signed in. Close the window to leave it.")
 _TICK_MS = 1000
 
 
@@ -30,11 +31,13 @@ class DemoWindow(RoomWindow):
 
     def __init__(self, app: QApplication, settings: QSettings) -> None:
         room = Room(role=Role.ADMIN)
-        super().__init__(app, settings, room, RoomRunner(room), NoImporter(), SERVER, MARK)
+        super().__init__(
+            app, settings, room, RoomRunner(room), NoImporter(), translated(SERVER), MARK
+        )
         self.runner.setParent(self.main_window)
         self.main_window.sign_out_wanted.connect(
             lambda: show_error(
-                self.main_window, ConsoleError(NOBODY), "There is nobody to sign out"
+                self.main_window, ConsoleError(NOBODY), tr("There is nobody to sign out")
             )
         )
         self.clock = QTimer(self.main_window)
@@ -54,7 +57,7 @@ def run() -> int:
     """Show the window until it is closed; the exit status of the process."""
     app = QApplication(sys.argv[:1])
     app.setApplicationName("ggnet-console")
-    app.setApplicationDisplayName(f"GGnet Console – {MARK}")
+    app.setApplicationDisplayName(f"GGnet Console – {MARK}")  # no text
     app.setDesktopFileName("ggnet-console")
     app.setQuitOnLastWindowClosed(False)
     crashes = CrashReporter(app)
@@ -63,7 +66,7 @@ def run() -> int:
         # Also what Qt itself remembers, of its file dialog.
         for kind in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
             QSettings.setPath(kind, QSettings.Scope.UserScope, folder)
-        settings = QSettings(f"{folder}/window.ini", QSettings.Format.IniFormat)
+        settings = QSettings(f"{folder}/window.ini", QSettings.Format.IniFormat)  # no text
         demo = DemoWindow(app, settings)
 
         def may_close() -> bool:

@@ -326,7 +326,7 @@ class Dashboard(QWidget):
         elif problem.noun in _COUNTED and len(problem.ids) > 1:
             about = f"{_COUNTED[problem.noun](len(problem.ids))}: {about}"
         # Whom it concerns is what people look for here.
-        cause = copyable(fmt.sentence(problem.cause), "secondary" if about else "")
+        cause = copyable(fmt.with_stop(problem.cause), "secondary" if about else "")
         return _line(problem.state, [cause, copyable(about)] if about else [cause], *buttons)
 
     def _deed(self, text: str, handler: Callable[[], None], needs: Role = Role.VIEWER) -> Button:

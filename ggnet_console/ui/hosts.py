@@ -63,7 +63,7 @@ def unread_of(row: HostRow) -> str:
     text = tr("The saved configuration of {name} cannot be read: {problem}").format(
         name=row.name, problem=translated(row.saved_problem)
     )
-    return fmt.sentence(text)
+    return fmt.with_stop(text)
 
 
 class HostLines(QFrame):

@@ -4,6 +4,13 @@
     <context>
         <name />
         <message numerus="yes">
+            <source>%n differ, {total} in all</source>
+            <translation>
+                <numerusform>%n differ, {total} in all</numerusform>
+                <numerusform>%n differ, {total} in all</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n entr(y|ies)</source>
             <translation>
                 <numerusform>%n entry</numerusform>
@@ -11,10 +18,31 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n field(s) (differs|differ)</source>
+            <translation>
+                <numerusform>%n field differs</numerusform>
+                <numerusform>%n fields differ</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n field(s) to decide</source>
+            <translation>
+                <numerusform>%n field to decide</numerusform>
+                <numerusform>%n fields to decide</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n image(s)</source>
             <translation>
                 <numerusform>%n image</numerusform>
                 <numerusform>%n images</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n initiator(s)</source>
+            <translation>
+                <numerusform>%n initiator</numerusform>
+                <numerusform>%n initiators</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -32,10 +60,68 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n machine(s) (is|are) still being served; see the Jobs page for why.</source>
+            <translation>
+                <numerusform>%n machine is still being served; see the Jobs page for why.</numerusform>
+                <numerusform>%n machines are still being served; see the Jobs page for why.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n machine(s) still (runs|run) from this computer</source>
+            <translation>
+                <numerusform>%n machine still runs from this computer</numerusform>
+                <numerusform>%n machines still run from this computer</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n made by hand, left alone</source>
+            <translation>
+                <numerusform>%n made by hand, left alone</numerusform>
+                <numerusform>%n made by hand, left alone</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n of {asked} machines (was|were) left as (it|they) (is|are)</source>
+            <translation>
+                <numerusform>%n of {asked} machines was left as it is</numerusform>
+                <numerusform>%n of {asked} machines were left as they are</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n open</source>
+            <comment>sessions</comment>
+            <translation>
+                <numerusform>%n open</numerusform>
+                <numerusform>%n open</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n open</source>
+            <comment>jobs</comment>
+            <translation>
+                <numerusform>%n open</numerusform>
+                <numerusform>%n open</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n session(s)</source>
             <translation>
                 <numerusform>%n session</numerusform>
                 <numerusform>%n sessions</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n session(s) open: stop them first.</source>
+            <translation>
+                <numerusform>%n session open: stop them first.</numerusform>
+                <numerusform>%n sessions open: stop them first.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n session(s) started again.</source>
+            <translation>
+                <numerusform>%n session started again.</numerusform>
+                <numerusform>%n sessions started again.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -53,6 +139,69 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n target(s) (differs|differ) from what is wanted.</source>
+            <translation>
+                <numerusform>%n target differs from what is wanted.</numerusform>
+                <numerusform>%n targets differ from what is wanted.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n target(s) left: a machine would lose its disk. See the plan.</source>
+            <translation>
+                <numerusform>%n target left: a machine would lose its disk. See the plan.</numerusform>
+                <numerusform>%n targets left: a machine would lose its disk. See the plan.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n target(s) on {host} as before.</source>
+            <translation>
+                <numerusform>%n target on {host} as before.</numerusform>
+                <numerusform>%n targets on {host} as before.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n target(s) on {host} changed.</source>
+            <translation>
+                <numerusform>%n target on {host} changed.</numerusform>
+                <numerusform>%n targets on {host} changed.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n target(s) on {host} repaired.</source>
+            <translation>
+                <numerusform>%n target on {host} repaired.</numerusform>
+                <numerusform>%n targets on {host} repaired.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n target(s) would be changed. Nothing is changed yet.</source>
+            <translation>
+                <numerusform>%n target would be changed. Nothing is changed yet.</numerusform>
+                <numerusform>%n targets would be changed. Nothing is changed yet.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n to add</source>
+            <translation>
+                <numerusform>%n to add</numerusform>
+                <numerusform>%n to add</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n to change</source>
+            <translation>
+                <numerusform>%n to change</numerusform>
+                <numerusform>%n to change</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n to remove</source>
+            <translation>
+                <numerusform>%n to remove</numerusform>
+                <numerusform>%n to remove</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n user(s)</source>
             <translation>
                 <numerusform>%n user</numerusform>
@@ -60,10 +209,73 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n with a problem, {total} in all</source>
+            <translation>
+                <numerusform>%n with a problem, {total} in all</numerusform>
+                <numerusform>%n with a problem, {total} in all</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>(Its|Their) history of sessions goes with (it|them). This cannot be undone.</source>
+            <translation>
+                <numerusform>Its history of sessions goes with it. This cannot be undone.</numerusform>
+                <numerusform>Their history of sessions goes with them. This cannot be undone.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Apply %n change(s)</source>
+            <translation>
+                <numerusform>Apply %n change</numerusform>
+                <numerusform>Apply %n changes</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Apply %n change(s), cut off {machines}</source>
+            <translation>
+                <numerusform>Apply %n change, cut off {machines}</numerusform>
+                <numerusform>Apply %n changes, cut off {machines}</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>At least %n character(s) (is|are) needed.</source>
+            <translation>
+                <numerusform>At least %n character is needed.</numerusform>
+                <numerusform>At least %n characters are needed.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>At least %n character(s).</source>
+            <translation>
+                <numerusform>At least %n character.</numerusform>
+                <numerusform>At least %n characters.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>At most %n byte(s) (is|are) possible.</source>
+            <translation>
+                <numerusform>At most %n byte is possible.</numerusform>
+                <numerusform>At most %n bytes are possible.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Cancel %n job(s)</source>
             <translation>
                 <numerusform>Cancel %n job</numerusform>
                 <numerusform>Cancel %n jobs</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Change %n machine(s)</source>
+            <translation>
+                <numerusform>Change %n machine</numerusform>
+                <numerusform>Change %n machines</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Change %n machine(s) too</source>
+            <translation>
+                <numerusform>Change %n machine too</numerusform>
+                <numerusform>Change %n machines too</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -85,6 +297,20 @@
             <translation>
                 <numerusform>Edit %n machine</numerusform>
                 <numerusform>Edit %n machines</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Keep serving %n machine(s)</source>
+            <translation>
+                <numerusform>Keep serving %n machine</numerusform>
+                <numerusform>Keep serving %n machines</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Make %n target(s) again what (it|they) (was|were) before the last apply?</source>
+            <translation>
+                <numerusform>Make %n target again what it was before the last apply?</numerusform>
+                <numerusform>Make %n targets again what they were before the last apply?</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -116,6 +342,13 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>Stop %n machine(s)</source>
+            <translation>
+                <numerusform>Stop %n machine</numerusform>
+                <numerusform>Stop %n machines</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Stop %n session(s)</source>
             <translation>
                 <numerusform>Stop %n session</numerusform>
@@ -123,10 +356,73 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>The other %n are changed.</source>
+            <translation>
+                <numerusform>The other %n are changed.</numerusform>
+                <numerusform>The other %n are changed.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Their files go from the storage host ({size}). This cannot be undone.</source>
+            <translation>
+                <numerusform>Their files go from the storage host ({size}). This cannot be undone.</numerusform>
+                <numerusform>Their files go from the storage host ({size}). This cannot be undone.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>They had last: {images} and %n more.</source>
+            <translation>
+                <numerusform>They had last: {images} and %n more.</numerusform>
+                <numerusform>They had last: {images} and %n more.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Unlock %n user(s)</source>
             <translation>
                 <numerusform>Unlock %n user</numerusform>
                 <numerusform>Unlock %n users</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>and %n more causes</source>
+            <translation>
+                <numerusform>and %n more causes</numerusform>
+                <numerusform>and %n more causes</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{job}  and %n more</source>
+            <translation>
+                <numerusform>{job}  and %n more</numerusform>
+                <numerusform>{job}  and %n more</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{names} and %n more</source>
+            <translation>
+                <numerusform>{names} and %n more</numerusform>
+                <numerusform>{names} and %n more</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{names} has a session: stop it first</source>
+            <translation>
+                <numerusform>{names} has a session: stop it first</numerusform>
+                <numerusform>{names} has a session: stop it first</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{name} is served by %n target(s)</source>
+            <translation>
+                <numerusform>{name} is served by %n target</numerusform>
+                <numerusform>{name} is served by %n targets</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{total}, %n open</source>
+            <translation>
+                <numerusform>{total}, %n open</numerusform>
+                <numerusform>{total}, %n open</numerusform>
             </translation>
         </message>
     </context>

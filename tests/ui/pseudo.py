@@ -40,7 +40,23 @@ OPEN, CLOSE = "⟦", "⟧"
 _INNERMOST = re.compile(f"{OPEN}[^{OPEN}{CLOSE}]*{CLOSE}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SAME = frozenset(
-    {"B", "KiB", "MiB", "GiB", "TiB", "GGnet", "Console", "DEMO", "LIO", "tgt", "LUN", "UTC", "Qt"}
+    {
+        *(
+            "GGnet",
+            "Console",
+            "DEMO",
+            "LIO",
+            "tgt",
+            "Qt",
+            "ACL",
+            "BIOS",
+            "CHAP",
+            "LUN",
+            "SHA",
+            "UTC",
+        ),
+        *("B", "KiB", "MiB", "GiB", "TiB", "iSCSI", "QCOW2", "QCOW", "VHD", "VHDX", "VMDK"),
+    }
 )
 """Names and units: the same in every language."""
 
@@ -58,7 +74,7 @@ class Pseudo(QTranslator):
 def values_of(value: Any) -> Iterator[str]:
     """Every text that rows hold: what people typed and hosts told, which no translation changes."""
     if isinstance(value, str) and not isinstance(value, Enum):
-        yield value
+        yield from (value, value.rpartition("/")[2])
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
             yield from values_of(getattr(value, field.name))
@@ -117,7 +133,7 @@ class Finder:
 
     def check(self, text: str, place: str) -> None:
         """Keep a text of which a word stands outside of all brackets and is no data."""
-        rest = re.sub("<[^>]*>", "", text)
+        rest = re.sub("<[^>]*>|\u200b", "", text)
         while rest != (shorter := _INNERMOST.sub("", rest)):
             rest = shorter
         for known in self._data:

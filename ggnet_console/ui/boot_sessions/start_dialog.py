@@ -151,7 +151,7 @@ def start_again(parent: QWidget, context: PageContext, rows: Sequence[MachineRow
     ids = [row.session_id for row in rows if why_not_again(row) is None]
 
     def started(again: StartedAgain) -> None:
-        reasons = [*map(fmt.sentence, left), *map(translated, again.left)]
+        reasons = [*map(fmt.with_stop, left), *map(translated, again.left)]
         done = tr("%n session(s) started again.", "", len(again.session_ids))
         sign = State.ATTENTION if reasons else State.RUNNING
         context.notify(" ".join([done, *reasons]), sign)

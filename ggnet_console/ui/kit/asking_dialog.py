@@ -179,7 +179,7 @@ class AskingDialog(QDialog):
             message.add_button(Button(tr("Close")), lambda: None, safe=True)
             message.open()
 
-        text = f"{subject}: {fmt.sentence(summary)}"
+        text = f"{subject}: {fmt.with_stop(summary)}"
         if details:
             button = tr("What you typed") if typed else tr("Details")
             self._notify(text, State.FAILED, button, show)

@@ -127,7 +127,7 @@ def count(value: int, one: str) -> str:
     return f"{number(value)} {one if value == 1 else one + 's'}"
 
 
-def sentence(text: str) -> str:
+def with_stop(text: str) -> str:
     """A text with the full stop it may lack."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."
 

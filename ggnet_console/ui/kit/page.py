@@ -219,14 +219,14 @@ class Page(QWidget, Generic[R]):
         self._splitter.setChildrenCollapsible(False)
         self._splitter.addWidget(self._left)
         self._splitter.setStretchFactor(0, 1)
-        self._mending: list[tuple[BoundAction[R], Button]] = []
+        self._fixing: list[tuple[BoundAction[R], Button]] = []
         if self.detail is not None:
-            self._mending = [
+            self._fixing = [
                 (action, action.make_button("primary"))
                 for action in self.actions_
                 if action.declared.fixes
             ]
-            self.detail.add_deeds([button for _, button in self._mending])
+            self.detail.add_deeds([button for _, button in self._fixing])
             self._splitter.addWidget(self.detail)
             self._splitter.setStretchFactor(1, 0)
             self.detail.hide()
@@ -445,7 +445,7 @@ class Page(QWidget, Generic[R]):
         wanted = bool(rows) and not self._detail_dismissed
         if wanted:
             self.detail.show_rows(rows, self._several(len(rows)))
-            for action, button in self._mending:
+            for action, button in self._fixing:
                 fixes = action.declared.fixes
                 button.setVisible(fixes is not None and fixes(rows))
         if wanted and self.detail.isHidden():
