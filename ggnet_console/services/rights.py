@@ -8,81 +8,99 @@ from dataclasses import dataclass
 
 from ..db.rights import MATRIX, Holder
 from ..enums import Role
+from ..errors import sentence
 
 _HOLDERS = {Role.VIEWER: Holder.VIEWER, Role.OPERATOR: Holder.OPERATOR, Role.ADMIN: Holder.ADMIN}
 
+_MACHINES = sentence("Machines")
+_IMAGES = sentence("Images")
+_TARGETS = sentence("Targets")
+_SESSIONS = sentence("Sessions")
+_JOBS = sentence("Jobs")
+_STORAGE_HOSTS = sentence("Storage hosts")
+_SETTINGS = sentence("Settings")
+_USERS = sentence("Users")
+_SIGN_INS = sentence("Sign-ins")
+_AUDIT_TRAIL = sentence("Audit trail")
+_YOURSELF = sentence("Yourself")
+
 _NOUNS = {
-    "machines": "Machines",
-    "images": "Images",
-    "image_versions": "Images",
-    "targets": "Targets",
-    "luns": "Targets",
-    "target_reports": "Targets",
-    "boot_sessions": "Sessions",
-    "jobs": "Jobs",
-    "hosts": "Storage hosts",
-    "settings": "Settings",
-    "users": "Users",
-    "sign_ins": "Sign-ins",
-    "audit": "Audit trail",
+    "machines": _MACHINES,
+    "images": _IMAGES,
+    "image_versions": _IMAGES,
+    "targets": _TARGETS,
+    "luns": _TARGETS,
+    "target_reports": _TARGETS,
+    "boot_sessions": _SESSIONS,
+    "jobs": _JOBS,
+    "hosts": _STORAGE_HOSTS,
+    "settings": _SETTINGS,
+    "users": _USERS,
+    "sign_ins": _SIGN_INS,
+    "audit": _AUDIT_TRAIL,
 }
-_VERBS = {"SELECT": "See", "INSERT": "Add", "UPDATE": "Change", "DELETE": "Delete"}
+_VERBS = {
+    "SELECT": sentence("See"),
+    "INSERT": sentence("Add"),
+    "UPDATE": sentence("Change"),
+    "DELETE": sentence("Delete"),
+}
 _DEEDS = {
-    "machines_delete": ("Machines", "Delete"),
-    "image_start": ("Images", "Import"),
-    "image_import_entry": ("Images", "Import"),
-    "upload_progress": ("Images", "Import"),
-    "upload_done": ("Images", "Import"),
-    "upload_failed": ("Images", "Import"),
-    "image_job": ("Images", "Verify, export, delete"),
-    "session_start": ("Sessions", "Start"),
-    "session_stop": ("Sessions", "Stop"),
-    "target_create": ("Targets", "Prepare"),
-    "target_remove": ("Targets", "Remove"),
-    "targets_compare": ("Targets", "Compare with what runs"),
-    "targets_reconcile": ("Targets", "Apply, repair, undo"),
-    "targets_repair": ("Targets", "Apply, repair, undo"),
-    "targets_undo": ("Targets", "Apply, repair, undo"),
-    "target_chap_on": ("Targets", "Turn CHAP on, off"),
-    "target_chap_off": ("Targets", "Turn CHAP on, off"),
-    "target_test": ("Targets", "Test login"),
-    "target_adopt": ("Targets", "Adopt, release"),
-    "target_release": ("Targets", "Adopt, release"),
-    "host_choose_backend": ("Storage hosts", "Choose the iSCSI target"),
-    "job_cancel": ("Jobs", "Cancel"),
-    "job_retry": ("Jobs", "Try again"),
-    "failed_sign_ins": ("Users", "See failed sign-ins"),
-    "user_create": ("Users", "Add"),
-    "user_set_role": ("Users", "Change role"),
-    "user_set_locked": ("Users", "Lock, unlock"),
-    "user_set_disabled": ("Users", "Disable, enable"),
-    "user_reset_password": ("Users", "Reset password"),
-    "user_revoke": ("Sign-ins", "Revoke"),
-    "sign_in_revoke": ("Sign-ins", "Revoke"),
-    "end_stale_connections": ("Sign-ins", "Revoke"),
-    "audit_verify": ("Audit trail", "Verify"),
-    "audit_head": ("Audit trail", "Copy chain head"),
-    "audit_prune": ("Audit trail", "Remove old entries"),
-    "objects_open_elsewhere": ("Machines", "See who has one open"),
-    "object_open": ("Machines", "Edit together with others"),
-    "object_close": ("Machines", "Edit together with others"),
-    "last_changes": ("Machines", "Edit together with others"),
-    "change_password": ("Yourself", "Change password"),
-    "password_cost": ("Yourself", "Change password"),
-    "renew_sign_in": ("Yourself", "Sign in and out"),
-    "sign_out": ("Yourself", "Sign in and out"),
-    "who_am_i": ("Yourself", "Sign in and out"),
+    "machines_delete": (_MACHINES, sentence("Delete")),
+    "image_start": (_IMAGES, sentence("Import")),
+    "image_import_entry": (_IMAGES, sentence("Import")),
+    "upload_progress": (_IMAGES, sentence("Import")),
+    "upload_done": (_IMAGES, sentence("Import")),
+    "upload_failed": (_IMAGES, sentence("Import")),
+    "image_job": (_IMAGES, sentence("Verify, export, delete")),
+    "session_start": (_SESSIONS, sentence("Start")),
+    "session_stop": (_SESSIONS, sentence("Stop")),
+    "target_create": (_TARGETS, sentence("Prepare")),
+    "target_remove": (_TARGETS, sentence("Remove")),
+    "targets_compare": (_TARGETS, sentence("Compare with what runs")),
+    "targets_reconcile": (_TARGETS, sentence("Apply, repair, undo")),
+    "targets_repair": (_TARGETS, sentence("Apply, repair, undo")),
+    "targets_undo": (_TARGETS, sentence("Apply, repair, undo")),
+    "target_chap_on": (_TARGETS, sentence("Turn CHAP on, off")),
+    "target_chap_off": (_TARGETS, sentence("Turn CHAP on, off")),
+    "target_test": (_TARGETS, sentence("Test login")),
+    "target_adopt": (_TARGETS, sentence("Adopt, release")),
+    "target_release": (_TARGETS, sentence("Adopt, release")),
+    "host_choose_backend": (_STORAGE_HOSTS, sentence("Choose the iSCSI target")),
+    "job_cancel": (_JOBS, sentence("Cancel")),
+    "job_retry": (_JOBS, sentence("Try again")),
+    "failed_sign_ins": (_USERS, sentence("See failed sign-ins")),
+    "user_create": (_USERS, sentence("Add")),
+    "user_set_role": (_USERS, sentence("Change role")),
+    "user_set_locked": (_USERS, sentence("Lock, unlock")),
+    "user_set_disabled": (_USERS, sentence("Disable, enable")),
+    "user_reset_password": (_USERS, sentence("Reset password")),
+    "user_revoke": (_SIGN_INS, sentence("Revoke")),
+    "sign_in_revoke": (_SIGN_INS, sentence("Revoke")),
+    "end_stale_connections": (_SIGN_INS, sentence("Revoke")),
+    "audit_verify": (_AUDIT_TRAIL, sentence("Verify")),
+    "audit_head": (_AUDIT_TRAIL, sentence("Copy chain head")),
+    "audit_prune": (_AUDIT_TRAIL, sentence("Remove old entries")),
+    "objects_open_elsewhere": (_MACHINES, sentence("See who has one open")),
+    "object_open": (_MACHINES, sentence("Edit together with others")),
+    "object_close": (_MACHINES, sentence("Edit together with others")),
+    "last_changes": (_MACHINES, sentence("Edit together with others")),
+    "change_password": (_YOURSELF, sentence("Change password")),
+    "password_cost": (_YOURSELF, sentence("Change password")),
+    "renew_sign_in": (_YOURSELF, sentence("Sign in and out")),
+    "sign_out": (_YOURSELF, sentence("Sign in and out")),
+    "who_am_i": (_YOURSELF, sentence("Sign in and out")),
 }
 _HISTORY = tuple(
-    (noun, "See history")
+    (noun, sentence("See history"))
     for noun in (
-        "Machines",
-        "Images",
-        "Targets",
-        "Sessions",
-        "Jobs",
-        "Settings",
-        "Storage hosts",
+        _MACHINES,
+        _IMAGES,
+        _TARGETS,
+        _SESSIONS,
+        _JOBS,
+        _SETTINGS,
+        _STORAGE_HOSTS,
     )
 )
 PLUMBING = frozenset({"schema_objects", "schema_revision", "installation_id"})
@@ -91,7 +109,7 @@ PLUMBING = frozenset({"schema_objects", "schema_revision", "installation_id"})
 
 @dataclass(frozen=True)
 class RightRow:
-    """An action and who may take it."""
+    """An action and who may take it; its words are sentences that the window can translate."""
 
     noun: str
     action: str

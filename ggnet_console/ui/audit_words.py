@@ -28,31 +28,32 @@ from .enum_words import word
 from .kit import format as fmt
 from .kit.detail_pane import Fact
 from .kit.tokens import State
+from .kit.translate import tr
 from .setting_words import setting_title, setting_value
 
 NOUNS = {
-    "machine": "Machine",
-    "image": "Image",
-    "image version": "Image version",
-    "target": "Target",
+    "machine": tr("Machine"),
+    "image": tr("Image"),
+    "image version": tr("Image version"),  # no text
+    "target": tr("Target"),
     "lun": "LUN",
-    "session": "Session",
-    "job": "Job",
-    "user": "User",
-    "sign-in": "Sign-in",
-    "setting": "Setting",
-    "host": "Storage host",
-    "audit": "Audit trail",
+    "session": tr("Session"),
+    "job": tr("Job"),
+    "user": tr("User"),
+    "sign-in": tr("Sign-in"),
+    "setting": tr("Setting"),
+    "host": tr("Storage host"),
+    "audit": tr("Audit trail"),
 }
 """What entries are about, in the words of the pages."""
-_VERBS = {
-    "insert": "added",
-    "update": "changed",
-    "delete": "removed",
-    "fail": "failed",
-    "revoke": "revoked",
-    "cut": "cut off",
-    "prune": "shortened",
+_DEEDS = {
+    "insert": tr("{noun} added"),
+    "update": tr("{noun} changed"),
+    "delete": tr("{noun} removed"),
+    "fail": tr("{noun} failed"),
+    "revoke": tr("{noun} revoked"),
+    "cut": tr("{noun} cut off"),
+    "prune": tr("{noun} shortened"),
 }
 _SIGNS = {
     Severity.INFO: State.OFF,
@@ -77,32 +78,81 @@ _AGENT = "ggnet_agent_"
 """What the database's roles of storage hosts begin with."""
 _OURS = "ggnet"
 """What our programs' names begin with; one that works as the database's owner sets up."""
-_HIDDEN = ["(hidden)", "(hidden)"]
-_FIELDS = {
-    "backend_choice": "Served by",
-    "backend_reason": "Why",
-    "cancel_requested": "Cancel asked for",
-    "chap_user": "CHAP name",
-    "initiator_iqn": "Initiator",
-    "ip": "IP address",
+_HIDDEN = ["(hidden)", "(hidden)"]  # no text
+FIELDS = {
+    "active_at": tr("Active", "since when"),
+    "actual_size_bytes": tr("Actual size"),
+    "asset_tag": tr("Asset tag"),
+    "backend_choice": tr("Served by"),
+    "backend_reason": tr("Why"),
+    "bcrypt_cost": tr("Bcrypt cost"),
+    "before": tr("Before"),
+    "boot_mode": tr("Boot mode"),
+    "cancel_requested": tr("Cancel asked for"),
+    "chap_user": tr("CHAP name"),
+    "created_by_name": tr("Created by"),
+    "description": tr("Description"),
+    "disabled": tr("Disabled"),
+    "ended_at": tr("Ended"),
+    "entries": tr("Entries"),
+    "error": tr("Error"),
+    "error_details": tr("Error details"),
+    "expires_at": tr("Expires"),
+    "finished_at": tr("Finished"),
+    "follows": tr("Follows"),
+    "hash": tr("Hash"),
+    "image_name": tr("Image"),
+    "initiator_iqn": tr("Initiator"),
+    "initiators": tr("Initiators"),
+    "ip": tr("IP address"),
     "iqn": "IQN",
-    "kind": "Work",
+    "kept": tr("Kept"),
+    "kind": tr("Work"),
+    "location": tr("Location"),
+    "locked": tr("Locked"),
     "lun": "LUN",
-    "mac": "MAC address",
-    "maximum": "At most",
-    "minimum": "At least",
-    "not_recorded": "More failed sign-ins, not recorded one by one",
-    "object_name": "On",
-    "password_hash": "Password",
+    "mac": tr("MAC address"),
+    "maximum": tr("At most"),
+    "minimum": tr("At least"),
+    "must_change_password": tr("Must change password"),
+    "name": tr("Name"),
+    "not_recorded": tr("More failed sign-ins, not recorded one by one"),
+    "notes": tr("Notes"),
+    "number": tr("Number"),
+    "object_name": tr("On", "what a job works on"),
+    "password_hash": tr("Password"),
+    "path": tr("Path"),
+    "portal": tr("Portal"),
+    "program": tr("Program"),
+    "read_only": tr("Read only"),
+    "ready_at": tr("Ready", "since when"),
+    "reason": tr("Reason"),
+    "refused_unseen": tr("Refused unseen"),
+    "result": tr("Result"),
+    "role": tr("Role"),
+    "room": tr("Room"),
+    "serial": tr("Serial"),
     "sha256": "SHA-256",
-    "source_format": "Format of the file",
-    "source_name": "File",
-    "source_sha256": "SHA-256 of the file",
-    "source_size_bytes": "Size of the file",
-    "stop_requested": "Stop asked for",
-    "target_iqn": "Target",
+    "sign_ins": tr("Sign ins"),
+    "size_bytes": tr("Size"),
+    "source_format": tr("Format of the file"),
+    "source_name": tr("File"),
+    "source_sha256": tr("SHA-256 of the file"),
+    "source_size_bytes": tr("Size of the file"),
+    "started_at": tr("Started"),
+    "status": tr("Status"),
+    "stop_requested": tr("Stop asked for"),
+    "store": tr("Store"),
+    "target_iqn": tr("Target"),
+    "type": tr("Type"),
+    "unlocked_at": tr("Unlocked"),
+    "value": tr("Value"),
+    "verified_at": tr("Verified"),
+    "virtual_size_bytes": tr("Virtual size"),
+    "workstation": tr("Workstation"),
+    "write_back": tr("Write back"),
 }
-"""Columns that people call otherwise than the database does."""
+"""The words for columns, and for what else an entry tells."""
 _TECHNICAL = frozenset({"id", "agent_role", "created_at", "created_by", "started_by", "params"})
 """Columns that say nothing to people, or what stands beside the entry anyway; as all keys do."""
 _SHORT = 3
@@ -117,15 +167,16 @@ def sign_of(row: AuditRow) -> State:
 def action_of(row: AuditRow) -> str:
     """What was done, such as “Machine changed”."""
     noun = NOUNS.get(row.noun, row.noun.capitalize())
-    return f"{noun} {_VERBS.get(row.verb, row.verb)}"
+    deed = _DEEDS.get(row.verb)
+    return f"{noun} {row.verb}" if deed is None else deed.format(noun=noun)
 
 
 def who_of(row: AuditRow) -> str:
     """Who did it; nobody for a sign-in that failed."""
     if row.user_name.startswith(_AGENT):
-        return f"Agent of {row.user_name.removeprefix(_AGENT)}"
+        return tr("Agent of {host}").format(host=row.user_name.removeprefix(_AGENT))
     if row.user_id is None and row.user_name:
-        return "Set-up" if row.program.startswith(_OURS) else "Database owner"
+        return tr("Set-up") if row.program.startswith(_OURS) else tr("Database owner")
     return row.user_name or fmt.NONE
 
 
@@ -133,15 +184,17 @@ def object_of(row: AuditRow) -> str:
     """What it was done to."""
     if row.noun == "setting":
         return setting_title(row.object_name)
-    return row.object_name or (f"no. {row.object_id}" if row.object_id else fmt.NONE)
+    if row.object_name or not row.object_id:
+        return row.object_name or fmt.NONE
+    return tr("no. {number}").format(number=row.object_id)
 
 
 def field_of(noun: str, name: str) -> str:
     """A column's name as it stands on the pages."""
     if (noun, name) == ("session", "type"):
-        return "Purpose"
-    if name in _FIELDS:
-        return _FIELDS[name]
+        return tr("Purpose")
+    if name in FIELDS:
+        return FIELDS[name]
     for suffix in ("_at", "_bytes", "_name"):
         name = name.removesuffix(suffix)
     return name.replace("_", " ").capitalize()
@@ -161,7 +214,7 @@ def value_of(row: AuditRow, field: str, value: Any) -> str:
     if value is None or value == "":
         return fmt.NONE
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return tr("Yes") if value else tr("No")
     noun = row.noun
     if noun == "setting" and isinstance(value, int):
         return setting_value(row.object_name, value)
@@ -193,7 +246,7 @@ def changes_of(row: AuditRow) -> list[tuple[str, str]]:
             result.append((words, value_of(row, field, pair)))
             continue
         if pair == _HIDDEN:
-            result.append((words, "changed"))
+            result.append((words, tr("changed")))
             continue
         before, after = (value_of(row, field, value) for value in pair)
         if pair[0] is None and row.verb != "update":
@@ -211,22 +264,22 @@ def summary_of(row: AuditRow) -> str:
     changes = changes_of(row)
     shown = " · ".join(f"{field}: {text}" for field, text in changes[:_SHORT])
     more = len(changes) - _SHORT
-    return f"{shown} and {more} more" if more > 0 else shown
+    return tr("{changes} and %n more", "", more).format(changes=shown) if more > 0 else shown
 
 
 def facts(row: AuditRow) -> list[Fact]:
     """Everything an entry says."""
     changes = changes_of(row)
     return [
-        Fact("When", fmt.ago(row.at), fmt.exact(row.at)),
-        Fact("By", who_of(row), row.user_name),
-        Fact("From", row.client_address or "this server"),
-        Fact("Program", row.program or fmt.NONE),
-        Fact("Object", object_of(row)),
-        Fact("Job", str(row.job_id) if row.job_id else fmt.NONE),
-        Fact("Entry", str(row.id)),
+        Fact(tr("When"), fmt.ago(row.at), fmt.exact(row.at)),
+        Fact(tr("By"), who_of(row), row.user_name),
+        Fact(tr("From"), row.client_address or tr("this server")),
+        Fact(tr("Program"), row.program or fmt.NONE),
+        Fact(tr("Object"), object_of(row)),
+        Fact(tr("Job"), str(row.job_id) if row.job_id else fmt.NONE),
+        Fact(tr("Entry"), str(row.id)),
         *(
-            Fact(field, text, section="" if number else "Fields")
+            Fact(field, text, section="" if number else tr("Fields"))
             for number, (field, text) in enumerate(changes)
         ),
     ]

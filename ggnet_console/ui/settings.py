@@ -19,7 +19,7 @@ from .kit.page import Empty, Page
 from .kit.table_model import Column
 from .kit.translate import tr
 from .page_context import PageContext
-from .setting_words import setting_title, setting_unit, setting_value
+from .setting_words import NUMBER, setting_description, setting_title, setting_unit, setting_value
 
 
 def title_of(row: SettingRow) -> str:
@@ -29,34 +29,40 @@ def title_of(row: SettingRow) -> str:
 
 def range_of(row: SettingRow) -> str:
     """From where to where the value may go."""
-    return f"{setting_value(row.name, row.minimum)} to {setting_value(row.name, row.maximum)}"
+    least, most = setting_value(row.name, row.minimum), setting_value(row.name, row.maximum)
+    return tr("{least} to {most}").format(least=least, most=most)
 
 
 COLUMNS: tuple[Column[SettingRow], ...] = (
-    Column("name", "Setting", title_of, width=184),
+    Column("name", tr("Setting"), title_of, width=184),
     number_column(
         "value",
-        "Value",
+        tr("Value"),
         lambda r: r.value,
         lambda r: setting_value(r.name, r.value),
-        tooltip=lambda r: f"{fmt.number(r.value)} {setting_unit(r.name)}".strip(),
+        tooltip=lambda r: setting_unit(r.name).exactly(r.value),
         width=104,
     ),
-    Column("range", "Range", range_of, width=176, tabular=True, secondary=True),
-    Column("description", "What it does", lambda r: r.description, width=272, stretch=True),
-    Column("key", "Name for “ggnet setting”", lambda r: r.name, width=176, hidden=True),
+    Column("range", tr("Range"), range_of, width=176, tabular=True, secondary=True),
+    Column(
+        "description",
+        tr("What it does"),
+        lambda r: setting_description(r.description),
+        width=272,
+        stretch=True,
+    ),
+    Column("key", tr("Name for “ggnet setting”"), lambda r: r.name, width=176, hidden=True),
 )
 
 
 def facts(row: SettingRow) -> list[Fact]:
     """All there is to say about one setting."""
-    unit = setting_unit(row.name)
     return [
-        Fact("Value", setting_value(row.name, row.value)),
-        Fact("Range", range_of(row)),
-        Fact("Exactly", f"{fmt.number(row.value)} {unit}".strip()),
-        Fact("What it does", row.description),
-        Fact("For scripts", f"ggnet setting set {row.name} {row.value}"),
+        Fact(tr("Value"), setting_value(row.name, row.value)),
+        Fact(tr("Range"), range_of(row)),
+        Fact(tr("Exactly"), setting_unit(row.name).exactly(row.value)),
+        Fact(tr("What it does"), setting_description(row.description)),
+        Fact(tr("For scripts"), f"ggnet setting set {row.name} {row.value}"),  # no text
     ]
 
 
@@ -67,13 +73,13 @@ class SettingsPage(Page[SettingRow]):
         self._context = context
         super().__init__(
             key="settings",
-            title="Settings",
+            title=tr("Settings"),
             several=lambda n: tr("%n setting(s)", "", n),
             none=tr("No setting"),
             columns=COLUMNS,
             actions=(
                 Action(
-                    "Edit",
+                    tr("Edit"),
                     "pencil",
                     self._on_edit,
                     shortcut="F2",
@@ -82,14 +88,16 @@ class SettingsPage(Page[SettingRow]):
                     button="plain",
                 ),
             ),
-            empty=Empty("No settings", "The database of this installation has no settings."),
+            empty=Empty(
+                tr("No settings"), tr("The database of this installation has no settings.")
+            ),
             detail=DetailPane(
                 name=title_of,
                 state=lambda r: (None, setting_value(r.name, r.value)),
                 facts=facts,
                 tabs=[History(context, "setting")],
             ),
-            opens="Edit",
+            opens=tr("Edit"),
             access=context.access,
             settings=context.settings,
         )
@@ -100,15 +108,18 @@ class SettingsPage(Page[SettingRow]):
     def _on_edit(self, rows: list[SettingRow]) -> None:
         row = rows[0]
         unit = setting_unit(row.name)
+        least, most = fmt.number(row.minimum), fmt.number(row.maximum)
+        span = tr("From {least} to {most} ({range}).")
+        if unit is NUMBER:
+            span = tr("From {least} to {most}.")
 
         def number(text: str) -> int:
             digits = "".join(text.replace(",", "").split())
             if not digits.isdecimal():
-                raise ConsoleError(f"Give it as a whole number{f' of {unit}' if unit else ''}.")
+                raise ConsoleError(unit.wanted)
             if not row.minimum <= int(digits) <= row.maximum:
-                raise ConsoleError(
-                    f"It must lie between {fmt.number(row.minimum)} and {fmt.number(row.maximum)}."
-                )
+                told = tr("It must lie between {least} and {most}.")
+                raise ConsoleError(told.format(least=least, most=most))
             return int(digits)
 
         dialog = EditDialog(
@@ -116,14 +127,13 @@ class SettingsPage(Page[SettingRow]):
             self._context,
             row,
             noun="setting",
-            name=lambda r: f"“{title_of(r)}”",
-            intro=f"{row.description}.",
+            name=lambda r: tr("“{setting}”").format(setting=title_of(r)),
+            intro=f"{setting_description(row.description)}.",
             fields=[
                 Field(
                     "value",
-                    f"Value in {unit}" if unit else "Value",
-                    help=f"From {fmt.number(row.minimum)} to {fmt.number(row.maximum)}"
-                    f"{f' ({range_of(row)})' if unit else ''}.",
+                    unit.label,
+                    help=span.format(least=least, most=most, range=range_of(row)),
                     value=str(row.value),
                     parse=number,
                     required=True,

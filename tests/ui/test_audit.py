@@ -15,16 +15,19 @@ from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from ggnet_console.demo.targets import LOCKED
 from ggnet_console.enums import Severity
 from ggnet_console.errors import ConsoleError
+from ggnet_console.models import Base
 from ggnet_console.services import audit
 from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldAudit, Pruned
 from ggnet_console.services.audit_export import export_audit
 from ggnet_console.ui.audit.page import TYPING_MS, AuditPage
-from ggnet_console.ui.audit.verify_dialog import head_text
-from ggnet_console.ui.audit_words import NOUNS, action_of, changes_of, object_of, who_of
+from ggnet_console.ui.audit.verify_dialog import PROBLEMS, head_text
+from ggnet_console.ui.audit_words import FIELDS, NOUNS, action_of, changes_of, object_of, who_of
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 
 from .demo import Window
+
+FUNCTIONS = Path(__file__).parents[2] / "migrations" / "functions"
 
 
 @pytest.fixture
@@ -275,9 +278,45 @@ def test_a_storage_host_has_its_history_behind_a_button(admin):
 
 def test_every_noun_of_the_trail_has_words(admin):
     """What is tracked, is tracked under a noun that the filter of the page offers."""
-    changes = Path(__file__).parents[2] / "migrations" / "functions" / "changes.sql"
-    nouns = set(re.findall(r"^        \('\w+', '([^']+)',", changes.read_text(), re.MULTILINE))
+    nouns = {noun for _table, noun, _observed in tracked()}
     assert {"machine", "image version", "setting"} <= nouns <= NOUNS.keys()
+
+
+def tracked() -> list[tuple[str, str, str]]:
+    """Tables whose changes enter the trail, the noun of each, and which columns do not count."""
+    changes = (FUNCTIONS / "changes.sql").read_text("utf-8")
+    return re.findall(r"^        \('(\w+)', '([^']+)',\s+'([^']*)'", changes, re.MULTILINE)
+
+
+def test_every_column_of_the_trail_has_a_word_of_its_own():
+    tables = {mapper.local_table.name: mapper.local_table for mapper in Base.registry.mappers}
+    columns = {
+        (noun, column.name)
+        for table, noun, observed in tracked()
+        for column in tables[table].columns
+        if column.name not in (*observed.split(","), "version")
+    }
+    assert {("machine", "asset_tag"), ("lun", "serial"), ("session", "ready_at")} <= columns
+    shown = {
+        (noun, name)
+        for noun, name in columns
+        if changes_of(entry(noun=noun, changes={name: ["before", "after"]}))
+    }
+    assert ("machine", "id") not in shown
+    assert sorted((noun, name) for noun, name in shown if name not in FIELDS) == []
+
+
+def test_what_else_an_entry_of_the_database_tells_has_words_too():
+    sources = "".join(path.read_text("utf-8") for path in FUNCTIONS.glob("*.sql"))
+    told = set(re.findall(r"'(\w+)'+, jsonb_build_array\(", sources))
+    assert {"reason", "not_recorded", "entries", "bcrypt_cost"} <= told <= FIELDS.keys()
+
+
+def test_whatever_the_database_finds_wrong_with_the_trail_can_be_translated():
+    source = (FUNCTIONS / "audit.sql").read_text("utf-8")
+    found = re.findall(r"^    SELECT .*, '([^']+\.)'$", source, re.MULTILINE)
+    assert len(found) == len(PROBLEMS)
+    assert PROBLEMS.keys() == set(found)
 
 
 def test_the_service_is_asked_for_the_object_alone_and_again_after_a_failure(window):

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -21,6 +23,7 @@ from ggnet_console.ui.kit.conflict_dialog import MINE, ConflictDialog
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 from ggnet_console.ui.kit.tokens import State
+from ggnet_console.ui.setting_words import DESCRIPTIONS
 from ggnet_console.ui.settings import SettingsPage
 from ggnet_console.ui.users.page import UsersPage, state_of
 from ggnet_console.ui.window.sign_in_pages import NewPasswordPage
@@ -343,6 +346,12 @@ def test_settings_show_value_and_range_in_words_and_are_changed_by_a_dialog(admi
     admin.runner.answer = lambda *_args: ()
     dialog.go.click()
     assert called(admin, settings_service.update_setting) == [((row, SettingSpec(7200)), {})]
+
+
+def test_what_the_database_says_of_its_settings_can_be_translated():
+    tables = Path(__file__).parents[2] / "migrations" / "versions" / "0001_tables.sql"
+    given = tables.read_text("utf-8").partition("INSERT INTO settings")[2].partition(";\n")[0]
+    assert set(re.findall(r"^     '([^']+)'\)", given, re.MULTILINE)) == DESCRIPTIONS.keys()
 
 
 def test_a_setting_that_another_admin_changed_meanwhile_is_asked_about(admin):

@@ -30,7 +30,7 @@ from ..kit.page import Chip, Empty, Page
 from ..kit.paged_table import PagedTableModel
 from ..kit.table_model import Column
 from ..kit.tokens import State
-from ..kit.translate import tr
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button, Choice
 from ..page_context import PageContext
 from .prune_dialog import remove_old_entries
@@ -42,33 +42,39 @@ LEAST = 3
 NEWER_MS = 1_000
 """So long after something changed, the newest entries are read."""
 _SPANS: tuple[tuple[str, timedelta | None], ...] = (
-    ("Any time", None),
-    ("Last hour", timedelta(hours=1)),
-    ("Last day", timedelta(days=1)),
-    ("Last 7 days", timedelta(days=7)),
-    ("Last 30 days", timedelta(days=30)),
+    (tr("Any time"), None),
+    (tr("Last hour"), timedelta(hours=1)),
+    (tr("Last day"), timedelta(days=1)),
+    (tr("Last 7 days"), timedelta(days=7)),
+    (tr("Last 30 days"), timedelta(days=30)),
 )
-_BETWEEN = "Between…"
+_BETWEEN = tr("Between…")
 
 COLUMNS: tuple[Column[AuditRow], ...] = (
     Column(
         "at",
-        "When",
+        tr("When"),
         lambda r: fmt.moment(r.at),
         tooltip=lambda r: f"{fmt.exact(r.at)}, {fmt.ago(r.at)}",
         width=160,
         tabular=True,
     ),
-    Column("action", "What", action_of, state=sign_of, width=144),
-    Column("object", "Object", object_of, width=128),
-    Column("who", "By", who_of, width=120),
-    Column("changes", "Changes", summary_of, width=184, stretch=True, secondary=True),
-    Column("severity", "Severity", lambda r: word(r.severity), width=88, hidden=True),
-    Column("address", "From", lambda r: r.client_address or "this server", width=112, hidden=True),
-    Column("program", "Program", lambda r: r.program or fmt.NONE, width=112, hidden=True),
+    Column("action", tr("What"), action_of, state=sign_of, width=144),
+    Column("object", tr("Object"), object_of, width=128),
+    Column("who", tr("By"), who_of, width=120),
+    Column("changes", tr("Changes"), summary_of, width=184, stretch=True, secondary=True),
+    Column("severity", tr("Severity"), lambda r: word(r.severity), width=88, hidden=True),
+    Column(
+        "address",
+        tr("From"),
+        lambda r: r.client_address or tr("this server"),
+        width=112,
+        hidden=True,
+    ),
+    Column("program", tr("Program"), lambda r: r.program or fmt.NONE, width=112, hidden=True),
     Column(
         "job",
-        "Job",
+        tr("Job"),
         lambda r: str(r.job_id) if r.job_id else fmt.NONE,
         width=64,
         align="right",
@@ -96,7 +102,7 @@ class AuditPage(Page[AuditRow]):
         admin = Role.ADMIN
         super().__init__(
             key="audit",
-            title="Audit",
+            title=tr("Audit"),
             several=lambda n: tr("%n entr(y|ies)", "", n),
             none=tr("No entry"),
             columns=COLUMNS,
@@ -104,7 +110,7 @@ class AuditPage(Page[AuditRow]):
             model=PagedTableModel(COLUMNS),
             actions=(
                 Action(
-                    "Verify",
+                    tr("Verify"),
                     "shield-check",
                     lambda _rows: verify_audit(self.window(), context),
                     on_rows=False,
@@ -112,7 +118,7 @@ class AuditPage(Page[AuditRow]):
                     button="plain",
                 ),
                 Action(
-                    "Export",
+                    tr("Export"),
                     "file-output",
                     self._on_export,
                     shortcut="Ctrl+E",
@@ -120,11 +126,11 @@ class AuditPage(Page[AuditRow]):
                     needs=admin,
                     button="plain",
                 ),
-                Action("Only this object", "search", self._on_object, single=True, needs=admin),
-                Action("Only this person", "users", self._on_person, single=True, needs=admin),
-                Action("Copy chain head", "link", self._on_head, on_rows=False, needs=admin),
+                Action(tr("Only this object"), "search", self._on_object, single=True, needs=admin),
+                Action(tr("Only this person"), "users", self._on_person, single=True, needs=admin),
+                Action(tr("Copy chain head"), "link", self._on_head, on_rows=False, needs=admin),
                 Action(
-                    "Remove old entries",
+                    tr("Remove old entries"),
                     "trash-2",
                     lambda _rows: remove_old_entries(self, context, self._ask),
                     on_rows=False,
@@ -132,9 +138,11 @@ class AuditPage(Page[AuditRow]):
                 ),
             ),
             empty=Empty(
-                "Nothing has been recorded yet",
-                "Every change of a machine, image, target, session, user or setting is "
-                "recorded here by the database itself.",
+                tr("Nothing has been recorded yet"),
+                tr(
+                    "Every change of a machine, image, target, session, user or setting is "
+                    "recorded here by the database itself."
+                ),
             ),
             detail=DetailPane(
                 name=action_of, state=lambda r: (sign_of(r), word(r.severity)), facts=facts
@@ -147,7 +155,11 @@ class AuditPage(Page[AuditRow]):
         header.setSortIndicatorShown(False)
         header.setSectionsClickable(False)
         self.search.setToolTip(
-            f"Part of an object's or field's name or of a value, {LEAST} characters at least"
+            tr(
+                "Part of an object's or field's name or of a value, %n character(s) at least",
+                "",
+                LEAST,
+            )
         )
         self._build_filters()
         self._typing = self._timer(TYPING_MS, self._ask)
@@ -174,21 +186,21 @@ class AuditPage(Page[AuditRow]):
     def _build_filters(self) -> None:
         self._only = Button("", "x", "chip")
         self._only.setCheckable(True)
-        self._only.setToolTip("Show entries of all objects again")
+        self._only.setToolTip(tr("Show entries of all objects again"))
         self._only.clicked.connect(self._on_all_objects)
         self._only.hide()
         self.people, self.nouns, self.times = Choice(), Choice(), Choice()
-        self.people.addItem("By anybody", "")
-        self.nouns.addItem("Everything", "")
+        self.people.addItem(tr("By anybody"), "")
+        self.nouns.addItem(tr("Everything"), "")
         for noun, words in NOUNS.items():
             self.nouns.addItem(words, noun)
         for words, _span in _SPANS:
             self.times.addItem(words, words)
         self.times.addItem(_BETWEEN, _BETWEEN)
         for choice, name in (
-            (self.people, "Person"),
-            (self.nouns, "Kind of object"),
-            (self.times, "Time"),
+            (self.people, tr("Person")),
+            (self.nouns, tr("Kind of object")),
+            (self.times, tr("Time")),
         ):
             choice.setProperty("kind", "filter")
             choice.setAccessibleName(name)
@@ -229,11 +241,13 @@ class AuditPage(Page[AuditRow]):
 
     def _nothing(self) -> str:
         searched = self._searched()
-        return f"No entry contains “{searched}”" if searched else "No entry fits these filters"
+        if searched:
+            return tr("No entry contains “{text}”").format(text=searched)
+        return tr("No entry fits these filters")
 
     def _count_text(self) -> str:
         few = self.search.text().strip() and not self._searched()
-        return f"Type {LEAST} characters to search" if few else ""
+        return tr("Type %n character(s) to search", "", LEAST) if few else ""
 
     def _on_users(self, rows: list[users.PublicUser]) -> None:
         for row in rows:
@@ -273,23 +287,23 @@ class AuditPage(Page[AuditRow]):
         since, until = self._between
         dialog = FormDialog(
             self,
-            title="Entries between two times",
-            verb="Show",
+            title=tr("Entries between two times"),
+            verb=tr("Show"),
             fields=[
                 Field(
                     "since",
-                    "From",
+                    tr("From", "a time"),
                     help=_TIME_HELP,
                     value=_written(since),
-                    placeholder="Since the beginning",
+                    placeholder=tr("Since the beginning"),
                     parse=_time,
                 ),
                 Field(
                     "until",
-                    "Until",
+                    tr("Until", "a time"),
                     help=_TIME_HELP,
                     value=_written(until),
-                    placeholder="Now",
+                    placeholder=tr("Now"),
                     parse=_time,
                 ),
             ],
@@ -313,13 +327,14 @@ class AuditPage(Page[AuditRow]):
         self._only.setChecked(True)
         self.nouns.setEnabled(chosen is None)
         self.nouns.setToolTip(
-            "Kind of object"
+            tr("Kind of object")
             if chosen is None
-            else "One object is shown: take that filter away first"
+            else tr("One object is shown: take that filter away first")
         )
         if chosen is not None:
             noun, _id, name = chosen
-            self._only.setText(f"{NOUNS.get(noun, noun)} {name}")
+            kind = NOUNS.get(noun, noun)
+            self._only.setText(tr("{kind} {name}").format(kind=kind, name=name))
 
     def _on_person(self, rows: list[AuditRow]) -> None:
         name = rows[0].user_name
@@ -389,19 +404,19 @@ class AuditPage(Page[AuditRow]):
         )
 
     def _on_failed(self, error: ConsoleError) -> None:
-        self._context.notify(error.summary, State.FAILED)
+        self._context.notify(translated(error.summary), State.FAILED)
 
     # Actions
 
     def _on_export(self, _rows: list[AuditRow]) -> None:
-        dialog = QFileDialog(self, "Export what is shown", str(Path.home()))
+        dialog = QFileDialog(self, tr("Export what is shown"), str(Path.home()))
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setNameFilters(["CSV (*.csv)", "JSON lines (*.json)"])
+        dialog.setNameFilters([tr("CSV (*.csv)"), tr("JSON lines (*.json)")])
         dialog.setDefaultSuffix("csv")
         dialog.filterSelected.connect(
             lambda chosen: dialog.setDefaultSuffix("csv" if "csv" in chosen else "json")
         )
-        dialog.selectFile(f"audit-{datetime.now().astimezone():%Y-%m-%d}")
+        dialog.selectFile(f"audit-{datetime.now().astimezone():%Y-%m-%d}")  # no text
         dialog.fileSelected.connect(lambda path: self.export(Path(path)))
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
@@ -411,8 +426,8 @@ class AuditPage(Page[AuditRow]):
         wanted = self.wanted()
 
         def done(number: int) -> None:
-            entries = "1 entry" if number == 1 else f"{fmt.number(number)} entries"
-            self._context.notify(f"{entries} written to {path}.", State.RUNNING)
+            told = tr("%n entr(y|ies) written to {path}.", "", number).format(path=path)
+            self._context.notify(told, State.RUNNING)
 
         self._context.do(self, export_audit, path, wanted, done=done)
 
@@ -420,15 +435,17 @@ class AuditPage(Page[AuditRow]):
         def done(head: AuditHead) -> None:
             QGuiApplication.clipboard().setText(head_text(head))
             self._context.notify(
-                f"Chain head no. {fmt.number(head.number)} copied. Keep it where nobody here can "
-                "change it; “Verify” measures the trail by it.",
+                tr(
+                    "Chain head no. {number} copied. Keep it where nobody here can change it; "
+                    "“Verify” measures the trail by it."
+                ).format(number=fmt.number(head.number)),
                 State.RUNNING,
             )
 
         self._context.do(self, audit.audit_head, done=done)
 
 
-_TIME_HELP = "Local time, such as 2026-11-23 08:00."
+_TIME_HELP = tr("Local time, such as 2026-11-23 08:00.")
 
 
 def _time(text: str) -> datetime | None:
@@ -437,7 +454,7 @@ def _time(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text.strip()).astimezone()
     except ValueError as error:
-        raise ConsoleError("Give it as date and time, such as 2026-11-23 08:00.") from error
+        raise ConsoleError(tr("Give it as date and time, such as 2026-11-23 08:00.")) from error
 
 
 def _written(when: datetime | None) -> str:

@@ -18,6 +18,7 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import confirm
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..page_context import PageContext
 from ..setting_words import setting_title
 
@@ -33,11 +34,12 @@ def _ask(page: QWidget, context: PageContext, removed: Callable[[], None], fewes
     def days(text: str) -> int:
         digits = "".join(text.replace(",", "").split())
         if not digits.isdecimal() or len(digits) > 5:
-            raise ConsoleError("Give it as a whole number of days.")
+            raise ConsoleError(tr("Give it as a whole number of days."))
         if int(digits) < fewest:
             raise ConsoleError(
-                f"The last {fmt.count(fewest, 'day')} cannot be removed "
-                f"(setting “{setting_title(KEEP)}”)."
+                tr(
+                    "The last %n day(s) cannot be removed (setting “{setting}”).", "", fewest
+                ).format(setting=setting_title(KEEP))
             )
         return int(digits)
 
@@ -46,7 +48,8 @@ def _ask(page: QWidget, context: PageContext, removed: Callable[[], None], fewes
             if old.entries:
                 done(old)
             else:
-                failed(FieldError("days", f"No entry is older than {fmt.moment(old.before)}."))
+                told = tr("No entry is older than {time}.").format(time=fmt.moment(old.before))
+                failed(FieldError("days", told))
 
         context.runner.run(
             audit.old_audit, values["days"], done=found, failed=failed, parent=page.window()
@@ -54,17 +57,19 @@ def _ask(page: QWidget, context: PageContext, removed: Callable[[], None], fewes
 
     dialog = FormDialog(
         page,
-        title="Remove old entries",
-        verb="Continue",
-        intro="What goes is shown before anything is removed.",
+        title=tr("Remove old entries"),
+        verb=tr("Continue"),
+        intro=tr("What goes is shown before anything is removed."),
         fields=[
             Field(
                 "days",
-                "Days to keep",
+                tr("Days to keep"),
                 value=str(fewest),
                 parse=days,
                 required=True,
-                help=f"At least {fmt.number(fewest)}: the setting “{setting_title(KEEP)}” says so.",
+                help=tr("At least {number}: the setting “{setting}” says so.").format(
+                    number=fmt.number(fewest), setting=setting_title(KEEP)
+                ),
             )
         ],
         submit=submit,
@@ -79,20 +84,19 @@ def _confirm(
     page: QWidget, context: PageContext, removed: Callable[[], None], old: OldAudit
 ) -> None:
     def done(pruned: Pruned) -> None:
-        context.notify(f"{_entries(pruned.entries)} removed from the audit trail.", State.RUNNING)
+        told = tr("%n entr(y|ies) removed from the audit trail.", "", pruned.entries)
+        context.notify(told, State.RUNNING)
         removed()
 
     confirm(
         page,
-        f"Remove {_entries(old.entries)} of the audit trail?",
-        f"Everything from before {fmt.exact(old.before)} goes, whoever did it, and cannot be "
-        "brought back; “Export” writes it to a file first. That you removed it becomes an entry "
-        "itself. The chain stays whole; chain heads kept elsewhere from before then prove nothing "
-        "any more. Ended sign-ins of that age go, too.",
-        f"Remove {_entries(old.entries)}",
+        tr("Remove %n entr(y|ies) of the audit trail?", "", old.entries),
+        tr(
+            "Everything from before {time} goes, whoever did it, and cannot be brought back; "
+            "“Export” writes it to a file first. That you removed it becomes an entry itself. The "
+            "chain stays whole; chain heads kept elsewhere from before then prove nothing any "
+            "more. Ended sign-ins of that age go, too."
+        ).format(time=fmt.exact(old.before)),
+        tr("Remove %n entr(y|ies)", "", old.entries),
         lambda: context.do(page, audit.prune_audit, old.before, done=done),
     )
-
-
-def _entries(number: int) -> str:
-    return "1 entry" if number == 1 else f"{fmt.number(number)} entries"

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...services import audit
 from ...services.audit import AuditHead, AuditProblem
 from ..kit import format as fmt
@@ -16,8 +16,22 @@ from ..kit.asking_dialog import Done, Failed
 from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.messages import Message, show_error
+from ..kit.translate import tr, translated
 from ..kit.widgets import Button
 from ..page_context import PageContext
+
+PROBLEMS: dict[str, str] = {
+    each: each
+    for each in (
+        sentence("Links before this one are missing."),
+        sentence("This link does not follow from the one before."),
+        sentence("Entries of this link were changed, removed or added."),
+        sentence("Entries were added outside of the chain."),
+        sentence("The newest links are missing."),
+        sentence("The trail does not follow from the exported head."),
+    )
+}
+"""What the database finds wrong with the trail, in its words, so that they can be translated."""
 
 
 def verify_audit(parent: QWidget, context: PageContext) -> None:
@@ -29,16 +43,18 @@ def verify_audit(parent: QWidget, context: PageContext) -> None:
 
     dialog = FormDialog(
         parent,
-        title="Verify the audit trail",
-        verb="Verify",
-        intro="Reads the whole trail and proves that no entry was changed, removed or put in.",
+        title=tr("Verify the audit trail"),
+        verb=tr("Verify"),
+        intro=tr("Reads the whole trail and proves that no entry was changed, removed or put in."),
         fields=[
             Field(
                 "head",
-                "Chain head kept elsewhere",
+                tr("Chain head kept elsewhere"),
                 "notes",
-                help="What “Copy chain head” or “ggnet audit head” gave before; with it even "
-                "a trail that was made anew is found out. May stay empty.",
+                help=tr(
+                    "What “Copy chain head” or “ggnet audit head” gave before; with it even a "
+                    "trail that was made anew is found out. May stay empty."
+                ),
                 parse=lambda text: audit.head_from(text) if text.strip() else None,
             )
         ],
@@ -53,28 +69,32 @@ def verify_audit(parent: QWidget, context: PageContext) -> None:
 def tell_verdict(parent: QWidget, problems: list[AuditProblem], head: AuditHead) -> None:
     """Say in a sentence whether the trail is whole."""
     if problems:
+        first = problems[0].problem
         show_error(
             parent,
             ConsoleError(
-                f"The audit trail was tampered with: {problems[0].problem} Keep a copy of the "
-                "database before anything else is done.",
+                tr(
+                    "The audit trail was tampered with: {problem} Keep a copy of the database "
+                    "before anything else is done."
+                ).format(problem=translated(PROBLEMS.get(first, first))),
                 "\n".join(
                     f"link {p.number or fmt.NONE}, entry {p.entry or fmt.NONE}: {p.problem}"
                     for p in problems
                 ),
             ),
-            "The audit trail is not whole",
+            tr("The audit trail is not whole"),
         )
         return
-    newest = f", made {fmt.exact(head.at)}" if head.at else ""
+    told = tr("No entry was changed, removed or put in, up to link no. {number}.")
+    if head.at:
+        told = tr("No entry was changed, removed or put in, up to link no. {number}, made {time}.")
     dialog = Message(
         parent,
-        "The audit trail is whole",
-        f"No entry was changed, removed or put in, up to link no. {fmt.number(head.number)}"
-        f"{newest}.",
+        tr("The audit trail is whole"),
+        told.format(number=fmt.number(head.number), time=fmt.exact(head.at)),
         details=head_text(head),
     )
-    dialog.add_button(Button("Close"), lambda: None, safe=True)
+    dialog.add_button(Button(tr("Close")), lambda: None, safe=True)
     dialog.open()
 
 

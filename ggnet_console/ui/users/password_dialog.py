@@ -14,6 +14,7 @@ from ..kit.form import Field
 from ..kit.form_dialog import FormDialog
 from ..kit.password_fields import chosen_password, new_password_fields
 from ..kit.tokens import State
+from ..kit.translate import tr
 from ..page_context import PageContext
 
 
@@ -38,17 +39,17 @@ def change_password(parent: QWidget, context: PageContext) -> None:
 
     dialog = FormDialog(
         parent,
-        title="Change password",
-        verb="Change password",
-        intro="Where else you are signed in, you have to sign in again with the new password.",
+        title=tr("Change password"),
+        verb=tr("Change password"),
+        intro=tr("Where else you are signed in, you have to sign in again with the new password."),
         fields=[
-            Field("present_password", "Present password", "password", required=True),
+            Field("present_password", tr("Present password"), "password", required=True),
             *new_password_fields(),
         ],
         submit=submit,
         notify=context.notify,
         then=lambda _value: context.notify(
-            "Your password is changed; your other sign-ins have ended.", State.RUNNING
+            tr("Your password is changed; your other sign-ins have ended."), State.RUNNING
         ),
     )
     dialog.open()

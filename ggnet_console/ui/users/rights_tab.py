@@ -13,13 +13,14 @@ from ..enum_words import word
 from ..kit import format as fmt
 from ..kit.detail_pane import Tab
 from ..kit.tokens import XS, M, S
+from ..kit.translate import tr, translated
 from ..kit.widgets import clear, label
 
 
 class RoleRights(Tab[UserRow]):
     """What each role may do, as it is granted in the database."""
 
-    title = "Rights"
+    title = tr("Rights")
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,18 +45,19 @@ class RoleRights(Tab[UserRow]):
         for right in list_rights():
             if right.noun != noun:
                 noun = right.noun
-                heading = label(noun, "section")
+                heading = label(translated(noun), "section")
                 heading.setContentsMargins(0, M if line > 1 else 0, 0, 0)
                 self._grid.addWidget(heading, line, 0, 1, len(Role) + 1)
                 line += 1
             allowed = row.role in right.roles
-            action = label(right.action, "" if allowed else "secondary", wrap=True)
+            action = label(translated(right.action), "" if allowed else "secondary", wrap=True)
             self._grid.addWidget(action, line, 0)
             for column, role in enumerate(Role, 1):
                 may = role in right.roles
                 mark = label(
                     "✓" if may else fmt.NONE, "" if may and role is row.role else "secondary"
                 )
-                mark.setAccessibleName(f"{word(role)}: {'yes' if may else 'no'}")
+                told = tr("{role}: yes") if may else tr("{role}: no")
+                mark.setAccessibleName(told.format(role=word(role)))
                 self._grid.addWidget(mark, line, column, Qt.AlignmentFlag.AlignHCenter)
             line += 1
