@@ -46,6 +46,8 @@ _KINDS: dict[type, _Kind] = {
     SettingRow: _Kind("settings", "settings", "setting", ("value",)),
 }
 
+_COLUMNS = {"image": "image_name"}
+"""Columns that rows call otherwise."""
 _ENUMS = {
     kind: [
         (name, hint)
@@ -92,7 +94,8 @@ def _counts(row: Any) -> bool:
 def _told(kind: _Kind, before: Any, after: Any) -> dict[str, Any]:
     """The fields that differ, as the trail writes them: ``[old, new]``."""
     pairs = {
-        name: [_plain(getattr(each, name, None)) for each in (before, after)] for name in kind.told
+        _COLUMNS.get(name, name): [_plain(getattr(each, name, None)) for each in (before, after)]
+        for name in kind.told
     }
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 

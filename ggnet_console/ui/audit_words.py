@@ -133,7 +133,7 @@ FIELDS = {
     "room": tr("Room"),
     "serial": tr("Serial"),
     "sha256": "SHA-256",
-    "sign_ins": tr("Sign ins"),
+    "sign_ins": tr("Sign-ins"),
     "size_bytes": tr("Size"),
     "source_format": tr("Format of the file"),
     "source_name": tr("File"),

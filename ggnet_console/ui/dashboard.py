@@ -276,7 +276,7 @@ class Dashboard(QWidget):
         for problem in found[:_MOST_GROUPS]:
             _add(self._problems, self._problem(problem))
         if len(found) > _MOST_GROUPS:
-            more = tr("and %n more causes", "", len(found) - _MOST_GROUPS)
+            more = tr("and %n more cause(s)", "", len(found) - _MOST_GROUPS)
             _add(self._problems, label(more, "secondary"))
         if not found:
             _add(self._problems, _quiet(tr("All is well.") if loaded else tr("Reading…"), loaded))

@@ -181,6 +181,6 @@ def choose_backend(parent: QWidget, context: PageContext, row: HostRow) -> FormD
     served = [each for each in context.feeds.sessions.rows.values() if each.open]
     number = sum(each.host == row.name for each in served)
     if number:
-        dialog.refuse(tr("%n session(s) open: stop them first.", "", number))
+        dialog.refuse(tr("%n session(s) open: stop (it|them) first.", "", number))
     dialog.open()
     return dialog

@@ -73,7 +73,7 @@ _UNITS = {
         tr("Value in seconds"),
         tr("Give it as a whole number of seconds."),
         fmt.duration,
-        lambda value: tr("%n seconds", "", value),
+        lambda value: tr("%n second(s)", "", value),
     ),
     "_bytes": Unit(
         tr("Value in bytes"),
@@ -86,13 +86,13 @@ _UNITS = {
         tr("Value in hours"),
         tr("Give it as a whole number of hours."),
         lambda value: fmt.duration(value * 3600),
-        lambda value: tr("%n hours", "", value),
+        lambda value: tr("%n hour(s)", "", value),
     ),
     "_days": Unit(
         tr("Value in days"),
         tr("Give it as a whole number of days."),
         lambda value: tr("%n day(s)", "", value),
-        lambda value: tr("%n days", "", value),
+        lambda value: tr("%n day(s)", "", value),
     ),
 }
 NUMBER = Unit(tr("Value"), tr("Give it as a whole number."), fmt.number, fmt.number)

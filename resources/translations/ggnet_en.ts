@@ -4,10 +4,17 @@
     <context>
         <name />
         <message numerus="yes">
-            <source>%n differ, {total} in all</source>
+            <source>%n (differs|differ), {total} in all</source>
             <translation>
+                <numerusform>%n differs, {total} in all</numerusform>
                 <numerusform>%n differ, {total} in all</numerusform>
-                <numerusform>%n differ, {total} in all</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n day(s)</source>
+            <translation>
+                <numerusform>%n day</numerusform>
+                <numerusform>%n days</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -15,6 +22,27 @@
             <translation>
                 <numerusform>%n entry</numerusform>
                 <numerusform>%n entries</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n entr(y|ies) removed from the audit trail.</source>
+            <translation>
+                <numerusform>%n entry removed from the audit trail.</numerusform>
+                <numerusform>%n entries removed from the audit trail.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n entr(y|ies) written to {path}.</source>
+            <translation>
+                <numerusform>%n entry written to {path}.</numerusform>
+                <numerusform>%n entries written to {path}.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n failed sign-in(s)</source>
+            <translation>
+                <numerusform>%n failed sign-in</numerusform>
+                <numerusform>%n failed sign-ins</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -29,6 +57,13 @@
             <translation>
                 <numerusform>%n field to decide</numerusform>
                 <numerusform>%n fields to decide</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n hour(s)</source>
+            <translation>
+                <numerusform>%n hour</numerusform>
+                <numerusform>%n hours</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -104,6 +139,13 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n second(s)</source>
+            <translation>
+                <numerusform>%n second</numerusform>
+                <numerusform>%n seconds</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n session(s)</source>
             <translation>
                 <numerusform>%n session</numerusform>
@@ -111,9 +153,9 @@
             </translation>
         </message>
         <message numerus="yes">
-            <source>%n session(s) open: stop them first.</source>
+            <source>%n session(s) open: stop (it|them) first.</source>
             <translation>
-                <numerusform>%n session open: stop them first.</numerusform>
+                <numerusform>%n session open: stop it first.</numerusform>
                 <numerusform>%n sessions open: stop them first.</numerusform>
             </translation>
         </message>
@@ -181,6 +223,13 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>%n times, last {ago}</source>
+            <translation>
+                <numerusform>%n times, last {ago}</numerusform>
+                <numerusform>%n times, last {ago}</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n to add</source>
             <translation>
                 <numerusform>%n to add</numerusform>
@@ -213,6 +262,13 @@
             <translation>
                 <numerusform>%n with a problem, {total} in all</numerusform>
                 <numerusform>%n with a problem, {total} in all</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>(Its|Their) file(s) (goes|go) from the storage host ({size}). This cannot be undone.</source>
+            <translation>
+                <numerusform>Its file goes from the storage host ({size}). This cannot be undone.</numerusform>
+                <numerusform>Their files go from the storage host ({size}). This cannot be undone.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -293,6 +349,13 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>Disable %n user(s)</source>
+            <translation>
+                <numerusform>Disable %n user</numerusform>
+                <numerusform>Disable %n users</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Edit %n machine(s)</source>
             <translation>
                 <numerusform>Edit %n machine</numerusform>
@@ -307,10 +370,38 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>Lock %n user(s)</source>
+            <translation>
+                <numerusform>Lock %n user</numerusform>
+                <numerusform>Lock %n users</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Make %n target(s) again what (it|they) (was|were) before the last apply?</source>
             <translation>
                 <numerusform>Make %n target again what it was before the last apply?</numerusform>
                 <numerusform>Make %n targets again what they were before the last apply?</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Part of an object's or field's name or of a value, %n character(s) at least</source>
+            <translation>
+                <numerusform>Part of an object's or field's name or of a value, %n character at least</numerusform>
+                <numerusform>Part of an object's or field's name or of a value, %n characters at least</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Remove %n entr(y|ies)</source>
+            <translation>
+                <numerusform>Remove %n entry</numerusform>
+                <numerusform>Remove %n entries</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Remove %n entr(y|ies) of the audit trail?</source>
+            <translation>
+                <numerusform>Remove %n entry of the audit trail?</numerusform>
+                <numerusform>Remove %n entries of the audit trail?</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -325,6 +416,20 @@
             <translation>
                 <numerusform>Repair %n target</numerusform>
                 <numerusform>Repair %n targets</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Revoke %n sign-in(s)</source>
+            <translation>
+                <numerusform>Revoke %n sign-in</numerusform>
+                <numerusform>Revoke %n sign-ins</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>Revoke %n sign-in(s) of {users}?</source>
+            <translation>
+                <numerusform>Revoke %n sign-in of {users}?</numerusform>
+                <numerusform>Revoke %n sign-ins of {users}?</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -356,17 +461,24 @@
             </translation>
         </message>
         <message numerus="yes">
-            <source>The other %n are changed.</source>
+            <source>Stop the session(s) of {names}?</source>
             <translation>
-                <numerusform>The other %n are changed.</numerusform>
-                <numerusform>The other %n are changed.</numerusform>
+                <numerusform>Stop the session of {names}?</numerusform>
+                <numerusform>Stop the sessions of {names}?</numerusform>
             </translation>
         </message>
         <message numerus="yes">
-            <source>Their files go from the storage host ({size}). This cannot be undone.</source>
+            <source>The last %n day(s) cannot be removed (setting “{setting}”).</source>
             <translation>
-                <numerusform>Their files go from the storage host ({size}). This cannot be undone.</numerusform>
-                <numerusform>Their files go from the storage host ({size}). This cannot be undone.</numerusform>
+                <numerusform>The last %n day cannot be removed (setting “{setting}”).</numerusform>
+                <numerusform>The last %n days cannot be removed (setting “{setting}”).</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>The other %n (is|are) changed.</source>
+            <translation>
+                <numerusform>The other %n is changed.</numerusform>
+                <numerusform>The other %n are changed.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -377,6 +489,13 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>Type %n character(s) to search</source>
+            <translation>
+                <numerusform>Type %n character to search</numerusform>
+                <numerusform>Type %n characters to search</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>Unlock %n user(s)</source>
             <translation>
                 <numerusform>Unlock %n user</numerusform>
@@ -384,10 +503,17 @@
             </translation>
         </message>
         <message numerus="yes">
-            <source>and %n more causes</source>
+            <source>and %n more cause(s)</source>
             <translation>
+                <numerusform>and %n more cause</numerusform>
                 <numerusform>and %n more causes</numerusform>
-                <numerusform>and %n more causes</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>{changes} and %n more</source>
+            <translation>
+                <numerusform>{changes} and %n more</numerusform>
+                <numerusform>{changes} and %n more</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -398,17 +524,17 @@
             </translation>
         </message>
         <message numerus="yes">
+            <source>{names} (has|have) a session: stop it first</source>
+            <translation>
+                <numerusform>{names} has a session: stop it first</numerusform>
+                <numerusform>{names} have a session: stop it first</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>{names} and %n more</source>
             <translation>
                 <numerusform>{names} and %n more</numerusform>
                 <numerusform>{names} and %n more</numerusform>
-            </translation>
-        </message>
-        <message numerus="yes">
-            <source>{names} has a session: stop it first</source>
-            <translation>
-                <numerusform>{names} has a session: stop it first</numerusform>
-                <numerusform>{names} has a session: stop it first</numerusform>
             </translation>
         </message>
         <message numerus="yes">

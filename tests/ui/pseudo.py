@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -115,10 +115,16 @@ def texts_of(widget: QWidget) -> Iterator[tuple[QWidget, str]]:
 class Finder:
     """Looks at windows and keeps what is wrong with their texts."""
 
-    def __init__(self, data: set[str]) -> None:
-        self._data = sorted((each for each in data if _WORD.search(each)), key=len, reverse=True)
+    def __init__(self, data: Iterable[str]) -> None:
+        self._data: list[str] = []
+        self.know(data)
         self.unwrapped: dict[str, str] = {}
         self.clipped: dict[str, str] = {}
+
+    def know(self, data: Iterable[str]) -> None:
+        """Take these for data, too."""
+        words = {each for each in data if _WORD.search(each)}
+        self._data = sorted(words.union(self._data), key=len, reverse=True)
 
     def look(self, window: QWidget, place: str) -> None:
         """Look at everything that can be seen of a window."""
@@ -136,6 +142,8 @@ class Finder:
         rest = re.sub("<[^>]*>|\u200b", "", text)
         while rest != (shorter := _INNERMOST.sub("", rest)):
             rest = shorter
+        if rest.replace("\u200b", "").startswith("ggnet"):
+            return  # a command, or a program
         for known in self._data:
             rest = rest.replace(known, "")
         left = [word for word in _WORD.findall(rest) if word not in _SAME]
@@ -159,6 +167,8 @@ def walk(finder: Finder, demo: Any) -> None:
     for key in list(window._specs):
         page = window.show_page(key)
         QApplication.processEvents()
+        if isinstance(page, Page):
+            finder.know(values_of(list(page.model.rows)))
         finder.look(window, key)
         if not isinstance(page, Page):
             continue
@@ -213,7 +223,7 @@ def main() -> None:
         demo.main_window.resize(1366, 768)
         demo.main_window.show()
         QApplication.processEvents()
-        finder = Finder(set(values_of(list(vars(demo.room).values()))))
+        finder = Finder(values_of(list(vars(demo.room).values())))
         walk(finder, demo)
         print(json.dumps({"unwrapped": finder.unwrapped, "clipped": finder.clipped}, indent=1))
         sys.stdout.flush()

@@ -23,7 +23,13 @@ import translations  # noqa: E402 - beside the program, in packaging/
 
 @pytest.mark.parametrize(
     ("n", "text"),
-    [(0, "0 machines"), (1, "1 machine"), (2, "2 machines"), (10_000, "10\u202f000 machines")],
+    [
+        (0, "0 machines"),
+        (1, "1 machine"),
+        (2, "2 machines"),
+        (10_000, "10\u202f000 machines"),
+        (2**40, "1\u202f099\u202f511\u202f627\u202f776 machines"),
+    ],
 )
 def test_a_number_chooses_its_form_and_is_grouped(qapp, n, text):
     assert tr("%n machine(s)", "", n) == text
@@ -101,7 +107,7 @@ def test_no_text_is_out_of_a_translation_s_reach():
     assert [f"{path}:{line}: {text}" for path, line, text in unwrapped()] == []
 
 
-@pytest.mark.slow(why="walks through the whole window, in a process of its own")
+@pytest.mark.slow("walks through the whole window, in a process of its own")
 def test_in_a_language_nobody_speaks_nothing_is_forgotten_and_nothing_is_cut():
     done = subprocess.run(
         [sys.executable, "-m", "tests.ui.pseudo"],

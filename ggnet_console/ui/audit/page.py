@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QFileDialog
 
@@ -39,6 +39,8 @@ from .verify_dialog import head_text, verify_audit
 TYPING_MS = 200
 LEAST = 3
 """Characters of a search: the index knows texts by three letters, and fewer are in all of them."""
+_ONLY_WIDTH = 160
+"""Of the name of the only object shown; the other filters stand beside it."""
 NEWER_MS = 1_000
 """So long after something changed, the newest entries are read."""
 _SPANS: tuple[tuple[str, timedelta | None], ...] = (
@@ -186,7 +188,6 @@ class AuditPage(Page[AuditRow]):
     def _build_filters(self) -> None:
         self._only = Button("", "x", "chip")
         self._only.setCheckable(True)
-        self._only.setToolTip(tr("Show entries of all objects again"))
         self._only.clicked.connect(self._on_all_objects)
         self._only.hide()
         self.people, self.nouns, self.times = Choice(), Choice(), Choice()
@@ -334,7 +335,12 @@ class AuditPage(Page[AuditRow]):
         if chosen is not None:
             noun, _id, name = chosen
             kind = NOUNS.get(noun, noun)
-            self._only.setText(tr("{kind} {name}").format(kind=kind, name=name))
+            whole = tr("{kind} {name}").format(kind=kind, name=name)
+            metrics = self._only.fontMetrics()
+            middle = Qt.TextElideMode.ElideMiddle
+            self._only.setText(metrics.elidedText(whole, middle, _ONLY_WIDTH))
+            hint = tr("Show entries of all objects again")
+            self._only.setToolTip(f"{whole}\n{hint}")
 
     def _on_person(self, rows: list[AuditRow]) -> None:
         name = rows[0].user_name

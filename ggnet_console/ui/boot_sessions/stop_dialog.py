@@ -19,7 +19,7 @@ def stop_sessions(page: QWidget, context: PageContext, machines: Mapping[int, st
     names = list(machines.values())
     confirm(
         page,
-        tr("Stop the session of {names}?").format(names=fmt.names(names)),
+        tr("Stop the session(s) of {names}?", "", len(names)).format(names=fmt.names(names)),
         tr("The disk goes away at once; what has not been saved on it is lost."),
         tr("Stop %n session(s)", "", len(names)),
         names=names,

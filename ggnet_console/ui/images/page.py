@@ -290,7 +290,7 @@ class ImagesPage(Page[ImageRow]):
             self,
             tr("Delete {names}?").format(names=fmt.names(names)),
             tr(
-                "Their files go from the storage host ({size}). This cannot be undone.",
+                "(Its|Their) file(s) (goes|go) from the storage host ({size}). This cannot be undone.",
                 "",
                 len(rows),
             ).format(size=fmt.size(size)),

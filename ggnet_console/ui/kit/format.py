@@ -122,11 +122,6 @@ def number(value: int) -> str:
     return grouped(value)
 
 
-def count(value: int, one: str) -> str:
-    """A number with its noun: ``1 machine``, ``3 machines``."""
-    return f"{number(value)} {one if value == 1 else one + 's'}"
-
-
 def with_stop(text: str) -> str:
     """A text with the full stop it may lack."""
     return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -15,6 +15,8 @@ from ...errors import Sentence
 from ...paths import RESOURCES
 
 FOLDER = RESOURCES / "translations"
+_MOST = 2**31 - 1
+"""Qt counts in 32 bits; what is more has the form of that."""
 
 
 def tr(text: str, comment: str = "", n: int = -1) -> str:
@@ -23,8 +25,11 @@ def tr(text: str, comment: str = "", n: int = -1) -> str:
     ``comment`` tells translators two equal texts apart. With ``n`` the form for that number is
     chosen, and ``%n`` in the text becomes the number: ``tr("%n machine(s)", "", 3)``.
     """
-    shown = QCoreApplication.translate("", text, comment or None, n)
-    return shown if n < 1000 else shown.replace(str(n), grouped(n), 1)
+    if n <= _MOST:
+        shown = QCoreApplication.translate("", text, comment or None, n)
+        return shown if n < 1000 else shown.replace(str(n), grouped(n), 1)
+    shown = QCoreApplication.translate("", text, comment or None, _MOST)
+    return shown.replace(str(_MOST), grouped(n), 1)
 
 
 def translated(sentence: str) -> str:

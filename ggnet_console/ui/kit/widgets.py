@@ -84,7 +84,7 @@ class Value(QLabel):
     def set_value(self, text: str) -> None:
         """Show a value."""
         if text != self.value:
-            self.setText(" ".join(map(_breakable, text.split(" "))))
+            self.setText(" ".join(map(breakable, text.split(" "))))
 
     @property
     def value(self) -> str:
@@ -108,8 +108,9 @@ class Value(QLabel):
         menu.popup(event.globalPos())
 
 
-def _breakable(word: str) -> str:
-    return _BREAK.join(word) if len(word) > _LONG else word
+def breakable(word: str, longest: int = _LONG) -> str:
+    """A word that may break anywhere, when it has more letters than ``longest``."""
+    return _BREAK.join(word) if len(word) > longest else word
 
 
 def hairline(*, vertical: bool = False) -> QFrame:

@@ -200,7 +200,7 @@ def _tell_left(
         title = tr("1 of 1 machine was left as it is")
     else:
         title = tr("%n of {asked} machines (was|were) left as (it|they) (is|are)", "", len(left))
-    others = tr("The other %n are changed.", "", rest) if rest else tr("Nothing was changed.")
+    others = tr("The other %n (is|are) changed.", "", rest) if rest else tr("Nothing was changed.")
     message = Message(
         parent.window(),
         title.format(asked=fmt.number(asked)),

@@ -198,7 +198,7 @@ def _idle(rows: Sequence[MachineRow]) -> str | None:
     running = [row.name for row in rows if is_open(row)]
     if not running:
         return None
-    text = tr("{names} has a session: stop it first", "", len(running))
+    text = tr("{names} (has|have) a session: stop it first", "", len(running))
     return text.format(names=fmt.names(running, 2))
 
 

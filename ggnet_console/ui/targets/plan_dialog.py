@@ -32,9 +32,9 @@ _OF_MACHINE = {
     PlanAction.CHANGE: tr("Change the target of {machine}"),
     PlanAction.REMOVE: tr("Remove the target of {machine}"),
 }
-_OF_NOBODY = {
-    PlanAction.ADD: tr("Add a target that nobody wants"),
-    PlanAction.CHANGE: tr("Change a target that nobody wants"),
+_OF_NO_MACHINE = {
+    PlanAction.ADD: tr("Add an adopted target"),
+    PlanAction.CHANGE: tr("Change an adopted target"),
     PlanAction.REMOVE: tr("Remove a target that nobody wants"),
 }
 _COUNTED: dict[PlanAction, Callable[[int], str]] = {
@@ -78,7 +78,7 @@ class EntryBox(QFrame):
             head.addWidget(Sign(State.ATTENTION))
         else:
             head.addWidget(IconLabel(_ICONS[entry.action]))
-        texts = _OF_MACHINE if entry.machine else _OF_NOBODY
+        texts = _OF_MACHINE if entry.machine else _OF_NO_MACHINE
         what = texts[entry.action].format(machine=entry.machine)
         head.addWidget(copyable(what, "label"), 1)
         column.addLayout(head)

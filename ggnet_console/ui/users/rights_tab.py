@@ -14,7 +14,7 @@ from ..kit import format as fmt
 from ..kit.detail_pane import Tab
 from ..kit.tokens import XS, M, S
 from ..kit.translate import tr, translated
-from ..kit.widgets import clear, label
+from ..kit.widgets import breakable, clear, label
 
 
 class RoleRights(Tab[UserRow]):
@@ -39,7 +39,8 @@ class RoleRights(Tab[UserRow]):
         for column, role in enumerate(Role, 1):
             strength = "label" if role is row.role else "secondary"
             self._grid.addWidget(
-                label(word(role), strength), 0, column, Qt.AlignmentFlag.AlignHCenter
+                label(breakable(word(role)), strength, wrap=True),
+                *(0, column, Qt.AlignmentFlag.AlignHCenter),
             )
         line, noun = 1, ""
         for right in list_rights():

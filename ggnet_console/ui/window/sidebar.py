@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from PySide6.QtCore import QEvent, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -64,18 +64,24 @@ class _ItemDelegate(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(QColor(tokens.text))
         area = box.adjusted(S + icons.SMALL + S + 2, 0, -S, 0)
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, str(index.data()))
-        count = index.data(_COUNT)
+        count, state = str(index.data(_COUNT) or ""), index.data(_STATE)
+        figures = tabular(option.font)
+        taken = QFontMetrics(figures).horizontalAdvance(count) if count else 0
+        taken += SIGN + XS if count and state else 0
+        room = area.width() - (taken + XS if taken else 0)
+        title = painter.fontMetrics().elidedText(
+            str(index.data()), Qt.TextElideMode.ElideRight, room
+        )
+        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, title)
         if count:
-            state = index.data(_STATE)
-            painter.setFont(tabular(option.font))
+            painter.setFont(figures)
             painter.setPen(QColor(tokens.state(state) if state else tokens.secondary))
             flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-            painter.drawText(QRect(area), int(flags), str(count))
+            painter.drawText(QRect(area), int(flags), count)
             if state:
-                left = area.right() - painter.fontMetrics().horizontalAdvance(str(count))
                 sign = sign_pixmap(state, tokens.sign(state), ratio)
-                painter.drawPixmap(left - SIGN - XS, box.top() + (box.height() - SIGN) // 2, sign)
+                left, top = area.right() - taken, box.top() + (box.height() - SIGN) // 2
+                painter.drawPixmap(left, top, sign)
         painter.restore()
 
     def sizeHint(self, _option: QStyleOptionViewItem, index: AnyIndex) -> QSize:

@@ -343,7 +343,7 @@ class Workspace(QObject):
         show("images", len(feeds.images.rows))
         total = len(feeds.targets.rows)
         if drifted:
-            about = tr("%n differ, {total} in all", "", len(drifted))
+            about = tr("%n (differs|differ), {total} in all", "", len(drifted))
             about = about.format(total=fmt.number(total))
             show("targets", len(drifted), worst(drifted), about)
         else:
