@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,17 +13,28 @@ class Sentence(str):
     """A sentence for people that remembers what it was made of, so that it can be translated.
 
     It is its own English text. ``key`` is the text with its fields, as translators see it, and
-    ``values`` is what was put into them.
+    ``values`` is what was put into them. Sentences of the database have numbered fields, ``{0}``.
     """
 
     key: str
+    numbered: tuple[object, ...]
     values: Mapping[str, object]
 
-    def __new__(cls, key: str, /, **values: object) -> Sentence:
+    def __new__(cls, key: str, /, *numbered: object, **values: object) -> Sentence:
         """``key`` is a literal, never an f-string; fields as ``str.format`` has them."""
-        made = super().__new__(cls, key.format(**values) if values else key)
-        made.key, made.values = key, values
+        made = super().__new__(cls, key.format(*numbered, **values) if numbered or values else key)
+        made.key, made.numbered, made.values = key, numbered, values
         return made
+
+    def with_values(self, **values: object) -> Sentence:
+        """The sentence that a constant without values stands for: its fields filled in."""
+        return Sentence(self.key, **values)
+
+
+def listed(parts: Iterable[object], separator: str = ", ") -> Sentence:
+    """``parts`` one after the other, each of which is translated for itself."""
+    given = tuple(parts)
+    return Sentence(separator.join(f"{{{number}}}" for number in range(len(given))), *given)
 
 
 sentence = Sentence
@@ -110,7 +121,7 @@ class FaultError(ConsoleError):
     """A bug ended what somebody waits for; it is reported besides, this only ends the waiting."""
 
     def __init__(self, fault: BaseException) -> None:
-        super().__init__("A fault in the program ended this.", repr(fault))
+        super().__init__(sentence("A fault in the program ended this."), repr(fault))
 
 
 class SchemaError(ConsoleError):
@@ -120,5 +131,5 @@ class SchemaError(ConsoleError):
 class CancelledError(ConsoleError):
     """The operator cancelled the work; not shown as a failure."""
 
-    def __init__(self, summary: str = "Cancelled.") -> None:
+    def __init__(self, summary: str = sentence("Cancelled.")) -> None:
         super().__init__(summary)

@@ -14,18 +14,45 @@ import tempfile
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from ggnet_console.db.sentences import key_of
+
 CHECKOUT = Path(__file__).parents[1]
 FOLDER = CHECKOUT / "resources" / "translations"
 BIN = Path(sys.executable).parent
-_REFUSALS = re.compile(r"\brefuse(?:_as)?\s*\(\s*(?:'GG\d+'\s*,\s*)?'((?:[^']|'')*)'")
+_LITERAL = r"'(?:[^']|'')*'(?:\s*\n\s*'(?:[^']|'')*')*"
+"""Of SQL: text in quotation marks, which may go on in the next line."""
+_CALL = re.compile(r"\b(refuse|refuse_as|refuse_until|sentence|sentence_until)\((.*)", re.DOTALL)
+_TEMPLATES = {
+    "refuse": re.compile(rf"\s*({_LITERAL})\s*[,)]"),
+    "refuse_as": re.compile(rf"\s*'GG\d+',\s*({_LITERAL})\s*[,)]"),
+    "refuse_until": re.compile(rf"\s*\w+,\s*({_LITERAL}),\s*({_LITERAL})\s*\)"),
+}
+_TEMPLATES["sentence"] = _TEMPLATES["refuse"]
+_TEMPLATES["sentence_until"] = _TEMPLATES["refuse_until"]
+
+
+def templates(sql: str) -> set[str]:
+    """Those of the sentences that these functions make; ValueError for one that is no literal."""
+    found: set[str] = set()
+    rest = re.sub(r"--[^\n]*", "", sql)
+    while call := _CALL.search(rest):
+        name, rest = call.groups()
+        arguments = _TEMPLATES[name].match(rest)
+        if arguments is None:
+            raise ValueError(f"{name}({rest[:80]}")
+        for literal in arguments.groups():
+            parts = re.split(r"'\s*\n\s*'", literal[1:-1])
+            found.add("".join(parts).replace("''", "'"))
+    return found
 
 
 def database_sentences() -> list[str]:
-    """What functions of the database say when they refuse, ``%s`` where values stand."""
-    found: set[str] = set()
-    for file in sorted((CHECKOUT / "migrations" / "functions").glob("*.sql")):
-        found |= {text.replace("''", "'") for text in _REFUSALS.findall(file.read_text("utf-8"))}
-    return sorted(found)
+    """The keys of what functions of the database say; ``limits.sql`` only defines how."""
+    folder = CHECKOUT / "migrations" / "functions"
+    files = [file for file in folder.glob("*.sql") if file.name != "limits.sql"]
+    return sorted(
+        {key_of(each)[0] for file in files for each in templates(file.read_text("utf-8"))}
+    )
 
 
 def collect(ts: Path, *, plurals: bool) -> None:

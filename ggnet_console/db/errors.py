@@ -16,99 +16,132 @@ from ..errors import (
     FieldError,
     NotFoundError,
     RefusedError,
+    Sentence,
     SignInError,
     UnreachableError,
+    sentence,
 )
+from . import sentences
 
 _DUPLICATES = {
-    "uq_machines_name": ("name", "Another machine already has this name."),
-    "uq_machines_mac": ("mac", "Another machine already has this MAC address."),
-    "uq_machines_ip": ("ip", "Another machine already has this IP address."),
-    "uq_images_name": ("name", "Another image already has this name."),
-    "uq_users_name": ("name", "Another user already has this name."),
+    "uq_machines_name": ("name", sentence("Another machine already has this name.")),
+    "uq_machines_mac": ("mac", sentence("Another machine already has this MAC address.")),
+    "uq_machines_ip": ("ip", sentence("Another machine already has this IP address.")),
+    "uq_images_name": ("name", sentence("Another image already has this name.")),
+    "uq_users_name": ("name", sentence("Another user already has this name.")),
 }
 _CHECKS = {
-    "ck_machines_name": ("name", "A machine's name has 1 to 64 characters."),
-    "ck_machines_location": ("location", "A machine's location has 200 characters at most."),
-    "ck_machines_room": ("room", "A machine's room has 200 characters at most."),
-    "ck_machines_asset_tag": ("asset_tag", "An asset tag has 200 characters at most."),
-    "ck_machines_notes": ("notes", "Notes have 4,000 characters at most."),
-    "ck_images_notes": ("notes", "Notes have 4,000 characters at most."),
-    "ck_images_name": ("name", "An image's name has 1 to 64 characters."),
-    "ck_users_name": ("name", "A user's name has 1 to 64 printable characters."),
-    "ck_settings_value": ("value", "This value is outside the range allowed for the setting."),
+    "ck_machines_name": ("name", sentence("A machine's name has 1 to 64 characters.")),
+    "ck_machines_location": (
+        "location",
+        sentence("A machine's location has 200 characters at most."),
+    ),
+    "ck_machines_room": ("room", sentence("A machine's room has 200 characters at most.")),
+    "ck_machines_asset_tag": ("asset_tag", sentence("An asset tag has 200 characters at most.")),
+    "ck_machines_notes": ("notes", sentence("Notes have 4,000 characters at most.")),
+    "ck_images_notes": ("notes", sentence("Notes have 4,000 characters at most.")),
+    "ck_images_name": ("name", sentence("An image's name has 1 to 64 characters.")),
+    "ck_users_name": ("name", sentence("A user's name has 1 to 64 printable characters.")),
+    "ck_settings_value": (
+        "value",
+        sentence("This value is outside the range allowed for the setting."),
+    ),
 }
 _IN_USE = {
-    "fk_targets_machine_id": "This machine has a target; stop its session and remove the target first.",
-    "ck_jobs_params": "This asks for too much at once; choose fewer machines or targets.",
-    "uq_jobs_open_image": "This image has a job of this kind already; wait for it or cancel it.",
-    "fk_luns_image_version_id": "This image is served by a target; remove the target first.",
+    "fk_targets_machine_id": sentence(
+        "This machine has a target; stop its session and remove the target first."
+    ),
+    "ck_jobs_params": sentence("This asks for too much at once; choose fewer machines or targets."),
+    "uq_jobs_open_image": sentence(
+        "This image has a job of this kind already; wait for it or cancel it."
+    ),
+    "fk_luns_image_version_id": sentence(
+        "This image is served by a target; remove the target first."
+    ),
 }
 _OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}
-_SIGN_IN_ENDED = "The sign-in has ended or was never valid; sign in again."
+_SIGN_IN_ENDED = sentence("The sign-in has ended or was never valid; sign in again.")
 
 # How libpq 18, psycopg and the server say why there is no connection (there is no SQLSTATE then),
 # and what that means. The server's own lines (“FATAL:”) come in its lc_messages, wanted as C.
-_NO_CONNECTION: tuple[tuple[str, type[ConsoleError], str], ...] = (
+_NO_CONNECTION: tuple[tuple[str, type[ConsoleError], Sentence], ...] = (
     (
         "SSL error: certificate verify failed",
         UnreachableError,
-        "The certificate of {server} was not issued by the authority in the CA file, or is out of "
-        "date; ask the server's administrator for the right CA file.",
+        sentence(
+            "The certificate of {server} was not issued by the authority in the CA file, or is "
+            "out of date; ask the server's administrator for the right CA file."
+        ),
     ),
     (
         'root certificate file "(?P<file>.*)" does not exist',
         UnreachableError,
-        "There is no CA file {file}, so the server's certificate cannot be checked; name the CA "
-        "file that the server's administrator gives out (sslrootcert).",
+        sentence(
+            "There is no CA file {file}, so the server's certificate cannot be checked; name the "
+            "CA file that the server's administrator gives out (sslrootcert)."
+        ),
     ),
     (
         'could not read root certificate file "(?P<file>.*)"',
         UnreachableError,
-        "The CA file {file} holds no certificate; get it anew from the server's administrator.",
+        sentence(
+            "The CA file {file} holds no certificate; get it anew from the server's administrator."
+        ),
     ),
     (
         'server certificate for "(?P<name>[^"]*)".* does not match host name "(?P<host>.*)"',
         UnreachableError,
-        "The certificate was issued for “{name}”, not for “{host}”; use the name that stands in "
-        "it, or have one issued for this name.",
+        sentence(
+            "The certificate was issued for “{name}”, not for “{host}”; use the name that stands "
+            "in it, or have one issued for this name."
+        ),
     ),
     (
         "server does not support SSL, but SSL was required",
         UnreachableError,
-        "{Server} offers no TLS; have its administrator switch it on (ssl = on).",
+        sentence("{Server} offers no TLS; have its administrator switch it on (ssl = on)."),
     ),
     (
         "Connection refused",
         UnreachableError,
-        "Nothing answers at {server}; check host and port, and that PostgreSQL runs there and "
-        "listens to the network.",
+        sentence(
+            "Nothing answers at {server}; check host and port, and that PostgreSQL runs there and "
+            "listens to the network."
+        ),
     ),
     (
         "failed to resolve host '(?P<host>.*?)'",
         UnreachableError,
-        "No computer named “{host}” is known in this network; check the host name.",
+        sentence("No computer named “{host}” is known in this network; check the host name."),
     ),
     (
         "timeout expired|Connection timed out|No route to host|Network is unreachable",
         UnreachableError,
-        "{Server} did not answer in time; check host and port, the network and firewalls.",
+        sentence(
+            "{Server} did not answer in time; check host and port, the network and firewalls."
+        ),
     ),
     (
         'database "(?P<name>.*)" does not exist',
         UnreachableError,
-        "There is no database “{name}” on {server}; check its name, or make it with "
-        "“ggnet db setup-server”.",
+        sentence(
+            "There is no database “{name}” on {server}; check its name, or make it with “ggnet db "
+            "setup-server”."
+        ),
     ),
     (
         "too many connections for role",
         UnreachableError,
-        "All connections that the database allows to this role are in use; try again in a moment.",
+        sentence(
+            "All connections that the database allows to this role are in use; try again in a moment."
+        ),
     ),
     (
         'permission denied for database "(?P<name>.*)"',
         RefusedError,
-        "This role may not use the database “{name}”; it belongs to another installation.",
+        sentence(
+            "This role may not use the database “{name}”; it belongs to another installation."
+        ),
     ),
     (
         '(?:password authentication failed for user|no pg_hba.conf entry for .* user|role) "ggnet_s_',
@@ -118,35 +151,45 @@ _NO_CONNECTION: tuple[tuple[str, type[ConsoleError], str], ...] = (
     (
         '(?:password authentication failed for user|role) "(?P<name>[^"]*)"',
         UnreachableError,
-        "{Server} does not know the role “{name}”, or its password is another one; ask the "
-        "server's administrator for the password.",
+        sentence(
+            "{Server} does not know the role “{name}”, or its password is another one; ask the "
+            "server's administrator for the password."
+        ),
     ),
     (
         "no password supplied",
         UnreachableError,
-        "{Server} wants a password and none is kept here; enter it under “Another server…” in the "
-        "window, or with “ggnet db connect”.",
+        sentence(
+            "{Server} wants a password and none is kept here; enter it under “Another server…” in "
+            "the window, or with “ggnet db connect”."
+        ),
     ),
     (
         "no pg_hba.conf entry for .*, no encryption",
         UnreachableError,
-        "{Server} lets nobody in without TLS; choose the TLS mode verify-full.",
+        sentence("{Server} lets nobody in without TLS; choose the TLS mode verify-full."),
     ),
     (
         "no pg_hba.conf entry for|pg_hba.conf rejects connection for",
         UnreachableError,
-        "{Server} does not let this computer or role in; its pg_hba.conf needs the lines that "
-        "“ggnet db setup-server” prints.",
+        sentence(
+            "{Server} does not let this computer or role in; its pg_hba.conf needs the lines that "
+            "“ggnet db setup-server” prints."
+        ),
     ),
     (
         "session is read-only|server is in hot standby mode",
         UnreachableError,
-        "{Server} is a standby and takes no writes; name the primary as well, with commas between.",
+        sentence(
+            "{Server} is a standby and takes no writes; name the primary as well, with commas between."
+        ),
     ),
     (
         "too many clients already|remaining connection slots are reserved",
         UnreachableError,
-        "{Server} has no connection left; try again later, or have max_connections raised.",
+        sentence(
+            "{Server} has no connection left; try again later, or have max_connections raised."
+        ),
     ),
 )
 
@@ -170,29 +213,34 @@ def translate(error: psycopg.Error) -> ConsoleError | None:
     state = error.sqlstate or ""
     constraint = error.diag.constraint_name or ""
     if state in _OURS:
-        return _OURS[state](message)
+        return _OURS[state](sentences.from_detail(error.diag.message_detail, message))
     if constraint in _DUPLICATES or constraint in _CHECKS:
         return FieldError(*(_DUPLICATES | _CHECKS)[constraint])
     if constraint in _IN_USE:
         return ConsoleError(_IN_USE[constraint])
     if isinstance(error, pg.InsufficientPrivilege):
-        return RefusedError("Your role does not allow this; ask an admin.", message)
+        return RefusedError(sentence("Your role does not allow this; ask an admin."), message)
     if isinstance(error, pg.InvalidPassword | pg.InvalidAuthorizationSpecification):
         return SignInError(_SIGN_IN_ENDED, message)
     if state.startswith("08") or state in {"57P01", "57P02", "57P03"}:
-        return UnreachableError("The connection to the database was lost.", message)
+        return UnreachableError(sentence("The connection to the database was lost."), message)
     if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
         return ConsoleError(
-            "Somebody else has been changing the same for too long; try again in a moment.", message
+            sentence(
+                "Somebody else has been changing the same for too long; try again in a moment."
+            ),
+            message,
         )
     if state == "53300":
         return _no_connection(message)
     if state == "53100":
-        return ConsoleError("The database server's disk is full; free some space there.", message)
+        return ConsoleError(
+            sentence("The database server's disk is full; free some space there."), message
+        )
     if isinstance(error, psycopg.OperationalError) and not state:
         return _no_connection(message)
     if isinstance(error, psycopg.InterfaceError):
-        return UnreachableError("The connection to the database was lost.", message)
+        return UnreachableError(sentence("The connection to the database was lost."), message)
     return None
 
 
@@ -200,9 +248,12 @@ def _no_connection(message: str) -> ConsoleError:
     """Why no connection was made; of several hosts, why not to the last one tried."""
     last = message.partition("\nMultiple connection attempts failed")[0]
     at = re.search(r'connection to server at "([^"]+)"(?: \([^)]*\))?, port (\d+)', last)
-    server = f"server {at[1]}:{at[2]}" if at else "server"
-    for pattern, kind, sentence in _NO_CONNECTION:
+    where = f"{at[1]}:{at[2]}" if at else ""
+    names = {
+        "server": sentence("the server {where}", where=where) if at else sentence("the server"),
+        "Server": sentence("The server {where}", where=where) if at else sentence("The server"),
+    }
+    for pattern, kind, why in _NO_CONNECTION:
         if found := re.search(pattern, last):
-            names = {"server": f"the {server}", "Server": f"The {server}", **found.groupdict()}
-            return kind(sentence.format(**names), message)
-    return UnreachableError("The database cannot be reached.", message)
+            return kind(why.with_values(**names, **found.groupdict()), message)
+    return UnreachableError(sentence("The database cannot be reached."), message)

@@ -14,7 +14,7 @@ from sqlalchemy import Select, Text, func, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from ..enums import Severity
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..models import SEARCHED, AuditEntry
 from .rows import one_row, rows
 
@@ -74,6 +74,20 @@ class AuditProblem:
     number: int | None
     entry: int | None
     problem: str
+
+
+_PROBLEMS = {
+    str(problem): problem
+    for problem in (
+        sentence("Links before this one are missing."),
+        sentence("This link does not follow from the one before."),
+        sentence("Entries of this link were changed, removed or added."),
+        sentence("Entries were added outside of the chain."),
+        sentence("The newest links are missing."),
+        sentence("The trail does not follow from the exported head."),
+    )
+}
+"""What ``audit_verify()`` answers."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +195,9 @@ def head_from(kept: str | bytes) -> AuditHead:
         if not re.fullmatch("([0-9a-f]{2})*", digest):
             raise ValueError(digest)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConsoleError("This is not a chain head; paste all that was copied.") from error
+        raise ConsoleError(
+            sentence("This is not a chain head; paste all that was copied.")
+        ) from error
     return AuditHead(number, digest, None)
 
 
@@ -194,7 +210,7 @@ def verify_audit(session: Session, head: AuditHead | None = None) -> list[AuditP
         text("SELECT number, entry, problem FROM audit_verify(:number, :hash)"),
         {"number": head and head.number, "hash": head and head.hash},
     )
-    return rows(found, AuditProblem)
+    return rows(found, AuditProblem, problem=lambda row: _PROBLEMS.get(row.problem, row.problem))
 
 
 def old_audit(session: Session, keep_days: int) -> OldAudit:

@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, cast, func, select, text
 from sqlalchemy.orm import Session
 
+from ..db import sentences
 from ..enums import Role
-from ..errors import FieldError, NotFoundError, SignInError
+from ..errors import FieldError, NotFoundError, SignInError, sentence
 from ..models import SignIn, User
 from .rows import first_row, rows, rows_by
 
@@ -120,15 +121,22 @@ def require_good_password(password: str) -> None:
     encoded = password.encode()
     if len(password) < MIN_PASSWORD_CHARACTERS:
         raise FieldError(
-            "password", f"A password needs at least {MIN_PASSWORD_CHARACTERS} characters."
+            "password",
+            sentence(
+                "A password needs at least {least} characters.", least=MIN_PASSWORD_CHARACTERS
+            ),
         )
     if len(encoded) > MAX_PASSWORD_BYTES:
         raise FieldError(
             "password",
-            f"A password can have {MAX_PASSWORD_BYTES} bytes at most; this one has {len(encoded)}.",
+            sentence(
+                "A password can have {most} bytes at most; this one has {bytes}.",
+                most=MAX_PASSWORD_BYTES,
+                bytes=len(encoded),
+            ),
         )
     if "\0" in password:
-        raise FieldError("password", "A password cannot contain a NUL character.")
+        raise FieldError("password", sentence("A password cannot contain a NUL character."))
 
 
 def hash_password(password: str, cost: int) -> str:
@@ -159,14 +167,14 @@ def sign_in(session: Session, name: str, password: str, program: str) -> SignedI
     Raises SignInError with the reason, the same for an unknown name and a wrong password.
     """
     if "\0" in name + password:
-        raise SignInError("The name or the password is wrong.")
+        raise SignInError(sentence("The name or the password is wrong."))
     answer = session.execute(
         select(func.login(name, password, program, f"{_user()}@{socket.gethostname()}"))
     ).scalar_one()
     if not answer["ok"]:
         # The failure has its place in the audit trail; raising alone would roll it back.
         session.commit()
-        raise SignInError(answer["reason"])
+        raise SignInError(sentences.from_answer(answer))
     return SignedIn(
         role_name=answer["role_name"],
         secret=answer["secret"],
@@ -187,7 +195,7 @@ def who_am_i(session: Session) -> Me:
     found = session.execute(text("SELECT * FROM who_am_i()"))
     me = first_row(found, Me, role=lambda row: Role(row.role))
     if me is None:
-        raise SignInError("The sign-in has ended; sign in again.")
+        raise SignInError(sentence("The sign-in has ended; sign in again."))
     return me
 
 
@@ -240,7 +248,7 @@ def add_hashed_user(
 ) -> int:
     """Add a user whose bcrypt hash was made before; ConsoleError for another kind of hash."""
     if not name.strip() or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", "A user's name has 1 to 64 printable characters.")
+        raise FieldError("name", sentence("A user's name has 1 to 64 printable characters."))
     created: int = session.execute(
         select(
             func.user_create(name.strip(), cast(role, User.role.type), password_hash, must_change)
@@ -262,7 +270,7 @@ def get_user(session: Session, name: str) -> PublicUser:
     query = select(*_SHOWN).where(func.lower(User.name) == func.lower(name))
     row = first_row(session.execute(query), PublicUser)
     if row is None:
-        raise NotFoundError(f"There is no user “{name}”.")
+        raise NotFoundError(sentence("There is no user “{name}”.", name=name))
     return row
 
 
@@ -380,12 +388,12 @@ def change_password(session: Session, present: str, new: str) -> None:
     FieldError names what is wrong with which of the two.
     """
     if "\0" in present:
-        raise FieldError("present_password", "The present password is wrong.")
-    reason = _call(session, func.change_password, present, _hashed(session, new))
-    if reason is not None:
+        raise FieldError("present_password", sentence("The present password is wrong."))
+    refusal = _call(session, func.change_password, present, _hashed(session, new))
+    if refusal is not None:
         # As for a sign-in: what the failure recorded stays.
         session.commit()
-        raise FieldError("present_password", reason)
+        raise FieldError("present_password", sentences.from_answer(refusal))
 
 
 def _call(session: Session, function: Callable[..., ColumnElement[Any]], *values: object) -> Any:

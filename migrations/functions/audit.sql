@@ -193,8 +193,8 @@ BEGIN
                  THEN decode(a.changes #>> '{follows,1}', 'hex') END, l.number, l.entries, l.digest, l.at)
     LIMIT 1;
     IF head_number < through THEN
-        PERFORM refuse(format('The head of link %s is older than what was removed from the trail, up to link %s; '
-                              'only a newer one can be compared.', head_number, through));
+        PERFORM refuse('The head of link %s is older than what was removed from the trail, up to link %s; '
+                       'only a newer one can be compared.', head_number::text, through::text);
     END IF;
     RETURN QUERY
     WITH found AS MATERIALIZED (
@@ -245,7 +245,8 @@ DECLARE
 BEGIN
     PERFORM require_sign_in();
     IF before IS NULL OR before > clock_timestamp() - make_interval(days => keep_days::int) THEN
-        PERFORM refuse(format('Entries of the last %s days cannot be removed (setting audit_keep_days).', keep_days));
+        PERFORM refuse('Entries of the last %s days cannot be removed (setting audit_keep_days).',
+                       keep_days::text);
     END IF;
     SELECT * INTO last_link FROM audit_links l WHERE l.at < before ORDER BY number DESC LIMIT 1;
     SELECT l.hash INTO follows FROM audit_links l WHERE l.number = last_link.number - 1;

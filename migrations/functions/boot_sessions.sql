@@ -15,13 +15,14 @@ DECLARE
 BEGIN
     session_ids := '{}';
     FOR machine IN SELECT * FROM machines WHERE id = ANY (machine_ids) ORDER BY id FOR UPDATE LOOP
-        IF machine.status <> 'ACTIVE' THEN
-            PERFORM refuse(format('%s is %s; set it to active before starting a session.', machine.name,
-                CASE machine.status WHEN 'MAINTENANCE' THEN 'in maintenance' ELSE 'retired' END));
+        IF machine.status = 'MAINTENANCE' THEN
+            PERFORM refuse('%s is in maintenance; set it to active before starting a session.', machine.name);
+        ELSIF machine.status <> 'ACTIVE' THEN
+            PERFORM refuse('%s is retired; set it to active before starting a session.', machine.name);
         END IF;
         IF EXISTS (SELECT FROM boot_sessions WHERE machine_id = machine.id
                    AND status IN ('PENDING', 'ACTIVE')) THEN
-            PERFORM refuse(format('%s already has a session; stop it first.', machine.name));
+            PERFORM refuse('%s already has a session; stop it first.', machine.name);
         END IF;
         target := want_target(machine, image, false);
         SELECT * INTO host FROM hosts WHERE id = target.host_id;
@@ -37,7 +38,7 @@ BEGIN
     END LOOP;
     IF cardinality(session_ids) <> cardinality(ARRAY(SELECT DISTINCT unnest(machine_ids)))
        OR cardinality(session_ids) = 0 THEN
-        PERFORM refuse('One of the machines no longer exists; nothing was started.', 'GG002');
+        PERFORM refuse_as('GG002', 'One of the machines no longer exists; nothing was started.');
     END IF;
     job_id := new_job('target.apply', host.id, some_machines(names), image,
         CASE WHEN cardinality(names) = 1 THEN machine_ids[1] END,

@@ -13,8 +13,8 @@ DECLARE
 BEGIN
     SELECT id INTO host FROM hosts WHERE name = host_name;
     IF host IS NULL THEN
-        PERFORM refuse(format('There is no storage host “%s”; its agent has never been started.',
-                              host_name), 'GG002');
+        PERFORM refuse_as('GG002', 'There is no storage host “%s”; its agent has never been started.',
+                          host_name);
     END IF;
     RETURN host;
 END
@@ -40,7 +40,7 @@ BEGIN
         WHERE h.agent_role = session_user
     RETURNING id INTO host;
     IF host IS NULL THEN
-        PERFORM refuse(format('The storage host %s belongs to another agent.', host_name));
+        PERFORM refuse('The storage host %s belongs to another agent.', host_name);
     END IF;
     RETURN host;
 END
@@ -65,19 +65,18 @@ DECLARE
 BEGIN
     SELECT * INTO row FROM hosts WHERE id = host FOR UPDATE;
     IF row.id IS NULL THEN
-        PERFORM refuse('This storage host no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This storage host no longer exists.');
     END IF;
     SELECT m.name INTO machine FROM boot_sessions s JOIN machines m ON m.id = s.machine_id
     WHERE s.host_id = host AND s.status IN ('PENDING', 'ACTIVE') ORDER BY m.name LIMIT 1;
     IF machine IS NOT NULL THEN
-        PERFORM refuse(format('%s serves %s; stop its sessions before changing what serves them.',
-                              row.name, machine));
+        PERFORM refuse('%s serves %s; stop its sessions before changing what serves them.', row.name, machine);
     END IF;
     SELECT iqn INTO adopted FROM targets t WHERE t.host_id = host AND t.machine_id IS NULL
     ORDER BY iqn LIMIT 1;
     IF adopted IS NOT NULL THEN
-        PERFORM refuse(format('%s serves %s, which was adopted as it runs; release it before changing what serves the targets.',
-                              row.name, adopted));
+        PERFORM refuse('%s serves %s, which was adopted as it runs; release it before changing what serves the targets.',
+                       row.name, adopted);
     END IF;
     UPDATE hosts SET backend_choice = choice WHERE id = host AND backend_choice <> choice;
 END
@@ -102,7 +101,7 @@ DECLARE
 BEGIN
     SELECT * INTO row FROM hosts WHERE id = host;
     IF row.id IS NULL THEN
-        PERFORM refuse('This storage host no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This storage host no longer exists.');
     END IF;
     RETURN new_job(('target.' || verb)::job_kind, host, row.name, NULL, NULL, job_params, 'QUEUED');
 END

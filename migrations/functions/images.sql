@@ -58,7 +58,7 @@ BEGIN
         AND created_by = signed_in_user()
     FOR UPDATE;
     IF job.id IS NULL THEN
-        PERFORM refuse('This upload is no longer running.', 'GG002');
+        PERFORM refuse_as('GG002', 'This upload is no longer running.');
     END IF;
     RETURN job;
 END
@@ -116,28 +116,30 @@ DECLARE
 BEGIN
     SELECT * INTO row FROM images WHERE id = image FOR UPDATE;
     IF row.id IS NULL THEN
-        PERFORM refuse('This image no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This image no longer exists.');
     END IF;
     IF verb NOT IN ('verify', 'convert', 'remove') THEN
-        PERFORM refuse(format('There is no image job “%s”.', verb));
+        PERFORM refuse('There is no image job “%s”.', verb);
     END IF;
     IF EXISTS (SELECT FROM jobs WHERE image_id = image AND kind = 'image.remove'
                AND status IN ('QUEUED', 'RUNNING')) THEN
-        PERFORM refuse(format('The image “%s” is being removed.', row.name));
+        PERFORM refuse('The image “%s” is being removed.', row.name);
     END IF;
-    IF verb <> 'remove' AND row.status <> 'READY' THEN
-        PERFORM refuse(format('The image “%s” is not ready, so there is nothing to %s.', row.name, verb));
+    IF verb = 'verify' AND row.status <> 'READY' THEN
+        PERFORM refuse('The image “%s” is not ready, so there is nothing to verify.', row.name);
+    ELSIF verb = 'convert' AND row.status <> 'READY' THEN
+        PERFORM refuse('The image “%s” is not ready, so there is nothing to convert.', row.name);
     END IF;
     IF verb = 'remove' THEN
         IF row.status IN ('UPLOADING', 'PROCESSING') THEN
-            PERFORM refuse(format('The image “%s” is being imported; cancel the job first.', row.name));
+            PERFORM refuse('The image “%s” is being imported; cancel the job first.', row.name);
         END IF;
         SELECT m.name INTO user_of FROM luns l JOIN image_versions v ON v.id = l.image_version_id
             JOIN targets t ON t.id = l.target_id JOIN machines m ON m.id = t.machine_id
         WHERE v.image_id = image ORDER BY m.name LIMIT 1;
         IF user_of IS NOT NULL THEN
-            PERFORM refuse(format('The image “%s” is served to %s; stop its session or remove its target first.',
-                                  row.name, user_of));
+            PERFORM refuse('The image “%s” is served to %s; stop its session or remove its target first.',
+                           row.name, user_of);
         END IF;
     END IF;
     RETURN new_job(('image.' || verb)::job_kind, row.host_id, row.name, image, NULL, job_params, 'QUEUED');
@@ -154,12 +156,20 @@ BEGIN
     PERFORM FROM images WHERE id = NEW.image_id FOR UPDATE;
     SELECT * INTO other FROM jobs
     WHERE image_id = NEW.image_id AND kind = NEW.kind AND status IN ('QUEUED', 'RUNNING');
-    IF other.id IS NOT NULL THEN
-        PERFORM refuse(format('The image “%s” is being %s already, started by %s; wait for that job or cancel it.',
-            NEW.object_name,
-            CASE NEW.kind WHEN 'image.verify' THEN 'verified' WHEN 'image.convert' THEN 'exported'
-                          WHEN 'image.remove' THEN 'removed' ELSE 'imported' END,
-            other.created_by_name));
+    IF other.id IS NULL THEN
+        RETURN NEW;
+    ELSIF NEW.kind = 'image.verify' THEN
+        PERFORM refuse('The image “%s” is being verified already, started by %s; wait for that job or cancel it.',
+                       NEW.object_name, other.created_by_name);
+    ELSIF NEW.kind = 'image.convert' THEN
+        PERFORM refuse('The image “%s” is being exported already, started by %s; wait for that job or cancel it.',
+                       NEW.object_name, other.created_by_name);
+    ELSIF NEW.kind = 'image.remove' THEN
+        PERFORM refuse('The image “%s” is being removed already, started by %s; wait for that job or cancel it.',
+                       NEW.object_name, other.created_by_name);
+    ELSE
+        PERFORM refuse('The image “%s” is being imported already, started by %s; wait for that job or cancel it.',
+                       NEW.object_name, other.created_by_name);
     END IF;
     RETURN NEW;
 END

@@ -19,16 +19,20 @@ BEGIN
     PERFORM require_sign_in();
     again_at := CASE WHEN me IS NOT NULL THEN spend(me, 'user_jobs_per_minute', 1) END;
     IF again_at IS NOT NULL THEN
-        PERFORM refuse(format('You have started too many jobs within a minute; %s.', wait_for(again_at)));
+        PERFORM refuse_until(again_at,
+            'You have started too many jobs within a minute; try again in %s seconds.',
+            'You have started too many jobs within a minute; try again in %s minutes.');
     END IF;
     IF me IS NOT NULL AND machines > most THEN
-        PERFORM refuse(format('No more than %s machines can be started or stopped within a minute; choose fewer.', most));
+        PERFORM refuse('No more than %s machines can be started or stopped within a minute; choose fewer.',
+                       most::text);
     END IF;
     again_at := CASE WHEN me IS NOT NULL AND machines > 0
                      THEN spend(me, 'user_power_actions_per_minute', machines) END;
     IF again_at IS NOT NULL THEN
-        PERFORM refuse(format('You have started or stopped too many machines within a minute; %s.',
-                              wait_for(again_at)));
+        PERFORM refuse_until(again_at,
+            'You have started or stopped too many machines within a minute; try again in %s seconds.',
+            'You have started or stopped too many machines within a minute; try again in %s minutes.');
     END IF;
     INSERT INTO jobs (kind, host_id, status, object_name, image_id, machine_id, params, created_by,
                       created_by_name, started_at, heartbeat_at)
@@ -72,7 +76,7 @@ DECLARE
 BEGIN
     SELECT * INTO job FROM jobs WHERE id = job_id FOR UPDATE;
     IF job.id IS NULL THEN
-        PERFORM refuse('This job no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This job no longer exists.');
     END IF;
     IF job.status NOT IN ('QUEUED', 'RUNNING') THEN
         PERFORM refuse('This job has already ended.');
@@ -105,7 +109,7 @@ DECLARE
 BEGIN
     SELECT * INTO job FROM jobs WHERE id = job_id FOR UPDATE;
     IF job.id IS NULL THEN
-        PERFORM refuse('This job no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This job no longer exists.');
     END IF;
     IF job.status NOT IN ('FAILED', 'CANCELLED') THEN
         PERFORM refuse('Only a job that failed or was cancelled can be tried again.');

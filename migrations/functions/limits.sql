@@ -1,5 +1,5 @@
 -- What is allowed, and how a refusal is said. ERRCODE GG001: refused, the message is the sentence for
--- people. GG002: not found. GG005: the sign-in has ended.
+-- people, the detail what it was made of (`sentence`). GG002: not found. GG005: the sign-in has ended.
 
 CREATE FUNCTION setting_value(setting text) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
@@ -24,22 +24,51 @@ $$;
 COMMENT ON FUNCTION spend IS
     'Counts what a user asks for against a setting of so many a minute; NULL: granted; a time: refused until then.';
 
-CREATE FUNCTION wait_for(moment timestamptz) RETURNS text
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp
+-- A sentence for people: `template` is a literal, `%s` stands for the values, as text. What it was
+-- made of goes with it, so that whoever shows it can say it in another language, and nothing else.
+CREATE FUNCTION sentence(template text, VARIADIC vals text[] DEFAULT '{}') RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN s <= 90 THEN format('try again in %s seconds', s)
-        ELSE format('try again in %s minutes', ceil(s / 60.0)) END
+    SELECT jsonb_build_object('reason', format(template, VARIADIC vals))
+        || CASE WHEN cardinality(vals) > 0
+                THEN jsonb_build_object('key', template, 'values', array_replace(vals, NULL, ''))
+                ELSE '{}' END
+$$;
+COMMENT ON FUNCTION sentence IS
+    'A sentence as {"reason": in English, "key": template, "values"}; one without values is its own key.';
+
+CREATE FUNCTION sentence_until(moment timestamptz, in_seconds text, in_minutes text) RETURNS jsonb
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, public, pg_temp
+AS $$
+    SELECT CASE WHEN s <= 90 THEN sentence(in_seconds, s::text)
+        ELSE sentence(in_minutes, ceil(s / 60.0)::text) END
     FROM (SELECT greatest(ceil(extract(epoch FROM moment - clock_timestamp())), 1)::bigint) AS t (s)
 $$;
-COMMENT ON FUNCTION wait_for IS 'The end of a sentence that says when to try again.';
+COMMENT ON FUNCTION sentence_until IS 'The sentence of the two that says when to try again.';
 
-CREATE FUNCTION refuse(message text, code text DEFAULT 'GG001') RETURNS void
+CREATE FUNCTION refuse_with(code text, said jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     -- The log is all that a transaction rolled back leaves. The role is that of the sign-in.
     RAISE LOG 'ggnet: refused % from %: %',
-        session_user, coalesce(host(inet_client_addr()), 'local'), left(message, 1000);
-    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message;
+        session_user, coalesce(host(inet_client_addr()), 'local'), left(said ->> 'reason', 1000);
+    IF said ? 'key' THEN
+        -- Logged and handed out with the message, so there is nothing in it that the message does not say.
+        RAISE EXCEPTION USING ERRCODE = code, MESSAGE = said ->> 'reason', DETAIL = (said - 'reason')::text;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = code, MESSAGE = said ->> 'reason';
 END
 $$;
+
+CREATE FUNCTION refuse(template text, VARIADIC vals text[] DEFAULT '{}') RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT refuse_with('GG001', sentence(template, VARIADIC vals)) $$;
+
+CREATE FUNCTION refuse_as(code text, template text, VARIADIC vals text[] DEFAULT '{}') RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT refuse_with(code, sentence(template, VARIADIC vals)) $$;
+
+CREATE FUNCTION refuse_until(moment timestamptz, in_seconds text, in_minutes text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT refuse_with('GG001', sentence_until(moment, in_seconds, in_minutes)) $$;

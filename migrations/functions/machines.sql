@@ -27,8 +27,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM targets WHERE machine_id = NEW.id) THEN
-        PERFORM refuse(format('%s has a target named after its MAC address; stop its session and '
-                              'remove the target before changing the address.', OLD.name));
+        PERFORM refuse('%s has a target named after its MAC address; stop its session and '
+                       'remove the target before changing the address.', OLD.name);
     END IF;
     RETURN NEW;
 END

@@ -23,8 +23,8 @@ BEGIN
         IF hash_cost(hash) BETWEEN allowed.minimum AND allowed.maximum THEN
             RETURN hash;
         END IF;
-        PERFORM refuse(format('The cost of the password''s hash must lie between %s and %s (setting bcrypt_cost).',
-                              allowed.minimum, allowed.maximum));
+        PERFORM refuse('The cost of the password''s hash must lie between %s and %s (setting bcrypt_cost).',
+                       allowed.minimum::text, allowed.maximum::text);
     END IF;
     PERFORM refuse('The password was not handed over as a bcrypt hash of the kind $2a$.');
 END
@@ -53,9 +53,9 @@ $$;
 COMMENT ON FUNCTION stand_in_hash IS
     'What the password of an unknown name is checked against: no password fits, the cost is a user''s.';
 
--- No reason when name and password are right; unseen: refused before the password was looked at.
+-- No sentence when name and password are right; unseen: refused before the password was looked at.
 CREATE FUNCTION check_password(account users, user_name text, password text,
-                               OUT reason text, OUT unseen boolean)
+                               OUT said jsonb, OUT unseen boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
@@ -70,20 +70,26 @@ BEGIN
     unseen := true;
     refused_until := attempt('address', address, setting_value('sign_ins_per_minute'), 60, NULL);
     IF refused_until IS NOT NULL THEN
-        reason := format('Too many sign-ins from this computer have failed; %s.', wait_for(refused_until));
+        said := sentence_until(refused_until,
+            'Too many sign-ins from this computer have failed; try again in %s seconds.',
+            'Too many sign-ins from this computer have failed; try again in %s minutes.');
         RETURN;
     END IF;
     refused_until := attempt('name', by_name, setting_value('failed_sign_ins_max'),
                              setting_value('lock_out_s'), account.unlocked_at);
-    IF refused_until IS NOT NULL THEN
-        reason := format('Too many sign-ins with this name have failed; %s an admin to unlock the user.',
-            CASE WHEN refused_until = 'infinity' THEN 'ask' ELSE wait_for(refused_until) || ', or ask' END);
+    IF refused_until = 'infinity' THEN
+        said := sentence('Too many sign-ins with this name have failed; ask an admin to unlock the user.');
+        RETURN;
+    ELSIF refused_until IS NOT NULL THEN
+        said := sentence_until(refused_until,
+            'Too many sign-ins with this name have failed; try again in %s seconds, or ask an admin to unlock the user.',
+            'Too many sign-ins with this name have failed; try again in %s minutes, or ask an admin to unlock the user.');
         RETURN;
     END IF;
     unseen := false;
     -- bcrypt looks at the first 72 bytes alone.
     IF crypt(password, hash) <> hash OR octet_length(password) > 72 OR account.id IS NULL THEN
-        reason := 'The name or the password is wrong.';
+        said := sentence('The name or the password is wrong.');
     END IF;
 END
 $$;
@@ -100,28 +106,28 @@ $$;
 COMMENT ON FUNCTION renew_hash IS 'Gives the user''s hash the cost that the setting asks for now.';
 
 -- NULL, or the sentence why not. Does not raise then, so that the failure stays recorded.
-CREATE FUNCTION change_password(old_password text, new_hash text) RETURNS text
+CREATE FUNCTION change_password(old_password text, new_hash text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
     account users;
-    reason text;
+    said jsonb;
     unseen boolean;
 BEGIN
     SELECT u.* INTO account FROM sign_ins s JOIN users u ON u.id = s.user_id
     WHERE s.role_name = session_user AND s.ended_at IS NULL AND s.expires_at > clock_timestamp();
     IF account.id IS NULL THEN
-        PERFORM refuse('The sign-in has ended; sign in again.', 'GG005');
+        PERFORM refuse_as('GG005', 'The sign-in has ended; sign in again.');
     END IF;
     PERFORM checked_hash(new_hash);
-    SELECT * INTO reason, unseen FROM check_password(account, account.name, coalesce(old_password, ''));
-    IF reason IS NOT NULL THEN
-        PERFORM note_failure(account.name, current_setting('application_name'), '', reason, unseen);
-        RETURN replace(reason, 'name or the password', 'present password');
+    SELECT * INTO said, unseen FROM check_password(account, account.name, coalesce(old_password, ''));
+    IF said IS NOT NULL THEN
+        PERFORM note_failure(account.name, current_setting('application_name'), '', said ->> 'reason', unseen);
+        RETURN CASE WHEN unseen THEN said ELSE sentence('The present password is wrong.') END;
     END IF;
     PERFORM forgive_attempts(account.name);
     IF crypt(old_password, new_hash) = new_hash THEN
-        RETURN 'The new password is the present one; choose another.';
+        RETURN sentence('The new password is the present one; choose another.');
     END IF;
     UPDATE users SET password_hash = new_hash, must_change_password = false WHERE id = account.id;
     PERFORM end_sign_ins(account.id, NULL, session_user);
@@ -130,5 +136,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION change_password IS
-    'The caller''s own password; the user''s other sign-ins end.';
+    'The caller''s own password; the user''s other sign-ins end. Answers NULL, or the sentence why not.';
 ALTER FUNCTION change_password OWNER TO <<broker>>;

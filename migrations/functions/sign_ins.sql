@@ -2,8 +2,8 @@
 -- signaller ends their connections; neither may do anything else.
 
 -- Answers {"ok": true, "role_name", "secret", "expires_at", "user_id", "name", "role",
--- "must_change_password"} or {"ok": false, "reason"}; never raises, so that what the attempt
--- recorded stays.
+-- "must_change_password"} or {"ok": false} with the sentence why; never raises, so that what the
+-- attempt recorded stays.
 CREATE FUNCTION login(user_name text, password text, program text, workstation text)
 RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -14,28 +14,30 @@ DECLARE
     account users;
     given_name constant text := coalesce(user_name, '');
     said_name constant text := left(given_name, 64);
-    reason text;
+    said jsonb;
     unseen boolean;
     again_at timestamptz;
 BEGIN
     SELECT * INTO account FROM users WHERE lower(name) = lower(given_name);
-    SELECT * INTO reason, unseen FROM check_password(account, given_name, coalesce(password, ''));
-    IF reason IS NULL AND account.disabled THEN
-        reason := 'This user is disabled; an admin can enable it.';
-    ELSIF reason IS NULL AND account.locked THEN
-        reason := 'This user is locked; an admin can unlock it.';
+    SELECT * INTO said, unseen FROM check_password(account, given_name, coalesce(password, ''));
+    IF said IS NULL AND account.disabled THEN
+        said := sentence('This user is disabled; an admin can enable it.');
+    ELSIF said IS NULL AND account.locked THEN
+        said := sentence('This user is locked; an admin can unlock it.');
     END IF;
-    IF reason IS NULL THEN
+    IF said IS NULL THEN
         again_at := spend(account.id, 'user_sign_ins_per_minute', 1);
         IF again_at IS NOT NULL THEN
-            reason := format('This user has signed in too often within a minute; %s.', wait_for(again_at));
+            said := sentence_until(again_at,
+                'This user has signed in too often within a minute; try again in %s seconds.',
+                'This user has signed in too often within a minute; try again in %s minutes.');
             unseen := true;
             PERFORM forgive_attempts(given_name);
         END IF;
     END IF;
-    IF reason IS NOT NULL THEN
-        PERFORM note_failure(said_name, program, workstation, reason, unseen);
-        RETURN jsonb_build_object('ok', false, 'reason', reason);
+    IF said IS NOT NULL THEN
+        PERFORM note_failure(said_name, program, workstation, said ->> 'reason', unseen);
+        RETURN jsonb_build_object('ok', false) || said;
     END IF;
     PERFORM forgive_attempts(given_name);
     RAISE LOG 'ggnet: sign-in as % from %',
@@ -44,8 +46,8 @@ BEGIN
     RETURN open_sign_in(account, program, workstation);
 EXCEPTION WHEN OTHERS THEN
     RAISE LOG 'ggnet: sign-in as % ended in % %', quote_literal(said_name), SQLSTATE, SQLERRM;
-    RETURN jsonb_build_object('ok', false,
-        'reason', 'The database could not make the sign-in; its log says why.');
+    RETURN jsonb_build_object('ok', false)
+        || sentence('The database could not make the sign-in; its log says why.');
 END
 $$;
 ALTER FUNCTION login OWNER TO <<broker>>;
@@ -112,7 +114,7 @@ BEGIN
         SELECT FROM sign_ins
         WHERE role_name = session_user AND ended_at IS NULL AND expires_at > clock_timestamp())
     THEN
-        RAISE EXCEPTION USING ERRCODE = 'GG005', MESSAGE = 'The sign-in has ended; sign in again.';
+        PERFORM refuse_as('GG005', 'The sign-in has ended; sign in again.');
     END IF;
 END
 $$;
@@ -129,7 +131,7 @@ BEGIN
     UPDATE sign_ins SET expires_at = until
     WHERE role_name = session_user AND ended_at IS NULL AND expires_at > clock_timestamp();
     IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'GG005', MESSAGE = 'The sign-in has ended; sign in again.';
+        PERFORM refuse_as('GG005', 'The sign-in has ended; sign in again.');
     END IF;
     EXECUTE format('ALTER ROLE %I VALID UNTIL %L', session_user, until);
     RETURN until;
@@ -162,7 +164,7 @@ BEGIN
     PERFORM require_sign_in();
     SELECT * INTO row FROM sign_ins WHERE id = sign_in;
     IF row.id IS NULL OR end_sign_ins(row.user_id, sign_in, NULL) = 0 THEN
-        PERFORM refuse('This sign-in has already ended.', 'GG002');
+        PERFORM refuse_as('GG002', 'This sign-in has already ended.');
     END IF;
     PERFORM audit_event('revoke', 'sign-in', sign_in::text,
         (SELECT name FROM users WHERE id = row.user_id),

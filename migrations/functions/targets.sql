@@ -12,15 +12,15 @@ DECLARE
 BEGIN
     SELECT * INTO img FROM images WHERE id = image FOR SHARE;
     IF img.id IS NULL THEN
-        PERFORM refuse('This image no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This image no longer exists.');
     END IF;
     SELECT * INTO newest FROM image_versions v WHERE v.image_id = image ORDER BY number DESC LIMIT 1;
     IF img.status <> 'READY' OR newest.id IS NULL THEN
-        PERFORM refuse(format('The image “%s” is not ready to be served.', img.name));
+        PERFORM refuse('The image “%s” is not ready to be served.', img.name);
     END IF;
     IF EXISTS (SELECT FROM jobs WHERE image_id = image AND kind = 'image.remove'
                AND status IN ('QUEUED', 'RUNNING')) THEN
-        PERFORM refuse(format('The image “%s” is being removed.', img.name));
+        PERFORM refuse('The image “%s” is being removed.', img.name);
     END IF;
     SELECT * INTO target FROM targets WHERE machine_id = machine.id FOR UPDATE;
     IF target.id IS NULL THEN
@@ -30,7 +30,7 @@ BEGIN
         RETURNING * INTO target;
     ELSE
         IF target.host_id <> img.host_id THEN
-            PERFORM refuse(format('The target of %s is on another storage host; remove it first.', machine.name));
+            PERFORM refuse('The target of %s is on another storage host; remove it first.', machine.name);
         END IF;
         UPDATE targets SET status = 'WANTED', error = '', kept = kept OR keep
         WHERE id = target.id RETURNING * INTO target;
@@ -56,7 +56,7 @@ DECLARE
 BEGIN
     SELECT * INTO row FROM targets WHERE id = target FOR UPDATE;
     IF row.id IS NULL THEN
-        PERFORM refuse('This target no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This target no longer exists.');
     END IF;
     RETURN row;
 END
@@ -79,10 +79,10 @@ DECLARE
 BEGIN
     SELECT * INTO row FROM machines WHERE id = machine FOR UPDATE;
     IF row.id IS NULL THEN
-        PERFORM refuse('This machine no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This machine no longer exists.');
     END IF;
     IF EXISTS (SELECT FROM boot_sessions WHERE machine_id = machine AND status IN ('PENDING', 'ACTIVE')) THEN
-        PERFORM refuse(format('%s has a session; stop it before changing its target.', row.name));
+        PERFORM refuse('%s has a session; stop it before changing its target.', row.name);
     END IF;
     target := want_target(row, image, true);
     RETURN new_job('target.apply', target.host_id, row.name, image, machine,
@@ -99,12 +99,12 @@ DECLARE
     machine_name text;
 BEGIN
     IF row.machine_id IS NULL THEN
-        PERFORM refuse(format('%s was adopted; release it, and end it where it was made.', row.iqn));
+        PERFORM refuse('%s was adopted; release it, and end it where it was made.', row.iqn);
     END IF;
     SELECT name INTO machine_name FROM machines WHERE id = row.machine_id;
     IF EXISTS (SELECT FROM boot_sessions WHERE machine_id = row.machine_id
                AND status IN ('PENDING', 'ACTIVE')) THEN
-        PERFORM refuse(format('%s has a session; stop it before removing its target.', machine_name));
+        PERFORM refuse('%s has a session; stop it before removing its target.', machine_name);
     END IF;
     RETURN target_job('remove', row, jsonb_build_object('target_ids', ARRAY[target]));
 END
@@ -129,7 +129,7 @@ DECLARE
     row targets := the_target(target);
 BEGIN
     IF row.machine_id IS NULL THEN
-        PERFORM refuse(format('%s was adopted; it keeps the CHAP it was made with.', row.iqn));
+        PERFORM refuse('%s was adopted; it keeps the CHAP it was made with.', row.iqn);
     END IF;
     RETURN row;
 END
@@ -222,7 +222,7 @@ BEGIN
             initiator := lower(named);
         END IF;
         IF initiator IS NULL THEN
-            PERFORM refuse(format('There is no machine “%s”.', named), 'GG002');
+            PERFORM refuse_as('GG002', 'There is no machine “%s”.', named);
         END IF;
         answer := answer || to_jsonb(initiator);
     END LOOP;
@@ -238,16 +238,16 @@ DECLARE
 BEGIN
     SELECT * INTO report FROM target_reports r WHERE r.host_id = host AND r.iqn = target_iqn;
     IF report.id IS NULL THEN
-        PERFORM refuse(format('There is no target %s on this storage host.', target_iqn), 'GG002');
+        PERFORM refuse_as('GG002', 'There is no target %s on this storage host.', target_iqn);
     END IF;
     IF report.target_id IS NOT NULL THEN
-        PERFORM refuse(format('%s is wanted already.', target_iqn));
+        PERFORM refuse('%s is wanted already.', target_iqn);
     END IF;
     IF NOT report.is_foreign THEN
-        PERFORM refuse(format('%s carries a name of ours, but nobody wants it; apply removes it.', target_iqn));
+        PERFORM refuse('%s carries a name of ours, but nobody wants it; apply removes it.', target_iqn);
     END IF;
     IF report.unsupported <> '' THEN
-        PERFORM refuse(format('%s cannot be adopted: %s.', target_iqn, report.unsupported));
+        PERFORM refuse('%s cannot be adopted: %s.', target_iqn, report.unsupported);
     END IF;
     RETURN new_job('target.adopt', host, target_iqn, NULL, NULL, jsonb_build_object('iqn', target_iqn),
                    'QUEUED');
@@ -268,10 +268,10 @@ BEGIN
         WHERE j.kind = 'target.adopt' AND j.status = 'RUNNING' AND j.host_id = host
             AND j.params ->> 'iqn' = target_iqn)
     THEN
-        PERFORM refuse(format('No admin asked this storage host to adopt %s.', target_iqn));
+        PERFORM refuse('No admin asked this storage host to adopt %s.', target_iqn);
     END IF;
     IF EXISTS (SELECT FROM targets t WHERE t.iqn = target_iqn) THEN
-        PERFORM refuse(format('A target called %s is wanted already.', target_iqn));
+        PERFORM refuse('A target called %s is wanted already.', target_iqn);
     END IF;
     DELETE FROM target_reports r WHERE r.host_id = host AND r.iqn = target_iqn;
     INSERT INTO targets (host_id, iqn, initiators, kept, status, chap_user)
@@ -295,7 +295,7 @@ DECLARE
     row targets := the_target(target);
 BEGIN
     IF row.machine_id IS NOT NULL THEN
-        PERFORM refuse(format('%s was not adopted, but made for a machine; remove it instead.', row.iqn));
+        PERFORM refuse('%s was not adopted, but made for a machine; remove it instead.', row.iqn);
     END IF;
     DELETE FROM targets WHERE id = row.id;
     RETURN host_job('compare', row.host_id, '{}');

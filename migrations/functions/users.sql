@@ -23,12 +23,12 @@ BEGIN
     END IF;
     SELECT * INTO account FROM users WHERE id = account_id FOR UPDATE;
     IF account.id IS NULL THEN
-        PERFORM refuse('This user no longer exists.', 'GG002');
+        PERFORM refuse_as('GG002', 'This user no longer exists.');
     END IF;
     IF leaves_admins AND account.role = 'ADMIN' AND NOT EXISTS
         (SELECT FROM users WHERE role = 'ADMIN' AND NOT disabled AND NOT locked AND id <> account_id)
     THEN
-        PERFORM refuse(format('%s is the last admin who can sign in; make another one first.', account.name));
+        PERFORM refuse('%s is the last admin who can sign in; make another one first.', account.name);
     END IF;
     RETURN account;
 END

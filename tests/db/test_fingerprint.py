@@ -35,8 +35,8 @@ MENDED = [
     ),
     ("ALTER FUNCTION end_blockers() SECURITY INVOKER", "changed function end_blockers()"),
     (
-        "ALTER FUNCTION refuse(text, text) OWNER TO {broker}",
-        "changed function refuse(message text, code text)",
+        "ALTER FUNCTION refuse(text, text[]) OWNER TO {broker}",
+        "changed function refuse(template text, VARIADIC vals text[])",
     ),
     (
         "ALTER FUNCTION login(text, text, text, text) RESET search_path",
@@ -289,7 +289,7 @@ def test_the_sentence_names_the_first_three_and_counts_the_rest(database: RealDa
     database.rows("DROP INDEX ix_jobs_open")
     dsn = database.server.dsn(CONSOLE_ROLE, database.name)
     installation = Installation(Config(home=Path("/nowhere"), database_url=dsn))
-    assert fingerprint.sentence(installation.changed_by_hand()) == (
+    assert fingerprint.warning(installation.changed_by_hand()) == (
         "The database was changed by hand since its last upgrade: column machines.extra was added, "
         "constraint machines.ck_machines_location is missing, constraint "
         "machines.ck_machines_notes is missing and 2 more differences; "

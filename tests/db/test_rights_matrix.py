@@ -70,17 +70,19 @@ def relations(database: RealDatabase) -> list[tuple[str, sql.Identifier, str, li
 
 
 def functions(database: RealDatabase) -> list[tuple[str, sql.Identifier, list[str]]]:
-    """(name in the matrix, name, types of the arguments) of every function of ours."""
+    """(name in the matrix, name, arguments of no value) of every function of ours."""
     rows = database.rows(
-        "SELECT nspname::text, proname::text, ARRAY(SELECT format_type(t, NULL) FROM "
+        "SELECT nspname::text, proname::text, ARRAY(SELECT "
+        "CASE WHEN n = pronargs AND provariadic <> 0 THEN 'VARIADIC ' ELSE '' END "
+        "|| 'NULL::' || format_type(t, NULL) FROM "
         "unnest(proargtypes) WITH ORDINALITY AS a (t, n) ORDER BY n) "
         "FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace "
         "WHERE nspname !~ '^pg_|^information_schema$' AND NOT EXISTS "
         "(SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1, 2"
     )
     return [
-        (known(schema_name, name), sql.Identifier(schema_name, name), types)
-        for schema_name, name, types in rows
+        (known(schema_name, name), sql.Identifier(schema_name, name), arguments)
+        for schema_name, name, arguments in rows
     ]
 
 
@@ -151,10 +153,8 @@ def test_each_role_calls_the_functions_that_the_matrix_names(
     database: RealDatabase, who: Holder
 ) -> None:
     with psycopg.connect(dsn(database, who), autocommit=True) as connection:
-        for known_as, name, types in functions(database):
-            call = sql.SQL("SELECT {}({})").format(
-                name, sql.SQL(", ").join(sql.SQL(f"NULL::{kind}") for kind in types)
-            )
+        for known_as, name, arguments in functions(database):
+            call = sql.SQL("SELECT {}({})").format(name, sql.SQL(", ".join(arguments)))
             assert refused(connection, call) is not may(who, "EXECUTE", known_as), known_as
 
 

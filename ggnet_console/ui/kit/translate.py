@@ -36,11 +36,14 @@ def translated(sentence: str) -> str:
     """A sentence that was made below the window, by its key; another text as it is."""
     if not isinstance(sentence, Sentence):
         return sentence
-    values = {
-        name: translated(value) if isinstance(value, str) else value
-        for name, value in sentence.values.items()
-    }
-    return tr(sentence.key).format(**values) if values else tr(sentence.key)
+
+    def shown(value: object) -> object:
+        return translated(value) if isinstance(value, str) else value
+
+    numbered = map(shown, sentence.numbered)
+    values = {name: shown(value) for name, value in sentence.values.items()}
+    text = tr(sentence.key)
+    return text.format(*numbered, **values) if sentence.numbered or values else text
 
 
 def grouped(value: int) -> str:
