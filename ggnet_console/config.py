@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .enums import BackendChoice
-from .errors import ConsoleError
+from .errors import ConsoleError, sentence
 from .paths import Home
 
 SYSTEM_FILE = Path("/etc/ggnet/config.toml")
@@ -71,8 +71,11 @@ class Config:
         _ = self.portals, self.backend_choice
         if self.log_level.upper() not in logging.getLevelNamesMapping():
             raise ConsoleError(
-                f"The log level “{self.log_level}” is not one of DEBUG, INFO, WARNING, ERROR; "
-                "correct GGNET_LOG_LEVEL."
+                sentence(
+                    "The log level “{level}” is not one of DEBUG, INFO, WARNING, ERROR; correct "
+                    "GGNET_LOG_LEVEL.",
+                    level=self.log_level,
+                )
             )
 
     @property
@@ -90,10 +93,11 @@ class Config:
     def server(self) -> str:
         """The installation, as people call it."""
         if self.database_url is None:
-            return "this computer"
+            return sentence("this computer")
         from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - not before the first frame
 
-        return str(conninfo_to_dict(self.database_url).get("host") or "this computer")
+        host = conninfo_to_dict(self.database_url).get("host")
+        return str(host) if host else sentence("this computer")
 
     @property
     def tree(self) -> Home:
@@ -114,8 +118,11 @@ class Config:
             return BackendChoice(self.backend.upper())
         except ValueError:
             raise ConsoleError(
-                f"The backend “{self.backend}” is not one of "
-                f"{', '.join(BackendChoice).lower()}; correct GGNET_BACKEND."
+                sentence(
+                    "The backend “{backend}” is not one of {known}; correct GGNET_BACKEND.",
+                    backend=self.backend,
+                    known=", ".join(BackendChoice).lower(),
+                )
             ) from None
 
 
@@ -125,17 +132,24 @@ def require_usable(folder: Path) -> None:
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir():
-        raise ConsoleError(f"{existing} is a file; choose another folder.")
+        raise ConsoleError(
+            sentence("{existing} is a file; choose another folder.", existing=existing)
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
-        raise ConsoleError(f"You may not write to {existing}; choose another folder.")
+        raise ConsoleError(
+            sentence("You may not write to {existing}; choose another folder.", existing=existing)
+        )
 
 
 def require_host_name(host: str) -> None:
     """Raise ConsoleError for a name that no role, and no line of pg_hba.conf, could carry."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,49}", host):  # identifiers have 63 bytes
         raise ConsoleError(
-            f"“{host}” cannot be the name of a storage host: it takes up to 50 small letters, "
-            "digits and hyphens; set GGNET_HOST to such a name."
+            sentence(
+                "“{host}” cannot be the name of a storage host: it takes up to 50 small letters, "
+                "digits and hyphens; set GGNET_HOST to such a name.",
+                host=host,
+            )
         )
 
 
@@ -143,8 +157,11 @@ def _portal(text: str) -> tuple[str, int]:
     address, _, port = text.rpartition(":")
     if not address or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ConsoleError(
-            f"The portal “{text}” is not of the form address:port; "
-            "set it like 127.0.0.1:3260 or [fd00::1]:3260, several with commas."
+            sentence(
+                "The portal “{text}” is not of the form address:port; set it like 127.0.0.1:3260 "
+                "or [fd00::1]:3260, several with commas.",
+                text=text,
+            )
         )
     return address.strip("[]"), int(port)
 
@@ -192,21 +209,37 @@ def _read(file: Path, *, required: bool) -> dict[str, Any]:
     except FileNotFoundError:
         if not required:
             return {}
-        raise ConsoleError(f"The configuration file {file} does not exist.") from None
+        raise ConsoleError(
+            sentence("The configuration file {file} does not exist.", file=file)
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConsoleError(f"The configuration file {file} cannot be read: {error}.") from error
+        raise ConsoleError(
+            sentence(
+                "The configuration file {file} cannot be read: {error}.",
+                file=file,
+                error=str(error),
+            )
+        ) from error
     known = {setting.name for setting in fields(Config)}
     for name, value in values.items():
         if name not in known or not isinstance(value, str):
             raise ConsoleError(
-                f"{file}: “{name}” is not a setting with a text value; "
-                f"known are {', '.join(sorted(known))}."
+                sentence(
+                    "{file}: “{name}” is not a setting with a text value; known are {known}.",
+                    file=file,
+                    name=name,
+                    known=", ".join(sorted(known)),
+                )
             )
         if name.endswith("database_url") and _PASSWORD.search(value):
             raise ConsoleError(
-                f"{file}: take the password out of {name} and have it changed; whoever gets hold "
-                "of the file has it. “ggnet db connect” keeps it in the keyring, an agent names "
-                "a passfile."
+                sentence(
+                    "{file}: take the password out of {name} and have it changed; whoever gets "
+                    "hold of the file has it. “ggnet db connect” keeps it in the keyring, an "
+                    "agent names a passfile.",
+                    file=file,
+                    name=name,
+                )
             )
     return values
 
@@ -262,6 +295,10 @@ def remember(environ: Mapping[str, str] | None = None, **values: str | None) -> 
         part.rename(file)
     except OSError as error:
         raise ConsoleError(
-            f"The configuration file {file} cannot be written: {error.strerror}."
+            sentence(
+                "The configuration file {file} cannot be written: {reason}.",
+                file=file,
+                reason=error.strerror,
+            )
         ) from error
     return file

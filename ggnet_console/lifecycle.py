@@ -95,8 +95,7 @@ class Lifecycle(QObject):
                 self._opened = True
         self.installation.require_schema()
         try:
-            changed = self.installation.changed_by_hand()
-            self._changed = fingerprint.sentence(changed)
+            self._changed = fingerprint.warning(self.installation.changed_by_hand())
         except ConsoleError as error:  # telling keeps nobody out
             _log.warning("%s (%s)", error, error.details)
         console = self.installation.console(PROGRAM)

@@ -8,7 +8,7 @@ import os
 import time
 from pathlib import Path
 
-from .errors import ConsoleError
+from .errors import ConsoleError, sentence
 
 _POLL_S = 0.02
 
@@ -65,7 +65,11 @@ class FileLock:
         while not self._try(operation):
             if time.monotonic() > deadline:
                 raise ConsoleError(
-                    f"Another GGnet program has kept {self.path} locked for {timeout_s:.0f} s; "
-                    "wait for it to finish, or end it, and try again."
+                    sentence(
+                        "Another GGnet program has kept {path} locked for {seconds:.0f} s; wait "
+                        "for it to finish, or end it, and try again.",
+                        path=self.path,
+                        seconds=timeout_s,
+                    )
                 )
             time.sleep(_POLL_S)

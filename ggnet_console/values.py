@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from .errors import FieldError
+from .errors import FieldError, sentence
 
 _HEX12 = re.compile(r"[0-9a-f]{12}\Z")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
@@ -26,14 +26,22 @@ def parse_mac(text: str) -> str:
     digits = re.sub(r"[\s:.\-]", "", text).lower()
     if not _HEX12.match(digits):
         raise FieldError(
-            "mac", f"“{text.strip()}” is not a MAC address: 12 hexadecimal digits are needed."
+            "mac",
+            sentence(
+                "“{text}” is not a MAC address: 12 hexadecimal digits are needed.",
+                text=text.strip(),
+            ),
         )
     if int(digits[:2], 16) & 1:
         raise FieldError(
-            "mac", f"“{text.strip()}” is a group address; a network card's own address is needed."
+            "mac",
+            sentence(
+                "“{text}” is a group address; a network card's own address is needed.",
+                text=text.strip(),
+            ),
         )
     if digits == "0" * 12:
-        raise FieldError("mac", "The MAC address of a network card cannot be all zeros.")
+        raise FieldError("mac", sentence("The MAC address of a network card cannot be all zeros."))
     return ":".join(digits[i : i + 2] for i in range(0, 12, 2))
 
 
@@ -49,7 +57,10 @@ def parse_ip(text: str) -> str | None:
         address = ipaddress.ip_address(text.strip())
     except ValueError:
         raise FieldError(
-            "ip", f"“{text.strip()}” is not an IP address, such as 10.0.2.11 or fd00::11."
+            "ip",
+            sentence(
+                "“{text}” is not an IP address, such as 10.0.2.11 or fd00::11.", text=text.strip()
+            ),
         ) from None
     if (
         address.is_multicast
@@ -59,7 +70,9 @@ def parse_ip(text: str) -> str | None:
         # A scope (%eth0) means something to one host only; a mapped address is IPv4's other coat.
         or (address.version == 6 and (address.scope_id or address.ipv4_mapped))
     ):
-        raise FieldError("ip", f"{address} cannot be the address of a machine.")
+        raise FieldError(
+            "ip", sentence("{address} cannot be the address of a machine.", address=address)
+        )
     return str(address)
 
 
@@ -72,12 +85,18 @@ def parse_iqn(text: str) -> str:
     """
     name = text.strip().lower()
     if len(name.encode()) > IQN_MAX_BYTES:
-        raise FieldError("iqn", f"An iSCSI name has at most {IQN_MAX_BYTES} bytes.")
+        raise FieldError(
+            "iqn", sentence("An iSCSI name has at most {most} bytes.", most=IQN_MAX_BYTES)
+        )
     if not _IQN.match(name):
         raise FieldError(
             "iqn",
-            f"“{text.strip()}” is not an iSCSI name such as {_IQN_AUTHORITY}:name "
-            "(letters, digits, dash, dot and colon only).",
+            sentence(
+                "“{text}” is not an iSCSI name such as {authority}:name (letters, digits, dash, "
+                "dot and colon only).",
+                text=text.strip(),
+                authority=_IQN_AUTHORITY,
+            ),
         )
     return name
 
@@ -118,8 +137,13 @@ def parse_digest(text: str | None, kind: str) -> str | None:
     if not re.fullmatch(rf"[0-9a-f]{{{length}}}", digits):
         raise FieldError(
             kind.replace("-", "").lower(),
-            f"“{(text or '').strip()}” is not {'an' if kind == 'MD5' else 'a'} {kind}: "
-            f"{length} hexadecimal digits are needed.",
+            sentence(
+                "“{text}” is not {X} {kind}: {length} hexadecimal digits are needed.",
+                text=(text or "").strip(),
+                X="an" if kind == "MD5" else "a",
+                kind=kind,
+                length=length,
+            ),
         )
     return digits
 
@@ -133,7 +157,9 @@ def format_size(size_bytes: int) -> str:
     size = float(size_bytes)
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024:
-            return f"{size_bytes} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+            if unit == "bytes":
+                return sentence("{bytes} bytes", bytes=size_bytes)
+            return f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} PiB"
 

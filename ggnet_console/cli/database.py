@@ -63,7 +63,7 @@ def status(ctx: typer.Context, *, as_json: AsJson = False) -> None:
             "revision": revision,
             "needed_revision": schema.HEAD,
             "up_to_date": not problem,
-            "problem": problem or fingerprint.sentence(changed),
+            "problem": problem or fingerprint.warning(changed),
             "changed_by_hand": [str(each) for each in changed],
             "has_admin": has_admin,
         }

@@ -6,24 +6,22 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import pwd
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ..config import require_host_name
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..locks import FileLock
 from ..paths import Home
-from ..program_call import ProgramCall
 from . import cluster_files
+from .cluster_user import ServerUser, user_name
 
 SUPERUSER = "ggnet_dba"
 CONSOLE_ROLE = "ggnet_console"
@@ -38,7 +36,6 @@ _GRACE_S = 5.0
 _POLL_S = 0.02
 _SOCKET_PATH_MAX_BYTES = 107  # unix(7): sun_path has 108, one of them the final NUL
 _NOBODYS_PID = 2**31 - 1  # above any pid_max, so that kill(2) always answers ESRCH
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}  # no PGPORT, PGDATA, PGOPTIONS
 
 
 class _State(Enum):
@@ -75,19 +72,8 @@ class Cluster:
         self._socket = home.sockets / f".s.PGSQL.{PORT}"
         self._users = FileLock(home.users_lock)
         self._starting = FileLock(home.start_lock)
-        self._owner = _user_name(os.geteuid())
-        self._server = pwd.getpwuid(os.geteuid())
-        self._switch: dict[str, Any] = {}
-        self._as_server: tuple[str, ...] = ()
-        if os.geteuid() == 0:
-            self._server = _postgres_user()
-            self._switch = {
-                "user": self._server.pw_uid,
-                "group": self._server.pw_gid,
-                "extra_groups": [],
-            }
-            user, group = self._server.pw_name, str(self._server.pw_gid)
-            self._as_server = ("setpriv", "--reuid", user, "--regid", group, "--clear-groups")
+        self._owner = user_name(os.geteuid())
+        self._server = ServerUser()
         self._created = False
 
     @property
@@ -101,7 +87,7 @@ class Cluster:
     @property
     def server_user(self) -> str:
         """Name of the OS user the server runs as."""
-        return self._server.pw_name
+        return self._server.name
 
     def dsn(self, role: str, database: str = "ggnet") -> str:
         """The libpq connection string for ``role`` by the server's socket, without a password."""
@@ -160,7 +146,7 @@ class Cluster:
         root = self._home.root
         self._check_paths()
         folders = [*reversed(root.parents), root]
-        if self._switch:
+        if self._server.is_another:
             self._check_passage([folder for folder in folders if folder.exists()])
         try:
             for folder in folders:
@@ -172,30 +158,45 @@ class Cluster:
         owner = root.stat().st_uid
         if owner != os.geteuid():
             raise ConsoleError(
-                f"{root} belongs to the user {_user_name(owner)}, not to {self._owner}; "
-                f"work as {_user_name(owner)}, or set GGNET_HOME to another folder."
+                sentence(
+                    "{root} belongs to the user {owner}, not to {user}; work as {owner}, or set "
+                    "GGNET_HOME to another folder.",
+                    root=root,
+                    owner=user_name(owner),
+                    user=self._owner,
+                )
             )
 
     def _unusable(self, error: OSError) -> ConsoleError:
         return ConsoleError(
-            f"The folder {self._home.root} cannot be used for the database: {error.strerror}. "
-            "Make it writable and not full, or set GGNET_HOME to another one.",
+            sentence(
+                "The folder {root} cannot be used for the database: {reason}. Make it writable "
+                "and not full, or set GGNET_HOME to another one.",
+                root=self._home.root,
+                reason=error.strerror,
+            ),
             str(error),
         )
 
     def _check_paths(self) -> None:
         if len(os.fsencode(self._socket)) > _SOCKET_PATH_MAX_BYTES:
             raise ConsoleError(
-                f"The path of the database's socket, {self._socket}, is longer than the "
-                f"{_SOCKET_PATH_MAX_BYTES} bytes the system allows; "
-                "set GGNET_HOME to a folder with a shorter path."
+                sentence(
+                    "The path of the database's socket, {socket}, is longer than the {most} bytes "
+                    "the system allows; set GGNET_HOME to a folder with a shorter path.",
+                    socket=self._socket,
+                    most=_SOCKET_PATH_MAX_BYTES,
+                )
             )
         # initdb and pg_ctl put the path between double quotes into a shell's command line;
         # libpq takes a host with a comma for a list of hosts.
         if re.search(r'[,"$`\\]|[^ -\U0010ffff]', str(self._home.root)):
             raise ConsoleError(
-                f"The folder {str(self._home.root)!r} has a comma, quotation mark, $, `, \\ or "
-                "control character in its path; set GGNET_HOME to a folder without."
+                sentence(
+                    "The folder {folder!r} has a comma, quotation mark, $, `, \\ or control "
+                    "character in its path; set GGNET_HOME to a folder without.",
+                    folder=str(self._home.root),
+                )
             )
 
     def _check_passage(self, folders: list[Path]) -> None:
@@ -204,14 +205,19 @@ class Cluster:
         The kernel is asked as that user, so that access lists count. Nothing is made passable
         here: that is the decision of whoever owns the folder.
         """
-        if not self._try_run(["test", "-x", str(folders[-1])]).returncode:
+        if not self._server.try_run(["test", "-x", str(folders[-1])]).returncode:
             return
         for folder in folders:
-            if self._try_run(["test", "-x", str(folder)]).returncode:
+            if self._server.try_run(["test", "-x", str(folder)]).returncode:
                 raise ConsoleError(
-                    f"The database for {self._home.root} runs as the user {self.server_user}, who "
-                    f"may not pass the folder {folder}; set GGNET_HOME to a folder that user can "
-                    f"reach, such as /var/lib/ggnet, or allow it: chmod o+x {folder}."
+                    sentence(
+                        "The database for {root} runs as the user {user}, who may not pass the "
+                        "folder {folder}; set GGNET_HOME to a folder that user can reach, such as "
+                        "/var/lib/ggnet, or allow it: chmod o+x {folder}.",
+                        root=self._home.root,
+                        user=self.server_user,
+                        folder=folder,
+                    )
                 )
 
     # Start and stop, always with the start lock held
@@ -238,8 +244,12 @@ class Cluster:
             # noticed yet, or the pg_ctl of a console just killed is still starting one.
             if time.monotonic() > begun + (_GRACE_S if failure else _START_TIMEOUT_S):
                 raise ConsoleError(
-                    f"The database below {self._home.root} could not be started; look at the "
-                    f"details and into {self._home.cluster}/log, and that the disk is not full.",
+                    sentence(
+                        "The database below {root} could not be started; look at the details and "
+                        "into {cluster}/log, and that the disk is not full.",
+                        root=self._home.root,
+                        cluster=self._home.cluster,
+                    ),
                     "\n".join(filter(None, (failure, self._log_tail()))),
                 )
             time.sleep(_POLL_S)
@@ -248,15 +258,19 @@ class Cluster:
         root, programs = self._home.root, self._binaries()
         if self._version(programs) < _OLDEST_MAJOR:
             raise ConsoleError(
-                f"{programs} is older than PostgreSQL {_OLDEST_MAJOR}; install version "
-                f"{_OLDEST_MAJOR} or newer, or set GGNET_PG_BIN to the folder with its programs."
+                sentence(
+                    "{programs} is older than PostgreSQL {oldest}; install version {oldest} or "
+                    "newer, or set GGNET_PG_BIN to the folder with its programs.",
+                    programs=programs,
+                    oldest=_OLDEST_MAJOR,
+                )
             )
         for leftover in root.glob("cluster.part-*"):  # of a process killed at this very point
             _remove(leftover)
         part = Path(tempfile.mkdtemp(prefix="cluster.part-", dir=root))
         try:
-            os.chown(part, self._server.pw_uid, self._server.pw_gid)
-            self._run(
+            self._server.own(part)
+            self._server.run(
                 # An initdb whose console was killed must not go on in a folder soon removed.
                 [
                     *("setpriv", "--pdeathsig", "KILL", str(programs / "initdb")),
@@ -264,8 +278,11 @@ class Cluster:
                     *("--encoding=UTF8", "--locale=C.UTF-8"),
                     *("--auth-local=peer", "--auth-host=reject"),
                 ],
-                f"The database below {root} could not be made; look at the details, and that "
-                "the disk is not full.",
+                sentence(
+                    "The database below {root} could not be made; look at the details, and that "
+                    "the disk is not full.",
+                    root=root,
+                ),
             )
             part.rename(self._home.cluster)
         except BaseException:
@@ -277,26 +294,29 @@ class Cluster:
         self._check_version()
         sockets = self._home.sockets
         sockets.mkdir(mode=0o700, exist_ok=True)
-        os.chown(sockets, self._server.pw_uid, self._server.pw_gid)
+        self._server.own(sockets)
         self._configure()
         self._disown_strangers()
-        done = self._try_run(
+        done = self._server.try_run(
             [
                 *(str(self._binaries() / "pg_ctl"), "start", "--wait", "--silent"),
                 *(f"--timeout={_START_TIMEOUT_S:.0f}", f"--pgdata={self._home.cluster}"),
                 f"--log={self._home.cluster}/start.log",
             ]
         )
-        return self._details(done) if done.returncode else ""
+        return self._server.details(done) if done.returncode else ""
 
     def _stop(self) -> None:
-        self._run(
+        self._server.run(
             [
                 *(str(self._binaries() / "pg_ctl"), "stop", "--mode=fast", "--wait", "--silent"),
                 *(f"--timeout={_STOP_TIMEOUT_S:.0f}", f"--pgdata={self._home.cluster}"),
             ],
-            f"The database below {self._home.root} could not be stopped; "
-            "it goes on running until the next GGnet program ends.",
+            sentence(
+                "The database below {root} could not be stopped; it goes on running until the "
+                "next GGnet program ends.",
+                root=self._home.root,
+            ),
         )
 
     def _configure(self) -> None:
@@ -310,10 +330,13 @@ class Cluster:
         )
         for name, text in {**files, "start.log": ""}.items():
             # By the server's user, whose folder it is: a link put there leads root nowhere.
-            self._run(
+            self._server.run(
                 ["tee", str(cluster / name)],
-                f"The database's settings below {cluster} could not be written; "
-                "see that the disk is not full.",
+                sentence(
+                    "The database's settings below {cluster} could not be written; see that the "
+                    "disk is not full.",
+                    cluster=cluster,
+                ),
                 text,
             )
 
@@ -354,9 +377,9 @@ class Cluster:
                 or not Path(f"/proc/{pid}").exists()
             ):
                 continue
-            self._run(
+            self._server.run(
                 ["tee", str(file)],
-                f"The database's stale lock file {file} could not be replaced.",
+                sentence("The database's stale lock file {file} could not be replaced.", file=file),
                 "".join(f"{line}\n" for line in (str(_NOBODYS_PID), *lines[1:])),
             )
 
@@ -370,8 +393,11 @@ class Cluster:
         found = [folder for folder in found if os.access(folder / "pg_ctl", os.X_OK)]
         if not found:
             raise ConsoleError(
-                f"PostgreSQL's server programs are not in {self._pg_bin or _DEBIAN_SERVERS}; "
-                "run “make install”, or set GGNET_PG_BIN to the folder with initdb and pg_ctl."
+                sentence(
+                    "PostgreSQL's server programs are not in {folder}; run “make install”, or set "
+                    "GGNET_PG_BIN to the folder with initdb and pg_ctl.",
+                    folder=self._pg_bin or _DEBIAN_SERVERS,
+                )
             )
         matching = (folder for folder in found if folder.parent.name == self._data_version())
         return next(matching, found[0])
@@ -381,9 +407,12 @@ class Cluster:
         return file.read_text("ascii").strip() if file.exists() else None
 
     def _version(self, programs: Path) -> int:
-        answer = self._run(
+        answer = self._server.run(
             [str(programs / "pg_ctl"), "--version"],
-            f"The PostgreSQL in {programs} does not run; look at the details.",
+            sentence(
+                "The PostgreSQL in {programs} does not run; look at the details.",
+                programs=programs,
+            ),
         )
         return int(answer.split()[2].partition(".")[0])  # pg_ctl (PostgreSQL) 15.14 (Debian …)
 
@@ -392,9 +421,15 @@ class Cluster:
         found = self._version(programs)
         if data != str(found):
             raise ConsoleError(
-                f"The database in {self._home.cluster} was made by PostgreSQL {data}, but "
-                f"{programs} is version {found}; install PostgreSQL {data}, or set "
-                "GGNET_PG_BIN to the folder with its programs."
+                sentence(
+                    "The database in {cluster} was made by PostgreSQL {data}, but {programs} is "
+                    "version {found}; install PostgreSQL {data}, or set GGNET_PG_BIN to the "
+                    "folder with its programs.",
+                    cluster=self._home.cluster,
+                    data=data,
+                    programs=programs,
+                    found=found,
+                )
             )
 
     def _log_tail(self) -> str:
@@ -402,35 +437,7 @@ class Cluster:
         cluster = self._home.cluster
         logs = sorted((cluster / "log").glob("*.log"), key=lambda file: file.stat().st_mtime)
         files = [str(file) for file in (cluster / "start.log", *logs[-1:])]
-        return self._try_run(["tail", "-q", "-n", "20", *files]).stdout
-
-    # Running programs as the server's user
-
-    def _try_run(self, argv: list[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            argv,
-            input=text,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            cwd="/",
-            env=_ENVIRONMENT,
-            umask=0o077,
-            check=False,
-            **self._switch,
-        )
-
-    def _run(self, argv: list[str], failure: str, text: str | None = None) -> str:
-        """Run ``argv`` with ``text`` as its input, or without; its output, or ConsoleError(``failure``)."""
-        done = self._try_run(argv, text or "")
-        if done.returncode:
-            raise ConsoleError(failure, self._details(done, text))
-        return done.stdout
-
-    def _details(self, done: subprocess.CompletedProcess[str], text: str | None = None) -> str:
-        """The command line as root repeats it, how it ended, and what it said."""
-        call = ProgramCall((*self._as_server, *done.args), stdin=text)
-        return call.details(done.returncode, done.stderr.strip() or done.stdout)
+        return self._server.try_run(["tail", "-q", "-n", "20", *files]).stdout
 
 
 def _lines(file: Path) -> list[str]:
@@ -450,23 +457,6 @@ def _remove(part: Path) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_POLL_S)
-
-
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-def _postgres_user() -> pwd.struct_passwd:
-    try:
-        return pwd.getpwnam("postgres")
-    except KeyError:
-        raise ConsoleError(
-            "The system user “postgres”, as whom the database runs for root, does not exist; "
-            "run “make install”."
-        ) from None
 
 
 def _quote_conninfo(value: str) -> str:

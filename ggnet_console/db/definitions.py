@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from .. import __version__
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..paths import MIGRATIONS
 from . import grants
 from .bootstrap import GROUPS, group_role
@@ -54,8 +54,11 @@ def make(connection: psycopg.Connection, installation: str) -> None:
     taken = [name for (name,) in connection.execute(_TAKEN, known)]
     if taken:
         raise ConsoleError(
-            f"The database cannot be upgraded: {', '.join(taken)} in it belongs to somebody else and "
-            "has the name of a function of ggnet's; drop or rename it first."
+            sentence(
+                "The database cannot be upgraded: {names} in it belongs to somebody else and has "
+                "the name of a function of ggnet's; drop or rename it first.",
+                names=", ".join(taken),
+            )
         )
     for _, removal in connection.execute(_REMOVALS, known).fetchall():
         connection.execute(removal)

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.orm import Session
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .errors import translated
 
 _KEEPALIVE = {
@@ -74,8 +74,11 @@ def parse_dsn(dsn: str) -> dict[str, Any]:
     except psycopg.ProgrammingError:
         # libpq's own words quote what it stumbled over, which may be part of a password.
         raise ConsoleError(
-            "The server's connection string cannot be understood; it looks like "
-            "“host=db.example.net dbname=ggnet”, and values with spaces stand in single quotes."
+            sentence(
+                "The server's connection string cannot be understood; it looks like "
+                "“host=db.example.net dbname=ggnet”, and values with spaces stand in single "
+                "quotes."
+            )
         ) from None
 
 
@@ -86,8 +89,10 @@ def refuse_password(dsn: str) -> None:
     """
     if "password" in parse_dsn(dsn):
         raise ConsoleError(
-            "Every user of this computer can read a password on the command line; leave it out of "
-            "the connection string and put it into ~/.pgpass or PGPASSWORD."
+            sentence(
+                "Every user of this computer can read a password on the command line; leave it "
+                "out of the connection string and put it into ~/.pgpass or PGPASSWORD."
+            )
         )
 
 
@@ -112,7 +117,7 @@ class Database:
     def server(self) -> str:
         """The server's name for people: a host name, or “this computer” over a local socket."""
         host = str(conninfo_to_dict(self.dsn).get("host", ""))
-        return "this computer" if not host or host.startswith("/") else host
+        return sentence("this computer") if not host or host.startswith("/") else host
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[Session]:

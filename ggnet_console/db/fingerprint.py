@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from ..errors import listed, sentence
 from . import definitions, grants
 from .rights import INNER
 
@@ -61,26 +62,39 @@ class Difference:
 def told(found: list[Difference], most: int = 3) -> str:
     """What differs as part of a sentence, the first few by name."""
     shown = found[: most if len(found) > most + 1 else None]
-    named = [
-        f"{each.kind} {each.short_name} "
-        + ("is missing" if each.change is Change.MISSING else f"was {each.change}")
-        for each in shown
-    ]
-    rest = len(found) - len(named)
-    return ", ".join(named) + (f" and {rest} more differences" if rest else "")
+    named = listed(_told(each) for each in shown)
+    rest = len(found) - len(shown)
+    if not rest:
+        return named
+    return sentence("{named} and {rest} more differences", named=named, rest=rest)
 
 
-def sentence(found: list[Difference]) -> str:
+def _told(difference: Difference) -> str:
+    kind, name = difference.kind, difference.short_name
+    match difference.change:
+        case Change.MISSING:
+            return sentence("{kind} {name} is missing", kind=kind, name=name)
+        case Change.ADDED:
+            return sentence("{kind} {name} was added", kind=kind, name=name)
+        case Change.CHANGED:
+            return sentence("{kind} {name} was changed", kind=kind, name=name)
+
+
+def warning(found: list[Difference]) -> str:
     """What a person reads who works with such a database, "" when nothing differs."""
     if not found:
         return ""
-    mended = any(each.kind in MADE_ANEW for each in found)
-    what = (
-        "run “ggnet db upgrade” as its owner."
-        if mended
-        else "“ggnet db status” shows what it was, for its administrator to make it so again."
+    if any(each.kind in MADE_ANEW for each in found):
+        return sentence(
+            "The database was changed by hand since its last upgrade: {changes}; run “ggnet db "
+            "upgrade” as its owner.",
+            changes=told(found),
+        )
+    return sentence(
+        "The database was changed by hand since its last upgrade: {changes}; “ggnet db status” "
+        "shows what it was, for its administrator to make it so again.",
+        changes=told(found),
     )
-    return f"The database was changed by hand since its last upgrade: {told(found)}; {what}"
 
 
 def details(found: list[Difference]) -> str:

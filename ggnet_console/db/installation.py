@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import insert
 
 from ..config import Config
-from ..errors import ConsoleError, SchemaError, UnreachableError
+from ..errors import ConsoleError, SchemaError, UnreachableError, sentence
 from ..models import Host
 from . import bootstrap, fingerprint, schema
 from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
@@ -69,7 +69,10 @@ class Installation:
         except UnreachableError as error:
             self.cluster.release()
             raise UnreachableError(
-                f"The private database below {self.config.home} does not answer.", error.details
+                sentence(
+                    "The private database below {home} does not answer.", home=self.config.home
+                ),
+                error.details,
             ) from error
         except BaseException:
             self.cluster.release()
@@ -83,12 +86,21 @@ class Installation:
                 config.tree.host_name.write_text(f"{config.host}\n", "utf-8")
             except OSError as error:
                 raise ConsoleError(
-                    f"{config.tree.host_name} cannot be written: {error.strerror}."
+                    sentence(
+                        "{file} cannot be written: {reason}.",
+                        file=config.tree.host_name,
+                        reason=error.strerror,
+                    )
                 ) from error
         elif kept != config.host:
             raise ConsoleError(
-                f"The installation below {config.home} is that of the storage host “{kept}”, and "
-                f"GGNET_HOST says “{config.host}”; leave GGNET_HOST out or correct it."
+                sentence(
+                    "The installation below {home} is that of the storage host “{kept}”, and "
+                    "GGNET_HOST says “{host}”; leave GGNET_HOST out or correct it.",
+                    home=config.home,
+                    kept=kept,
+                    host=config.host,
+                )
             )
 
     def close(self) -> None:
@@ -120,8 +132,10 @@ class Installation:
             return self.cluster.dsn(agent_role(self.config.host))
         if self.config.agent_database_url is None:
             raise ConsoleError(
-                "The agent does not know how to sign in; set GGNET_AGENT_DATABASE_URL to the "
-                "connection string of this host's agent role."
+                sentence(
+                    "The agent does not know how to sign in; set GGNET_AGENT_DATABASE_URL to the "
+                    "connection string of this host's agent role."
+                )
             )
         return shared_dsn(self.config.agent_database_url, default_user=agent_role(self.config.host))
 
@@ -129,7 +143,9 @@ class Installation:
         """As the owner of an embedded installation, who is this OS user."""
         if self.cluster is None:
             raise ConsoleError(
-                "On a shared server this needs the owner's connection string: --owner-dsn."
+                sentence(
+                    "On a shared server this needs the owner's connection string: --owner-dsn."
+                )
             )
         return Database(self.cluster.dsn(SUPERUSER), program=program, pool_size=1)
 
@@ -150,8 +166,10 @@ class Installation:
                 return fingerprint.differences(connection)
             except psycopg.errors.InternalError_ as error:  # what was looked at is made anew
                 raise ConsoleError(
-                    "The database is being upgraded; what was changed in it by hand is told at "
-                    "the next start.",
+                    sentence(
+                        "The database is being upgraded; what was changed in it by hand is told "
+                        "at the next start."
+                    ),
                     str(error),
                 ) from error
 
@@ -167,8 +185,10 @@ class Installation:
                 psycopg.errors.UndefinedTable,
             ) as error:
                 raise SchemaError(
-                    "The database lacks what every program has to find in it; run “ggnet db "
-                    "upgrade” as its owner.",
+                    sentence(
+                        "The database lacks what every program has to find in it; run “ggnet db "
+                        "upgrade” as its owner."
+                    ),
                     str(error),
                 ) from error
 
@@ -179,8 +199,10 @@ class Installation:
         url = self.config.database_url
         if url is None:
             raise ConsoleError(
-                "This computer has an agent's connection only; set GGNET_DATABASE_URL to the "
-                "connection string of the shared server."
+                sentence(
+                    "This computer has an agent's connection only; set GGNET_DATABASE_URL to the "
+                    "connection string of the shared server."
+                )
             )
         if role != CONSOLE_ROLE:
             return shared_dsn(url, user=role, password=secret)
@@ -235,12 +257,14 @@ def read_password(config: Config) -> str:
     """The first line of ``GGNET_PASSWORD_FILE``; ConsoleError when it cannot be read."""
     file = config.password_file
     if file is None:
-        raise ConsoleError("GGNET_USER is set, but GGNET_PASSWORD_FILE is not.")
+        raise ConsoleError(sentence("GGNET_USER is set, but GGNET_PASSWORD_FILE is not."))
     try:
         lines = file.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise ConsoleError(f"The password file {file} cannot be read: {reason}.") from error
+        raise ConsoleError(
+            sentence("The password file {file} cannot be read: {reason}.", file=file, reason=reason)
+        ) from error
     if not lines:
-        raise ConsoleError(f"The password file {file} is empty.")
+        raise ConsoleError(sentence("The password file {file} is empty.", file=file))
     return lines[0]

@@ -14,7 +14,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError
 
 from .. import __version__
-from ..errors import ConsoleError, SchemaError
+from ..errors import ConsoleError, SchemaError, sentence
 from ..paths import MIGRATIONS
 from . import definitions, fingerprint
 from .bootstrap import group_role
@@ -35,8 +35,10 @@ def require(connection: psycopg.Connection) -> None:
     _require_no_newer(stored)
     if stored != definitions.sources():
         raise SchemaError(
-            "The database's functions or rights are not those this program needs; "
-            "run “ggnet db upgrade” as its owner."
+            sentence(
+                "The database's functions or rights are not those this program needs; run “ggnet "
+                "db upgrade” as its owner."
+            )
         )
 
 
@@ -45,15 +47,23 @@ def require_head(found: str | None) -> None:
     if found == HEAD:
         return
     if found is None:
-        raise SchemaError("The database has no GGnet schema yet; run “ggnet db upgrade”.")
+        raise SchemaError(sentence("The database has no GGnet schema yet; run “ggnet db upgrade”."))
     if found < HEAD:
         raise SchemaError(
-            f"The database's schema is {found}, this program needs {HEAD}; "
-            "run “ggnet db upgrade” as its owner."
+            sentence(
+                "The database's schema is {found}, this program needs {needed}; run “ggnet db "
+                "upgrade” as its owner.",
+                found=found,
+                needed=HEAD,
+            )
         )
     raise SchemaError(
-        f"The database's schema is {found}, newer than the {HEAD} this program knows; "
-        "install the newer GGnet Console."
+        sentence(
+            "The database's schema is {found}, newer than the {needed} this program knows; "
+            "install the newer GGnet Console.",
+            found=found,
+            needed=HEAD,
+        )
     )
 
 
@@ -61,8 +71,12 @@ def _require_no_newer(stored: dict[str, str]) -> None:
     made_by = stored.get(definitions.VERSION, "0")
     if _order(made_by) > _order(__version__):
         raise SchemaError(
-            f"The database was upgraded by GGnet Console {made_by}, this is {__version__}; "
-            "install the newer one."
+            sentence(
+                "The database was upgraded by GGnet Console {version}, this is {this}; install "
+                "the newer one.",
+                version=made_by,
+                this=__version__,
+            )
         )
 
 
@@ -168,13 +182,20 @@ def _require_whole(connection: psycopg.Connection, installation: str, before: st
     database, belongs_to, lacks = row
     if belongs_to != owner:
         raise ConsoleError(
-            f"The database {database} belongs to {belongs_to}, so it cannot be upgraded; as a "
-            f"superuser: ALTER DATABASE {database} OWNER TO {owner}."
+            sentence(
+                "The database {database} belongs to {holder}, so it cannot be upgraded; as a "
+                "superuser: ALTER DATABASE {database} OWNER TO {owner}.",
+                database=database,
+                holder=belongs_to,
+                owner=owner,
+            )
         )
     if before == HEAD and lacks:
         raise ConsoleError(
-            "The database lacks the table schema_objects, which no upgrade makes anew; restore "
-            "it from a backup."
+            sentence(
+                "The database lacks the table schema_objects, which no upgrade makes anew; "
+                "restore it from a backup."
+            )
         )
 
 
@@ -212,32 +233,32 @@ def _explained(differs: list[Difference]) -> Iterator[None]:
         cause = error.orig if isinstance(error, DBAPIError) else error
         match cause:
             case psycopg.errors.DependentObjectsStillExist():
-                sentence = (
+                why = sentence(
                     "The database cannot be upgraded: something that others have made in it uses "
                     "ggnet's functions; drop that, upgrade, and make it again."
                 )
             case psycopg.errors.LockNotAvailable() | psycopg.errors.DeadlockDetected():
-                sentence = (
+                why = sentence(
                     "The database cannot be upgraded while others use its tables for so long (a "
                     "backup, an open transaction; pg_stat_activity names them). Nothing was "
                     "changed; try again when they have ended."
                 )
             case psycopg.errors.InsufficientPrivilege():
-                sentence = (
+                why = sentence(
                     "The database cannot be upgraded by this role: that takes a superuser, or a "
                     "member of the owner's role to whom all of ggnet's tables belong."
                 )
             case psycopg.errors.ProgrammingError() if any(
                 each.kind != "source" for each in differs
             ):
-                sentence = (
+                why = sentence(
                     "The database cannot be upgraded: something in it was changed by hand that "
                     "ggnet needs as it was. Nothing was changed; the server's answer says what."
                 )
             case _:
                 raise
         details = "\n".join(filter(None, (str(cause), cause.diag.message_detail)))
-        raise ConsoleError(sentence, details) from error
+        raise ConsoleError(why, details) from error
 
 
 def current(connection: Connection) -> str | None:
@@ -263,7 +284,10 @@ def read_revision(connection: psycopg.Connection) -> str | None:
 def _require_nothing_lost(lost: list[Difference]) -> None:
     if lost:
         raise ConsoleError(
-            f"The database was changed by hand and cannot be upgraded like this: "
-            f"{fingerprint.told(lost)}; make that again as it was, then upgrade.",
+            sentence(
+                "The database was changed by hand and cannot be upgraded like this: {changes}; "
+                "make that again as it was, then upgrade.",
+                changes=fingerprint.told(lost),
+            ),
             fingerprint.details(lost),
         )

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from . import bootstrap
 from .cluster import CONSOLE_ROLE, agent_role
 from .engine import parse_dsn, refuse_password, shared_dsn
@@ -59,8 +59,11 @@ def prepare(dsn: str, name: str, hosts: Sequence[str]) -> Prepared:
     """
     if not re.fullmatch("[a-z][a-z0-9_]{0,47}", name):
         raise ConsoleError(
-            f"“{name}” cannot be the database's name; it takes up to 48 small letters, digits and "
-            "underscores and begins with a letter."
+            sentence(
+                "“{name}” cannot be the database's name; it takes up to 48 small letters, digits "
+                "and underscores and begins with a letter.",
+                name=name,
+            )
         )
     roles = [agent_role(host) for host in hosts]  # checks the names before anything is made
     server_dsn = dsn if "dbname" in parse_dsn(dsn) else make_conninfo(dsn, dbname="postgres")
@@ -112,8 +115,11 @@ def _installation(database: psycopg.Connection) -> str:
     known = database.execute("SELECT to_regproc('public.installation_id')").fetchone()
     if known == (None,):
         raise ConsoleError(
-            f"The database “{database.info.dbname}” was not made for GGnet Console; check the "
-            "name of the database (dbname)."
+            sentence(
+                "The database “{name}” was not made for GGnet Console; check the name of the "
+                "database (dbname).",
+                name=database.info.dbname,
+            )
         )
     row = database.execute("SELECT public.installation_id()").fetchone()
     assert row is not None  # noqa: S101 - a function without a set answers one row
@@ -125,11 +131,16 @@ def _superuser(dsn: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection; ConsoleError unless it is a superuser's and the server new enough."""
     with translated(), psycopg.connect(dsn, autocommit=True) as connection:
         if connection.info.server_version < _OLDEST:
-            raise ConsoleError("The server is older than PostgreSQL 15; GGnet Console needs that.")
+            raise ConsoleError(
+                sentence("The server is older than PostgreSQL 15; GGnet Console needs that.")
+            )
         if connection.info.parameter_status("is_superuser") != "on":
             raise ConsoleError(
-                f"“{connection.info.user}” is no superuser of the server; roles and extensions "
-                "are made by one, such as postgres."
+                sentence(
+                    "“{user}” is no superuser of the server; roles and extensions are made by "
+                    "one, such as postgres.",
+                    user=connection.info.user,
+                )
             )
         yield connection
 
@@ -151,17 +162,26 @@ def remarks(tls: str, language: str, open_databases: Sequence[str] = ()) -> tupl
     """
     found = []
     if tls != "on":
-        found.append("TLS is off: set ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf.")
+        found.append(
+            sentence("TLS is off: set ssl = on, ssl_cert_file and ssl_key_file in postgresql.conf.")
+        )
     if language not in {"", "C", "POSIX"} and not language.startswith(("C.", "en")):
         found.append(
-            f"The server words its refusals in {language}: set lc_messages = 'C' in "
-            "postgresql.conf, or consoles cannot tell an ended sign-in from a lost connection."
+            sentence(
+                "The server words its refusals in {language}: set lc_messages = 'C' in "
+                "postgresql.conf, or consoles cannot tell an ended sign-in from a lost "
+                "connection.",
+                language=language,
+            )
         )
     if open_databases:
-        names = ", ".join(open_databases)
         found.append(
-            f"Every role of the server may connect to {names}: without the line that rejects, "
-            "REVOKE CONNECT ON DATABASE … FROM PUBLIC keeps people of GGnet Console out of them."
+            sentence(
+                "Every role of the server may connect to {names}: without the line that rejects, "
+                "REVOKE CONNECT ON DATABASE … FROM PUBLIC keeps people of GGnet Console out of "
+                "them.",
+                names=", ".join(open_databases),
+            )
         )
     return tuple(found)
 

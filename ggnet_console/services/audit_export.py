@@ -13,7 +13,7 @@ from typing import TextIO
 
 from sqlalchemy.orm import Session
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .audit import EVERYTHING, AuditFilter, AuditRow, all_audit
 
 _NAMES = [field.name for field in fields(AuditRow)]
@@ -54,8 +54,11 @@ def export_audit(session: Session, path: Path, wanted: AuditFilter = EVERYTHING)
         part.replace(path)
     except OSError as error:
         raise ConsoleError(
-            f"The audit trail could not be written to {path}: {error.strerror}. "
-            "Choose another folder.",
+            sentence(
+                "The audit trail could not be written to {path}: {reason}. Choose another folder.",
+                path=path,
+                reason=error.strerror,
+            ),
             str(error),
         ) from error
     finally:

@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Select, cast, func, select, text
 from sqlalchemy.orm import Session
 
 from ..enums import ImageStatus, SessionStatus, SessionType
-from ..errors import ConsoleError, NotFoundError
+from ..errors import ConsoleError, NotFoundError, Sentence, listed, sentence
 from ..models import BootSession, Host, Image, ImageVersion, Machine, User
 from .rows import first_row, one_row, rows
 
@@ -171,7 +171,9 @@ def get_boot_session(session: Session, name: str) -> BootSessionRow:
         by_number = query.where(BootSession.id == int(name))
         row = first_row(session.execute(by_number), BootSessionRow)
     if row is None:
-        raise NotFoundError(f"There is no session {name}, and no machine “{name}” that had one.")
+        raise NotFoundError(
+            sentence("There is no session {name}, and no machine “{name}” that had one.", name=name)
+        )
     return row
 
 
@@ -212,18 +214,29 @@ def start_boot_sessions_again(
         .order_by(Machine.name)
     ).all()
     groups: dict[tuple[int, SessionType], list[int]] = {}
-    left: list[str] = []
+    left: list[Sentence] = []
     for row in ended:
         if row.image_status is ImageStatus.READY:
             key = (row.image_id, session_type or row.type)
             groups.setdefault(key, []).append(row.machine_id)
+        elif row.image_id is None:
+            left.append(
+                sentence(
+                    "{name}: its image “{image}” is gone.", name=row.name, image=row.image_name
+                )
+            )
         else:
-            how = "is gone" if row.image_id is None else "is not ready"
-            left.append(f"{row.name}: its image “{row.image_name}” {how}.")
-    if not groups:
+            left.append(
+                sentence(
+                    "{name}: its image “{image}” is not ready.", name=row.name, image=row.image_name
+                )
+            )
+    if not groups and left:
         raise ConsoleError(
-            "Nothing was started again. " + (" ".join(left) or "These sessions no longer exist.")
+            sentence("Nothing was started again. {reasons}", reasons=listed(left, " "))
         )
+    if not groups:
+        raise ConsoleError(sentence("Nothing was started again. These sessions no longer exist."))
     # In one order over all images, so that two people who start one room wait instead of deadlock.
     session.execute(
         select(Machine.id)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import BigInteger, func, literal, select, text
 from sqlalchemy.orm import Session
 
-from ..errors import FieldChange, RemovedError, StaleError
+from ..errors import FieldChange, RemovedError, StaleError, listed, sentence
 from ..models import Image, Machine, Setting
 from .rows import rows
 
@@ -22,7 +22,7 @@ _TABLES: dict[Noun, type[Machine | Image | Setting]] = {
     "image": Image,
     "setting": Setting,
 }
-_NOBODY = ("somebody", None)
+_NOBODY = (sentence("somebody"), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,13 @@ def changes_since(
     )
     if now is None:
         who, at = next(((d.user_name, d.at) for d in actions if d.verb == "delete"), _NOBODY)
-        raise RemovedError(f"{read.name} was removed by {who}{_at(at)}.", read.name, who, at)
+        if at is None:
+            removed = sentence("{name} was removed by {who}.", name=read.name, who=who)
+        else:
+            removed = sentence(
+                "{name} was removed by {who} at {time}.", name=read.name, who=who, time=_time(at)
+            )
+        raise RemovedError(removed, read.name, who, at)
     last = {action.field: (action.user_name, action.at) for action in actions}
     return tuple(
         FieldChange(
@@ -127,19 +133,32 @@ def changes_since(
 
 def _sentence(name: str, changes: tuple[FieldChange, ...]) -> str:
     """Who changed what to what, for those who have no window to look at."""
-    actions = (
-        f"{change.who} set {change.field.replace('_', ' ')} to “{_text(change.theirs)}”"
-        f"{_at(change.at)} (it was “{_text(change.before)}”)"
-        for change in changes
-    )
-    return (
-        f"{name} was changed meanwhile and nothing was saved: {'; '.join(actions)}. "
-        "Look at the new values and try again."
+    return sentence(
+        "{name} was changed meanwhile and nothing was saved: {actions}. Look at the new values "
+        "and try again.",
+        name=name,
+        actions=listed(map(_action, changes), "; "),
     )
 
 
-def _at(at: datetime | None) -> str:
-    return "" if at is None else f" at {at.astimezone():%H:%M:%S}"
+def _action(change: FieldChange) -> str:
+    values = {
+        "who": change.who,
+        "field": change.field.replace("_", " "),
+        "theirs": _text(change.theirs),
+        "before": _text(change.before),
+    }
+    if change.at is None:
+        return sentence("{who} set {field} to “{theirs}” (it was “{before}”)", **values)
+    return sentence(
+        "{who} set {field} to “{theirs}” at {time} (it was “{before}”)",
+        time=_time(change.at),
+        **values,
+    )
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone():%H:%M:%S}"
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,7 @@ from ..config import Config
 from ..db.engine import parse_dsn
 from ..db.installation import Installation
 from ..enums import TlsMode
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..tools.secret_store import ConsolePassword
 
 
@@ -73,11 +73,20 @@ def try_out(settings: Config, dsn: str, password: str, folder: Path) -> str:
     known = (lambda: password) if password else kept_password(tried, folder)
     Installation(tried, known).require_schema()
     mode = parse_dsn(dsn).get("sslmode", TlsMode.VERIFY_FULL)
-    checked = {
-        TlsMode.VERIFY_FULL: "its certificate is right",
-        TlsMode.VERIFY_CA: "its certificate is of this authority, its name was not checked",
-    }.get(mode, "who it is was not checked")
-    return f"The server answers, {checked}, and its database fits this program."
+    match mode:
+        case TlsMode.VERIFY_FULL:
+            return sentence(
+                "The server answers, its certificate is right, and its database fits this program."
+            )
+        case TlsMode.VERIFY_CA:
+            return sentence(
+                "The server answers, its certificate is of this authority, its name was not "
+                "checked, and its database fits this program."
+            )
+        case _:
+            return sentence(
+                "The server answers, who it is was not checked, and its database fits this program."
+            )
 
 
 def keep_password(dsn: str, password: str, folder: Path) -> str:
@@ -91,5 +100,5 @@ def remember(dsn: str | None) -> None:
     The configuration file gets the connection string, which must not hold a password.
     """
     if dsn is not None and "password" in parse_dsn(dsn):
-        raise ConsoleError("A password does not belong into the configuration file.")
+        raise ConsoleError(sentence("A password does not belong into the configuration file."))
     config.remember(database_url=dsn)

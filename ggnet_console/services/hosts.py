@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..enums import BackendChoice
-from ..errors import NotFoundError
+from ..errors import NotFoundError, sentence
 from ..models import Host
 from .rows import rows
 
@@ -70,7 +70,7 @@ def get_host(session: Session, name: str) -> HostRow:
     for row in list_hosts(session):
         if row.name == name:
             return row
-    raise NotFoundError(f"There is no storage host “{name}”.")
+    raise NotFoundError(sentence("There is no storage host “{name}”.", name=name))
 
 
 def report_host(

@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Select, bindparam, func, literal, select, tex
 from sqlalchemy.orm import Session
 
 from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
-from ..errors import FieldChange, FieldError, NotFoundError
+from ..errors import FieldChange, FieldError, NotFoundError, sentence
 from ..models import Host, Image, ImageVersion, Job, Lun
 from . import concurrent_edits
 from .jobs import OPEN
@@ -141,7 +141,7 @@ def get_image(session: Session, name: str) -> ImageRow:
     query = _select().where(func.lower(Image.name) == name.lower())
     row = first_row(session.execute(query), ImageRow)
     if row is None:
-        raise NotFoundError(f"There is no image “{name}”.")
+        raise NotFoundError(sentence("There is no image “{name}”.", name=name))
     return row
 
 
@@ -149,7 +149,7 @@ def checked_name(name: str) -> str:
     """``name`` without surrounding space; FieldError unless 1 to 64 printable characters."""
     name = name.strip()
     if not name or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", "An image's name has 1 to 64 printable characters.")
+        raise FieldError("name", sentence("An image's name has 1 to 64 printable characters."))
     return name
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ..enums import JobKind, JobStatus
-from ..errors import NotFoundError
+from ..errors import NotFoundError, sentence
 from ..models import Host, Job
 from .rows import first_row, rows
 
@@ -112,7 +112,7 @@ def get_job(session: Session, job_id: int) -> JobRow:
     """The job with this number; NotFoundError when there is none."""
     row = first_row(session.execute(_select().where(Job.id == job_id)), JobRow)
     if row is None:
-        raise NotFoundError(f"There is no job {job_id}.")
+        raise NotFoundError(sentence("There is no job {job_id}.", job_id=job_id))
     return row
 
 

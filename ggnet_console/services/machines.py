@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.expression import Label
 
 from ..enums import BootMode, Drift, FoundIn, MachineStatus, SessionStatus, TargetStatus
-from ..errors import FieldChange, FieldError, NotFoundError, RemovedError
+from ..errors import FieldChange, FieldError, NotFoundError, RemovedError, sentence
 from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
 from ..values import parse_ip, parse_mac
 from . import concurrent_edits
@@ -155,7 +155,7 @@ def get_machine(session: Session, name: str) -> MachineRow:
     query = _select().where(func.lower(Machine.name) == name.lower())
     row = first_row(session.execute(query), MachineRow)
     if row is None:
-        raise NotFoundError(f"There is no machine “{name}”.")
+        raise NotFoundError(sentence("There is no machine “{name}”.", name=name))
     return row
 
 
@@ -168,7 +168,7 @@ def checked(spec: MachineSpec) -> dict[str, object]:
     """The column values of ``spec``; FieldError says what is wrong with which field."""
     name = spec.name.strip()
     if not name or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", "A machine's name has 1 to 64 printable characters.")
+        raise FieldError("name", sentence("A machine's name has 1 to 64 printable characters."))
     values: dict[str, object] = asdict(spec)
     values["name"] = name
     values["mac"] = parse_mac(spec.mac)
@@ -180,7 +180,7 @@ def checked(spec: MachineSpec) -> dict[str, object]:
 
 def _refuse_nul(field: str, value: object) -> None:
     if "\0" in str(value):
-        raise FieldError(field, "This text cannot contain a NUL character.")
+        raise FieldError(field, sentence("This text cannot contain a NUL character."))
 
 
 def _refuse_duplicate(session: Session, values: dict[str, object], own_id: int | None) -> None:
@@ -188,10 +188,22 @@ def _refuse_duplicate(session: Session, values: dict[str, object], own_id: int |
 
     The unique constraints decide; this look beforehand can say who it is.
     """
-    for field, column, kind in (
-        ("name", func.lower(Machine.name), "name"),
-        ("mac", Machine.mac, "MAC address"),
-        ("ip", Machine.ip, "IP address"),
+    for field, column, taken in (
+        (
+            "name",
+            func.lower(Machine.name),
+            sentence("The name {value} already belongs to the machine {holder}."),
+        ),
+        (
+            "mac",
+            Machine.mac,
+            sentence("The MAC address {value} already belongs to the machine {holder}."),
+        ),
+        (
+            "ip",
+            Machine.ip,
+            sentence("The IP address {value} already belongs to the machine {holder}."),
+        ),
     ):
         value = values.get(field)
         if value is None:
@@ -206,7 +218,7 @@ def _refuse_duplicate(session: Session, values: dict[str, object], own_id: int |
             query = query.where(Machine.id != own_id)
         holder = session.execute(query).scalar()
         if holder is not None:
-            raise FieldError(field, f"The {kind} {value} already belongs to the machine {holder}.")
+            raise FieldError(field, taken.with_values(value=value, holder=holder))
 
 
 def create_machine(session: Session, spec: MachineSpec) -> int:

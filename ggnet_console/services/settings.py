@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from ..errors import FieldChange, FieldError, NotFoundError
+from ..errors import FieldChange, FieldError, NotFoundError, sentence
 from ..models import Setting
 from . import concurrent_edits
 from .rows import rows
@@ -56,7 +56,7 @@ def read_setting(session: Session, name: str) -> SettingRow:
     """The setting ``name``, as ``update_setting`` wants it; NotFoundError when there is none."""
     row = next((row for row in list_settings(session) if row.name == name), None)
     if row is None:
-        raise NotFoundError(f"There is no setting “{name}”.")
+        raise NotFoundError(sentence("There is no setting “{name}”.", name=name))
     return row
 
 
@@ -72,7 +72,13 @@ def update_setting(
     if not read.minimum <= spec.value <= read.maximum:
         raise FieldError(
             "value",
-            f"{read.name} must lie between {read.minimum} and {read.maximum}, not {spec.value}.",
+            sentence(
+                "{name} must lie between {minimum} and {maximum}, not {value}.",
+                name=read.name,
+                minimum=read.minimum,
+                maximum=read.maximum,
+                value=spec.value,
+            ),
         )
     merge = concurrent_edits.merge(session, "setting", read, asdict(spec), list_settings)
     if merge.own:

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Function, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from ..enums import Drift, PlanAction, TargetOrigin
-from ..errors import NotFoundError
+from ..errors import NotFoundError, sentence
 from . import hosts, targets
 from .hosts import HostRow
 from .jobs import JobRow
@@ -139,7 +139,7 @@ def read_plans(session: Session, host: str | None = None) -> list[HostPlan]:
         (one for one in hosts.list_hosts(session) if host is None or one.name == host), rows
     )
     if host is not None and not plans:
-        raise NotFoundError(f"There is no storage host “{host}”.")
+        raise NotFoundError(sentence("There is no storage host “{host}”.", host=host))
     return plans
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..enums import Drift, TargetOrigin, TargetStatus
-from ..errors import NotFoundError
+from ..errors import NotFoundError, sentence
 from ..models import Host, Image, ImageVersion, Lun, Machine, Target, TargetReport
 from .rows import one_row, rows_by
 from .target_reports import FieldDrift, LunRate, machine_names, report_of
@@ -154,7 +154,9 @@ def get_target(session: Session, name: str) -> TargetRow:
     )
     rows = [] if number is None else list_targets(session, [number])
     if not rows:
-        raise NotFoundError(f"There is no target “{name}”, and no machine of that name has one.")
+        raise NotFoundError(
+            sentence("There is no target “{name}”, and no machine of that name has one.", name=name)
+        )
     return rows[0]
 
 
