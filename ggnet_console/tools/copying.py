@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import ConsoleError, NotFoundError
+from ..errors import ConsoleError, NotFoundError, sentence
 
 BLOCK_BYTES = 2**20
 _GRAIN_BYTES = 64 * 2**10
@@ -24,12 +24,13 @@ _ZERO_GRAIN = bytes(_GRAIN_BYTES)
 _UPLOAD_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}\Z")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISDIR, sentence("“{name}” is a folder, not a disk image; choose a regular file.")),
+    (stat.S_ISFIFO, sentence("“{name}” is a pipe, not a disk image; choose a regular file.")),
+    (stat.S_ISBLK, sentence("“{name}” is a device, not a disk image; choose a regular file.")),
+    (stat.S_ISCHR, sentence("“{name}” is a device, not a disk image; choose a regular file.")),
+    (stat.S_ISSOCK, sentence("“{name}” is a socket, not a disk image; choose a regular file.")),
 )
+_NO_FILE = sentence("“{name}” is not a file, not a disk image; choose a regular file.")
 
 
 @dataclass(frozen=True)
@@ -64,29 +65,38 @@ def open_regular(path: Path, *, dir_fd: int | None = None) -> int:
             path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd
         )
     except FileNotFoundError as error:
-        raise NotFoundError(f"The file “{name}” does not exist.") from error
+        raise NotFoundError(sentence("The file “{name}” does not exist.", name=name)) from error
     except (OSError, ValueError) as error:
         raise ConsoleError(_why_not_opened(name, error), str(error)) from error
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
     os.close(fd)
-    kind = next((text for test, text in _KINDS if test(mode)), "not a file")
-    raise ConsoleError(f"“{name}” is {kind}, not a disk image; choose a regular file.")
+    refusal = next((why for test, why in _KINDS if test(mode)), _NO_FILE)
+    raise ConsoleError(refusal.with_values(name=name))
 
 
 def _why_not_opened(name: str, error: OSError | ValueError) -> str:
     number = error.errno if isinstance(error, OSError) else errno.EINVAL
     match number:
         case errno.ELOOP:
-            return f"“{name}” is a symbolic link; choose the file it points to."
+            return sentence("“{name}” is a symbolic link; choose the file it points to.", name=name)
         case errno.ENXIO:
-            return f"“{name}” is a socket or device, not a disk image; choose a regular file."
+            return sentence(
+                "“{name}” is a socket or device, not a disk image; choose a regular file.",
+                name=name,
+            )
         case errno.EACCES | errno.EPERM:
-            return f"You may not read “{name}”; ask its owner for access or a copy."
+            return sentence(
+                "You may not read “{name}”; ask its owner for access or a copy.", name=name
+            )
         case errno.ENAMETOOLONG | errno.EINVAL:
-            return f"“{name}” cannot be the name of a file."
-    return f"The file “{name}” cannot be opened: {os.strerror(number or errno.EIO)}."
+            return sentence("“{name}” cannot be the name of a file.", name=name)
+    return sentence(
+        "The file “{name}” cannot be opened: {reason}.",
+        name=name,
+        reason=os.strerror(number or errno.EIO),
+    )
 
 
 def open_entry(folder: Path, name: str) -> int:
@@ -97,14 +107,21 @@ def open_entry(folder: Path, name: str) -> int:
     """
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise ConsoleError(
-            f"“{shown(name)}” is not the bare name of a file in {shown(folder)}; "
-            "give it without any folder."
+            sentence(
+                "“{name}” is not the bare name of a file in {folder}; give it without any folder.",
+                name=shown(name),
+                folder=shown(folder),
+            )
         )
     try:
         folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ConsoleError(
-            f"The folder {shown(folder)} cannot be opened: {error.strerror}."
+            sentence(
+                "The folder {folder} cannot be opened: {reason}.",
+                folder=shown(folder),
+                reason=error.strerror,
+            )
         ) from error
     try:
         return open_regular(Path(name), dir_fd=folder_fd)
@@ -121,9 +138,8 @@ def open_offered(folder: Path, name: str) -> int:
     if os.geteuid() != 0 or os.fstat(fd).st_mode & stat.S_IROTH:
         return fd
     os.close(fd)
-    raise ConsoleError(
-        _why_not_opened(shown(name), PermissionError(errno.EACCES, "not for others"))
-    )
+    closed = PermissionError(errno.EACCES, "not for others")  # no text
+    raise ConsoleError(_why_not_opened(shown(name), closed))
 
 
 def open_incoming(folder: Path, upload_id: str) -> int:
@@ -132,7 +148,9 @@ def open_incoming(folder: Path, upload_id: str) -> int:
     The caller closes the descriptor. Raises ConsoleError when it is no such id or no such file.
     """
     if not _UPLOAD_ID.match(upload_id):
-        raise ConsoleError(f"“{shown(upload_id)}” is not the id of an upload.")
+        raise ConsoleError(
+            sentence("“{upload_id}” is not the id of an upload.", upload_id=shown(upload_id))
+        )
     return open_entry(folder, upload_id)
 
 
@@ -212,8 +230,11 @@ def _copy(
     after = os.fstat(source_fd)
     if done != before.st_size or _identity(before) != _identity(after):
         raise ConsoleError(
-            f"“{name}” was changed by another program while it was copied; "
-            "close that program and try again."
+            sentence(
+                "“{name}” was changed by another program while it was copied; close that program "
+                "and try again.",
+                name=name,
+            )
         )
     for kind, expected, found in (
         ("SHA-256", expected_sha256, sha256.hexdigest()),
@@ -221,8 +242,14 @@ def _copy(
     ):
         if expected and expected.strip().lower() != found:
             raise ConsoleError(
-                f"The {kind} of “{name}” is {found}, expected was {expected.strip().lower()}; "
-                "the file is damaged or another one: fetch it again."
+                sentence(
+                    "The {kind} of “{name}” is {found}, expected was {expected}; the file is "
+                    "damaged or another one: fetch it again.",
+                    kind=kind,
+                    name=name,
+                    found=found,
+                    expected=expected.strip().lower(),
+                )
             )
     os.ftruncate(target_fd, done)
     os.fsync(target_fd)
@@ -296,10 +323,20 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _fail(name: str, target: Path, error: OSError) -> NoReturn:
     if error.errno in _FULL:
         raise ConsoleError(
-            f"“{name}” does not fit on the disk that holds {shown(target.parent)}; "
-            "free some space and try again.",
+            sentence(
+                "“{name}” does not fit on the disk that holds {folder}; free some space and try "
+                "again.",
+                name=name,
+                folder=shown(target.parent),
+            ),
             str(error),
         ) from error
     raise ConsoleError(
-        f"“{name}” cannot be copied to {shown(target.parent)}: {error.strerror}.", str(error)
+        sentence(
+            "“{name}” cannot be copied to {folder}: {reason}.",
+            name=name,
+            folder=shown(target.parent),
+            reason=error.strerror,
+        ),
+        str(error),
     ) from error

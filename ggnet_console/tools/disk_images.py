@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..enums import ImageFormat
-from ..errors import CancelledError, ConsoleError
+from ..errors import CancelledError, ConsoleError, sentence
 from ..values import format_size
 from . import process
 from .copying import copy_in, hash_file, open_regular, shown
@@ -106,7 +106,7 @@ def make_raw(
     Raises ConsoleError: refused, damaged, too large, does not fit, took longer than ``timeout_s``.
     Then no program is left running and nothing is left at ``destination``.
     """
-    subject = f"The image “{shown(name)}”"
+    subject = sentence("The image “{name}”", name=shown(name))
     with contextlib.ExitStack() as stack, _storage_errors(subject, destination):
         held = work / SOURCE_NAME
         if source != held:
@@ -166,8 +166,11 @@ def verify_raw(
         return hash_file(fd, size_bytes, on_block)
     except OSError as error:
         raise ConsoleError(
-            f"The stored image {path} cannot be read: {error.strerror}; "
-            "the storage may be failing.",
+            sentence(
+                "The stored image {path} cannot be read: {reason}; the storage may be failing.",
+                path=path,
+                reason=error.strerror,
+            ),
             str(error),
         ) from error
     finally:
@@ -189,9 +192,14 @@ def export(
 
     ``destination`` (mode 0600) must not exist; when this raises, nothing is left there.
     """
-    subject = f"The image “{shown(name)}”"
+    subject = sentence("The image “{name}”", name=shown(name))
     if destination.exists():
-        raise ConsoleError(f"{destination} exists already; remove it or choose another name.")
+        raise ConsoleError(
+            sentence(
+                "{destination} exists already; remove it or choose another name.",
+                destination=destination,
+            )
+        )
     part = destination.with_name(f"{destination.name}.part")
     part.unlink(missing_ok=True)  # of an export that was killed
     with contextlib.ExitStack() as stack, _storage_errors(subject, destination):
@@ -241,8 +249,11 @@ def _examine(fd: int, qemu: QemuImg, max_virtual_size_bytes: int) -> tuple[_Form
         _refuse_format(qemu.subject, verdict.format)
     if image_format is None or not verdict.safe:
         raise ConsoleError(
-            f"{qemu.subject} is refused: {verdict.why}. "
-            "Import a disk image that is complete in one file."
+            sentence(
+                "{subject} is refused: {why}. Import a disk image that is complete in one file.",
+                subject=qemu.subject,
+                why=verdict.why,
+            )
         )
     _require_size(verdict.virtual_size, max_virtual_size_bytes, qemu.subject)
     info = _probe(fd, image_format, qemu)
@@ -250,15 +261,25 @@ def _examine(fd: int, qemu: QemuImg, max_virtual_size_bytes: int) -> tuple[_Form
         if info.driver not in {known.driver for known in _FORMATS.values()}:
             _refuse_format(qemu.subject, info.driver)
         raise ConsoleError(
-            f"{qemu.subject} is refused: it could be {verdict.format} or {info.driver}. "
-            "Import a disk image of one clear format."
+            sentence(
+                "{subject} is refused: it could be {one} or {other}. Import a disk image of one "
+                "clear format.",
+                subject=qemu.subject,
+                one=verdict.format,
+                other=info.driver,
+            )
         )
     if info.encrypted:
-        raise ConsoleError(f"{qemu.subject} is encrypted; decrypt it before the import.")
+        raise ConsoleError(
+            sentence("{subject} is encrypted; decrypt it before the import.", subject=qemu.subject)
+        )
     if info.backing_file:
         raise ConsoleError(
-            f"{qemu.subject} is refused: it is based on another file. "
-            "Import a disk image that is complete in one file."
+            sentence(
+                "{subject} is refused: it is based on another file. Import a disk image that is "
+                "complete in one file.",
+                subject=qemu.subject,
+            )
         )
     if image_format.probed_as != image_format.driver:
         size_bytes = verdict.virtual_size
@@ -283,8 +304,11 @@ def _inspect(fd: int, qemu: QemuImg) -> Verdict:
     )
     if done.returncode != 0:
         raise ConsoleError(
-            f"{qemu.subject} is refused: its format cannot be told. "
-            "It may be damaged; fetch it again.",
+            sentence(
+                "{subject} is refused: its format cannot be told. It may be damaged; fetch it "
+                "again.",
+                subject=qemu.subject,
+            ),
             done.details,
         )
     return Verdict(**json.loads(done.stdout))
@@ -303,18 +327,29 @@ def _probe(fd: int, image_format: _Format, qemu: QemuImg) -> Info:
 def _refuse_format(subject: str, found: str) -> NoReturn:
     known = ", ".join(ImageFormat)
     raise ConsoleError(
-        f"{subject} is of the format {found.upper()}, which is not supported; "
-        f"convert it to one of {known} first."
+        sentence(
+            "{subject} is of the format {format}, which is not supported; convert it to one of "
+            "{known} first.",
+            subject=subject,
+            format=found.upper(),
+            known=known,
+        )
     )
 
 
 def _require_size(size_bytes: int, max_bytes: int, subject: str) -> None:
     if size_bytes <= 0:
-        raise ConsoleError(f"{subject} is empty; choose a file with a disk in it.")
+        raise ConsoleError(
+            sentence("{subject} is empty; choose a file with a disk in it.", subject=subject)
+        )
     if size_bytes > max_bytes:
         raise ConsoleError(
-            f"{subject} claims a disk of {format_size(size_bytes)}; "
-            f"at most {format_size(max_bytes)} are allowed here."
+            sentence(
+                "{subject} claims a disk of {size}; at most {most} are allowed here.",
+                subject=subject,
+                size=format_size(size_bytes),
+                most=format_size(max_bytes),
+            )
         )
 
 
@@ -322,7 +357,9 @@ def _require_plain(fd: int, subject: str) -> os.stat_result:
     """A regular file with exactly one name: nobody holds another name for what we seal."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        raise ConsoleError(f"{subject} is not a plain file of its own; import it again.")
+        raise ConsoleError(
+            sentence("{subject} is not a plain file of its own; import it again.", subject=subject)
+        )
     return status
 
 
@@ -336,8 +373,13 @@ def _require_space(disk: Disk, image_format: _Format, qemu: QemuImg, folder: Pat
     free = file_system.f_bavail * file_system.f_frsize
     if needed > free:
         raise ConsoleError(
-            f"{qemu.subject} holds {format_size(needed)} of data, and only {format_size(free)} "
-            "are free on the disk of the storage host; free some space and try again."
+            sentence(
+                "{subject} holds {needed} of data, and only {free} are free on the disk of the "
+                "storage host; free some space and try again.",
+                subject=qemu.subject,
+                needed=format_size(needed),
+                free=format_size(free),
+            )
         )
 
 
@@ -364,7 +406,11 @@ def _prove(
         if qemu.tick is not None:
             qemu.tick()
         if time.monotonic() > qemu.deadline:
-            raise ConsoleError(f"{qemu.subject} took longer to read back than was allowed.")
+            raise ConsoleError(
+                sentence(
+                    "{subject} took longer to read back than was allowed.", subject=qemu.subject
+                )
+            )
         progress(Phase.COMPARING, hashed_bytes, size_bytes)
 
     with ThreadPoolExecutor(2, "prove-image") as pool:
@@ -405,9 +451,20 @@ def _storage_errors(subject: str, destination: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            why = "does not fit on the disk of the storage host; free some space and try again"
+            why = sentence(
+                "{subject} does not fit on the disk of the storage host; free some space and try "
+                "again.",
+                subject=subject,
+            )
         elif error.errno == errno.ELOOP:
-            why = "is a symbolic link; import the file it points to"
+            why = sentence(
+                "{subject} is a symbolic link; import the file it points to.", subject=subject
+            )
         else:
-            why = f"cannot be stored in {destination.parent}: {error.strerror}"
-        raise ConsoleError(f"{subject} {why}.", str(error)) from error
+            why = sentence(
+                "{subject} cannot be stored in {folder}: {reason}.",
+                subject=subject,
+                folder=destination.parent,
+                reason=error.strerror,
+            )
+        raise ConsoleError(why, str(error)) from error

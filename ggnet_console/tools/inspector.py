@@ -126,7 +126,7 @@ def _drop_privileges(uid: int | None) -> None:
     # Changing the user clears the parent-death signal, so it comes after that (prctl(2)).
     for option, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_PDEATHSIG, signal.SIGKILL)):
         if libc.prctl(option, int(value), 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl({option})")
+            raise OSError(ctypes.get_errno(), f"prctl({option})")  # no text
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..values import is_ours
 from . import lio_configfs as configfs
 from . import lio_drift, lio_kernel
@@ -61,7 +61,9 @@ class Lio:
         lock_file: Path = LOCK,
     ) -> None:
         if not portals:
-            raise ConsoleError("LIO needs at least one portal: an address of this computer.")
+            raise ConsoleError(
+                sentence("LIO needs at least one portal: an address of this computer.")
+            )
         self._portals = frozenset(_portal(*portal) for portal in portals)
         self._addresses = tuple(portals)
         self._saved = SavedConfiguration(saved_file or saved_path())
@@ -224,8 +226,12 @@ class Lio:
             is_open = bool(found.attributes["generate_node_acls"])
             if is_open and not refused and initiator is not None:
                 raise ConsoleError(
-                    f"{initiator} cannot be refused by the target {iqn}, which lets everybody in. "
-                    "End all its sessions, or give it initiators."
+                    sentence(
+                        "{initiator} cannot be refused by the target {iqn}, which lets everybody "
+                        "in. End all its sessions, or give it initiators.",
+                        initiator=initiator,
+                        iqn=iqn,
+                    )
                 )
             stays = tuple(acl for acl in found.acls if acl.initiator not in refused)
             left = replace(found, acls=stays, enabled=found.enabled and not is_open)
@@ -278,8 +284,10 @@ def _portal(address: str, port: int) -> str:
         return portal_name(ipaddress.ip_address(address).compressed, port)
     except ValueError as error:
         raise ConsoleError(
-            f"The portal {portal_name(address, port)} is not a numeric IP address and port, "
-            "such as 10.0.0.1:3260."
+            sentence(
+                "The portal {portal} is not a numeric IP address and port, such as 10.0.0.1:3260.",
+                portal=portal_name(address, port),
+            )
         ) from error
 
 
@@ -291,8 +299,11 @@ def _check_address(address: str, port: int) -> None:
             probe.bind((address, 0))
         except OSError as error:
             raise ConsoleError(
-                f"The portal {portal_name(address, port)} is no address of this computer. "
-                "Set it up, or choose another portal.",
+                sentence(
+                    "The portal {portal} is no address of this computer. Set it up, or choose "
+                    "another portal.",
+                    portal=portal_name(address, port),
+                ),
                 str(error),
             ) from error
 
@@ -312,15 +323,33 @@ def _check(wanted: WantedTarget) -> None:
             or any(unicodedata.category(character) == "Cc" for character in text)
         ):
             raise ConsoleError(
-                f"The disk {text!r} cannot be served by LIO: its path may have {_PATH_MAX_BYTES} "
-                "bytes of UTF-8, no comma, no control character and no space at its end. "
-                "Choose another folder or name."
+                sentence(
+                    "The disk {path!r} cannot be served by LIO: its path may have {most} bytes of "
+                    "UTF-8, no comma, no control character and no space at its end. Choose "
+                    "another folder or name.",
+                    path=text,
+                    most=_PATH_MAX_BYTES,
+                )
             )
     if wanted.chap is None:
         return
-    for what, value in (("user", wanted.chap.user), ("secret", wanted.chap.secret)):
-        if not _CHAP.match(value) or value.startswith("NULL"):
-            raise ConsoleError(
-                f"The CHAP {what} of the target {wanted.iqn} cannot be used: it needs 1 to 255 "
-                "printable ASCII characters without spaces, and may not begin with NULL."
+    if not _is_good_chap(wanted.chap.user):
+        raise ConsoleError(
+            sentence(
+                "The CHAP user of the target {iqn} cannot be used: it needs 1 to 255 printable "
+                "ASCII characters without spaces, and may not begin with NULL.",
+                iqn=wanted.iqn,
             )
+        )
+    if not _is_good_chap(wanted.chap.secret):
+        raise ConsoleError(
+            sentence(
+                "The CHAP secret of the target {iqn} cannot be used: it needs 1 to 255 printable "
+                "ASCII characters without spaces, and may not begin with NULL.",
+                iqn=wanted.iqn,
+            )
+        )
+
+
+def _is_good_chap(value: str) -> bool:
+    return _CHAP.match(value) is not None and not value.startswith("NULL")

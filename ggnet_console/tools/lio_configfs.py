@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .lio_tree import (
     ATTRIBUTES,
     DEFAULT_GROUP,
@@ -49,7 +49,9 @@ def targets() -> list[str]:
         names = os.listdir(ISCSI)
     except FileNotFoundError:
         raise BackendDownError(
-            "The kernel's iSCSI target (LIO) is not loaded (any more); the agent loads it again."
+            sentence(
+                "The kernel's iSCSI target (LIO) is not loaded (any more); the agent loads it again."
+            )
         ) from None
     return sorted(name for name in names if name.startswith(("iqn.", "eui.", "naa.")))
 
@@ -73,8 +75,11 @@ def read_tree(iqn: str) -> Tree | None:
             if not os.path.isdir(folder):
                 return None
     raise ConsoleError(
-        f"The target {iqn} cannot be read: another program keeps changing it. "
-        "Wait for it to finish, and try again."
+        sentence(
+            "The target {iqn} cannot be read: another program keeps changing it. Wait for it to "
+            "finish, and try again.",
+            iqn=iqn,
+        )
     )
 
 
@@ -87,7 +92,12 @@ def _told(iqn: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise ConsoleError(
-            f"The target {iqn} cannot be read from the kernel: {error.strerror}.", str(error)
+            sentence(
+                "The target {iqn} cannot be read from the kernel: {reason}.",
+                iqn=iqn,
+                reason=error.strerror,
+            ),
+            str(error),
         ) from error
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .process import Completed, run
 
 _MODULES = ("target_core_mod", "target_core_file", "target_core_iblock", "iscsi_target_mod")
@@ -18,15 +18,21 @@ _TIMEOUT_S = 30.0
 def lio_available() -> str:
     """Why LIO cannot be used here, in a sentence; "" when it can. Changes nothing."""
     if os.geteuid() != 0:
-        return "LIO, the kernel's iSCSI target, needs an agent that runs as root."
+        return sentence("LIO, the kernel's iSCSI target, needs an agent that runs as root.")
     for module in _MODULES:
         if not _is_loaded(module):
             try:
                 found = _modprobe("--dry-run", "--quiet", module)
             except ConsoleError as error:
-                return f"The kernel module {module} is not loaded. {error}"
+                return sentence(
+                    "The kernel module {module} is not loaded. {reason}",
+                    module=module,
+                    reason=error.summary,
+                )
             if found.returncode:
-                return f"This computer's kernel has no iSCSI target (module {module})."
+                return sentence(
+                    "This computer's kernel has no iSCSI target (module {module}).", module=module
+                )
     return ""
 
 
@@ -45,13 +51,16 @@ def load() -> bool:
         done = run(["mount", "-t", "configfs", "none", str(_CONFIGFS)], timeout_s=_TIMEOUT_S)
         if done.returncode:
             raise ConsoleError(
-                f"configfs cannot be mounted on {_CONFIGFS}; LIO is set up there.", done.details
+                sentence(
+                    "configfs cannot be mounted on {folder}; LIO is set up there.", folder=_CONFIGFS
+                ),
+                done.details,
             )
     try:
         _ISCSI.mkdir()
     except OSError as error:
         raise ConsoleError(
-            "The kernel does not take up its iSCSI target. Look at its messages (dmesg).",
+            sentence("The kernel does not take up its iSCSI target. Look at its messages (dmesg)."),
             str(error),
         ) from error
     return True
@@ -63,8 +72,11 @@ def _load_module(module: str) -> None:
     done = _modprobe(module)
     if done.returncode:
         raise ConsoleError(
-            f"The kernel module {module} cannot be loaded. Install the kernel's full "
-            "package of modules, or choose tgt as the target of this host.",
+            sentence(
+                "The kernel module {module} cannot be loaded. Install the kernel's full package "
+                "of modules, or choose tgt as the target of this host.",
+                module=module,
+            ),
             done.details,
         )
 

@@ -25,7 +25,7 @@ from rtslib_fb import (
 )
 from rtslib_fb.tcm import StorageObject
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from . import lio_configfs as configfs
 from .lio_objects import (
     delete,
@@ -52,7 +52,8 @@ def use_state_folder(folder: Path) -> None:
     Otherwise it would move it to a folder of its own. The kernel takes no other one as long as
     there are backstores.
     """
-    with _refusal("", "The kernel's targets cannot be changed: it says no to their set-up."):
+    why = sentence("The kernel's targets cannot be changed: it says no to their set-up.")
+    with _refusal("", why):
         now = Path(configfs.ROOT, "dbroot").read_text("utf-8").strip()
         is_empty = not any(name for _, name in configfs.store_folders())
         RTSRoot._preferred_dbroot = str(folder) if is_empty and folder.is_dir() else now
@@ -79,7 +80,8 @@ def sweep() -> None:
 
 def dump() -> dict[str, Any]:
     """All that runs, made by whomever, as rtslib saves it."""
-    with _refusal("", "What runs in the kernel cannot be read whole, and so not be saved."):
+    why = sentence("What runs in the kernel cannot be read whole, and so not be saved.")
+    with _refusal("", why):
         return RTSRoot().dump()  # type: ignore[no-any-return]
 
 
@@ -116,15 +118,15 @@ class Changes:
         self,
         forth: Callable[[], object],
         back: Callable[[], object],
-        sentence: str = "",
+        why: str = "",
         kind: type[ConsoleError] = ConsoleError,
     ) -> None:
         """``back`` also undoes what ``forth`` has half done, and nothing when that is nothing.
 
-        Raises ``kind`` with ``sentence``.
+        Raises ``kind`` with ``why``.
         """
         self.on_failure(back)
-        with _refusal(self._iqn, sentence, kind):
+        with _refusal(self._iqn, why, kind):
             forth()
 
     def save(self, write: Callable[[], Callable[[], object] | None]) -> None:
@@ -195,8 +197,12 @@ class Changes:
         self._step(
             lambda: self._portal(tag, portal, "create"),
             lambda: delete(lambda: self._portal(tag, portal, "lookup")),
-            f"The target {self._iqn} cannot listen on {portal}. Choose an address of this "
-            "computer; no other target may listen on all addresses (0.0.0.0 or [::]) there.",
+            sentence(
+                "The target {iqn} cannot listen on {portal}. Choose an address of this computer; "
+                "no other target may listen on all addresses (0.0.0.0 or [::]) there.",
+                iqn=self._iqn,
+                portal=portal,
+            ),
             PortalTakenError,
         )
 
@@ -270,15 +276,14 @@ class Changes:
 
 
 @contextmanager
-def _refusal(
-    iqn: str, sentence: str = "", kind: type[ConsoleError] = ConsoleError
-) -> Iterator[None]:
+def _refusal(iqn: str, why: str = "", kind: type[ConsoleError] = ConsoleError) -> Iterator[None]:
     """The kernel and rtslib say no by these two errors."""
     try:
         yield
     except (RTSLibError, OSError) as error:
         raise kind(
-            sentence or f"The kernel refused a change to the target {iqn}; it was undone.",
+            why
+            or sentence("The kernel refused a change to the target {iqn}; it was undone.", iqn=iqn),
             str(error),
         ) from error
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import sentence
 from ..locks import FileLock
 from .target_backend import LockedError
 
@@ -27,10 +28,14 @@ def targetcli_lock(timeout_s: float, path: Path = LOCK) -> Iterator[None]:
     deadline = time.monotonic() + timeout_s
     while not lock.try_exclusive():
         if time.monotonic() >= deadline:
+            waited = f"{path} was waited for {timeout_s:g} seconds."
             raise LockedError(
-                f"Nothing was changed: the kernel's targets are locked by {_holder(path)}. "
-                "Leave that program (in targetcli: exit), then try again.",
-                f"{path} was waited for {timeout_s:g} seconds.",
+                sentence(
+                    "Nothing was changed: the kernel's targets are locked by {holder}. Leave that "
+                    "program (in targetcli: exit), then try again.",
+                    holder=_holder(path),
+                ),
+                waited,
             )
         time.sleep(_POLL_S)
     try:
@@ -47,12 +52,13 @@ def _holder(path: Path) -> str:
         fields = line.split()  # number: [->] FLOCK ADVISORY WRITE pid device:inode from to
         if "->" not in fields and fields[1] == "FLOCK" and fields[5] == key:
             return _process(int(fields[4]))
-    return "a program that has just ended"
+    return sentence("a program that has just ended")
 
 
 def _process(pid: int) -> str:
     try:
         argv = Path("/proc", str(pid), "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:  # it ended, and a child of its own keeps the lock
-        return f"a child of process {pid}, which has ended"
-    return f"“{' '.join(os.fsdecode(each) for each in argv)}” (process {pid})"
+        return sentence("a child of process {process}, which has ended", process=pid)
+    command = " ".join(os.fsdecode(each) for each in argv)
+    return sentence("“{command}” (process {process})", command=command, process=pid)

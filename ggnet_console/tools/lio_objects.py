@@ -22,7 +22,7 @@ from rtslib_fb import (
 )
 from rtslib_fb.tcm import StorageObject
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from . import lio_configfs as configfs
 from .lio_tree import NOWHERE, STORE_PREFIX, Acl, Mapped, Store, odd_file, store_attributes
 from .target_backend import Chap
@@ -60,7 +60,10 @@ def find_store(store: Store) -> str:
     folder = configfs.find_store(store.name)
     if folder is None:
         raise ConsoleError(
-            f"The backstore {store.name} is gone. Look with “targetcli ls” what became of it."
+            sentence(
+                "The backstore {name} is gone. Look with “targetcli ls” what became of it.",
+                name=store.name,
+            )
         )
     return folder
 
@@ -71,13 +74,18 @@ def make_store(store: Store) -> str:
     Raises ConsoleError when its file is not there as recorded: the kernel would make one, empty.
     """
     if odd := odd_file(store):
-        raise ConsoleError(f"The disk file {store.path} {odd}; it is not served.")
+        raise ConsoleError(
+            sentence("The disk file {path} {odd}; it is not served.", path=store.path, odd=odd)
+        )
     left_over = configfs.find_store(store.name)
     if left_over is not None:
         if configfs.is_exported(left_over):
             raise ConsoleError(
-                f"The backstore {store.name} serves another target already: two disks would have "
-                "the same serial number. Remove that target first."
+                sentence(
+                    "The backstore {name} serves another target already: two disks would have the "
+                    "same serial number. Remove that target first.",
+                    name=store.name,
+                )
             )
         remove_store(left_over)
     kind = FileIOStorageObject if store.plugin == "fileio" else BlockStorageObject
@@ -158,7 +166,8 @@ def put_acl(group: TPG, acl: Acl) -> None:
 def _map(node: NodeACL, mapped: Mapped) -> None:
     made = MappedLUN(node, mapped.number, mapped.tpg_lun, mapped.read_only)
     if made.write_protect != mapped.read_only:  # rtslib makes it writable when it cannot do so
-        raise RTSLibError(f"LUN {mapped.number} cannot be made read-only for {node.node_wwn}")
+        failed = f"LUN {mapped.number} cannot be made read-only for {node.node_wwn}"
+        raise RTSLibError(failed)
 
 
 def _set_chap(node: NodeACL, acl: Acl, former: Acl) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .lio_configfs import block_size
 from .lio_tree import (
     INHERIT,
@@ -64,7 +64,11 @@ class SavedConfiguration:
             return SavedState(self, None, {name: [] for name in _LISTS})
         except OSError as error:
             raise SavedFileError(
-                f"The saved target configuration {self.path} cannot be read: {error.strerror}."
+                sentence(
+                    "The saved target configuration {path} cannot be read: {reason}.",
+                    path=self.path,
+                    reason=error.strerror,
+                )
             ) from error
         with self.translated(text):
             document = json.loads(text)
@@ -96,7 +100,11 @@ class SavedConfiguration:
                 path.unlink()
         except OSError as error:
             raise ConsoleError(
-                f"The saved target configuration {path} cannot be set aside: {error.strerror}."
+                sentence(
+                    "The saved target configuration {path} cannot be set aside: {reason}.",
+                    path=path,
+                    reason=error.strerror,
+                )
             ) from error
 
     @contextmanager
@@ -105,12 +113,19 @@ class SavedConfiguration:
         try:
             yield
         except _MISSHAPEN as error:  # of which bad JSON is a ValueError
-            what = "is damaged" if text.strip() else "is empty"
-            raise SavedFileError(
-                f"The saved target configuration {self.path} {what}. Repair it: it is set aside, "
-                "and what runs now is saved.",
-                f"{type(error).__name__}: {error}",
-            ) from error
+            if text.strip():
+                why = sentence(
+                    "The saved target configuration {path} is damaged. Repair it: it is set "
+                    "aside, and what runs now is saved.",
+                    path=self.path,
+                )
+            else:
+                why = sentence(
+                    "The saved target configuration {path} is empty. Repair it: it is set aside, "
+                    "and what runs now is saved.",
+                    path=self.path,
+                )
+            raise SavedFileError(why, f"{type(error).__name__}: {error}") from error  # no text
 
     def write(self, content: bytes) -> None:
         """Replace the file as a whole: rename(2) leaves the old one or the new one."""
@@ -132,8 +147,12 @@ class SavedConfiguration:
                 os.close(folder)
         except OSError as error:
             raise SavedFileError(
-                f"The target configuration cannot be saved in {path}: {error.strerror}. "
-                "Without it the targets would be missing after a restart."
+                sentence(
+                    "The target configuration cannot be saved in {path}: {reason}. Without it the "
+                    "targets would be missing after a restart.",
+                    path=path,
+                    reason=error.strerror,
+                )
             ) from error
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..errors import Sentence, listed, sentence
 from ..values import is_ours
 from .portals import portal_name
 from .target_backend import Chap, RunningLun, RunningTarget, WantedLun, WantedTarget
@@ -144,7 +145,7 @@ class Tree:
             chap,
             self.portals,
             self.enabled,
-            "; ".join(self._not_supported()),
+            listed(self._not_supported(), "; "),
             self,
         )
 
@@ -153,40 +154,48 @@ class Tree:
             return bool(acl.authentication)
         return bool(self.attributes.get("authentication"))
 
-    def _not_supported(self) -> list[str]:
+    def _not_supported(self) -> list[Sentence]:
         """Each in words that can stand in a list."""
-        found = []
+        found: list[Sentence] = []
         if self.more:
             tags = ", ".join(str(group.tag) for group in self.more)
-            found.append(f"it has further portal groups ({tags})")
+            found.append(sentence("it has further portal groups ({tags})", tags=tags))
         if self.attributes.get("generate_node_acls"):
-            found.append("everybody may log in (generate_node_acls)")
+            found.append(sentence("everybody may log in (generate_node_acls)"))
         found += self._odd_luns()
         views = {acl.mapped for acl in self.acls}
         own_numbers = all(each.number == each.tpg_lun for view in views for each in view)
         if any(len(view) != len(self.luns) for view in views) or not own_numbers:
-            found.append("not every initiator sees every LUN under its own number")
+            found.append(sentence("not every initiator sees every LUN under its own number"))
         elif len(views) > 1:
-            found.append("a LUN is writable for some initiators only")
+            found.append(sentence("a LUN is writable for some initiators only"))
         if len({acl.chap for acl in self.acls if self._requires_chap(acl)}) > 1:
-            found.append("its initiators have different secrets")
+            found.append(sentence("its initiators have different secrets"))
         if len({self._requires_chap(acl) for acl in self.acls}) > 1:
-            found.append("only some of its initiators need a secret")
+            found.append(sentence("only some of its initiators need a secret"))
         if any(self._requires_chap(acl) and acl.chap is None for acl in self.acls):
-            found.append("a secret is asked for and none is set, so that nobody can log in")
+            found.append(
+                sentence("a secret is asked for and none is set, so that nobody can log in")
+            )
         if any(acl.mutual for acl in self.acls):
-            found.append("it has a secret of its own (mutual CHAP)")
+            found.append(sentence("it has a secret of its own (mutual CHAP)"))
         return found
 
-    def _odd_luns(self) -> list[str]:
-        found = []
+    def _odd_luns(self) -> list[Sentence]:
+        found: list[Sentence] = []
         for number, store in sorted(self.luns.items()):
             if store is None:
-                found.append(f"LUN {number} has no disk behind it")
+                found.append(sentence("LUN {lun} has no disk behind it", lun=number))
             elif store.plugin not in ("fileio", "block"):
-                found.append(f"LUN {number} is of the kind {store.plugin}")
+                found.append(
+                    sentence("LUN {lun} is of the kind {kind}", lun=number, kind=store.plugin)
+                )
             elif odd := odd_file(store):
-                found.append(f"the file of LUN {number}, {store.path}, {odd}")
+                found.append(
+                    sentence(
+                        "the file of LUN {lun}, {path}, {odd}", lun=number, path=store.path, odd=odd
+                    )
+                )
         return found
 
 
@@ -200,10 +209,15 @@ def odd_file(store: Store) -> str:
     try:
         status = store.path.stat()
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        return "does not exist" if missing else f"cannot be looked at ({error.strerror})"
+        if isinstance(error, FileNotFoundError):
+            return sentence("does not exist")
+        return sentence("cannot be looked at ({reason})", reason=error.strerror)
     if stat.S_ISREG(status.st_mode) and status.st_size != store.size_bytes:
-        return f"has {status.st_size} bytes, and {store.size_bytes} are served"
+        return sentence(
+            "has {found} bytes, and {served} are served",
+            found=status.st_size,
+            served=store.size_bytes,
+        )
     return ""
 
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .target_backend import PortalTakenError
 
 _LISTEN = "0A"
@@ -28,14 +28,19 @@ class Listener:
     program: str | None
 
     def __str__(self) -> str:
+        return self.words()
+
+    def words(self) -> str:
         """The owner in words that fit behind “is taken by”."""
         if self.pid is not None:
-            return f"{self.program} (process {self.pid})"
+            return sentence("{program} (process {process})", program=self.program, process=self.pid)
         try:
             user = pwd.getpwuid(self.uid).pw_name
         except KeyError:
-            user = f"number {self.uid}"
-        return f"a process of user {user} (which one, only that user and root may see)"
+            user = sentence("number {uid}", uid=self.uid)
+        return sentence(
+            "a process of user {user} (which one, only that user and root may see)", user=user
+        )
 
 
 def check_free(address: str, port: int) -> None:
@@ -50,7 +55,10 @@ def check_free(address: str, port: int) -> None:
         )[0]
     except socket.gaierror as error:
         raise ConsoleError(
-            f"The portal {name} is not a numeric IP address and port, such as 127.0.0.1:3260.",
+            sentence(
+                "The portal {portal} is not a numeric IP address and port, such as 127.0.0.1:3260.",
+                portal=name,
+            ),
             str(error),
         ) from error
     with socket.socket(family, kind, protocol) as probe:
@@ -65,12 +73,20 @@ def check_free(address: str, port: int) -> None:
             owner = find_listener(address, port)
             if owner is not None:
                 raise PortalTakenError(
-                    f"The portal {name} is taken by {owner}. "
-                    "End that program or choose another portal."
+                    sentence(
+                        "The portal {portal} is taken by {owner}. End that program or choose "
+                        "another portal.",
+                        portal=name,
+                        owner=owner.words(),
+                    )
                 ) from error
             raise ConsoleError(
-                f"The portal {name} cannot be used: {error.strerror}. "
-                "Choose an address of this computer and a free port."
+                sentence(
+                    "The portal {portal} cannot be used: {reason}. Choose an address of this "
+                    "computer and a free port.",
+                    portal=name,
+                    reason=error.strerror,
+                )
             ) from error
 
 
@@ -133,4 +149,4 @@ def _program(pid: int) -> str:
     try:
         return Path("/proc", str(pid), "comm").read_text("utf-8", "replace").strip()
     except OSError:  # ended meanwhile
-        return "a program that has just ended"
+        return sentence("a program that has just ended")

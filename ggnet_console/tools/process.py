@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, Sentence, sentence
 from ..program_call import ProgramCall, open_files
 
 TICK_S = 0.1
@@ -72,8 +72,20 @@ def find(program: str) -> str:
     found = shutil.which(program, path=path)
     if found is None:
         package = _PACKAGES.get(Path(program).name)
-        advice = f"install the Debian package {package}" if package else "install it"
-        raise ConsoleError(f"The program {program} is not on this computer; {advice}.")
+        if package is None:
+            raise ConsoleError(
+                sentence(
+                    "The program {program} is not on this computer; install it.", program=program
+                )
+            )
+        raise ConsoleError(
+            sentence(
+                "The program {program} is not on this computer; install the Debian package "
+                "{package}.",
+                program=program,
+                package=package,
+            )
+        )
     return found
 
 
@@ -148,7 +160,12 @@ def run(
                 if tick is not None:
                     tick()
                 if running and time.monotonic() > deadline:
-                    output.refuse(f"did not finish within {timeout_s:g} seconds")
+                    output.refuse(
+                        sentence(
+                            "{program} did not finish within {most:g} seconds and was stopped."
+                        ),
+                        timeout_s,
+                    )
     except BaseException:
         _terminate(process, exited)
         raise
@@ -180,16 +197,22 @@ class _Output:
             return
         self.stdout += data
         if len(self.stdout) > self._limit_bytes:
-            self.refuse(f"printed more than {self._limit_bytes} bytes")
+            self.refuse(
+                sentence("{program} printed more than {most} bytes and was stopped."),
+                self._limit_bytes,
+            )
 
     def on_stderr(self, data: bytes) -> None:
         self.stderr += data
         del self.stderr[:-STDERR_KEPT_BYTES]
 
-    def refuse(self, why: str) -> NoReturn:
+    def refuse(self, why: Sentence, most: float) -> NoReturn:
         program = Path(self._call.argv[0]).name
         said = bytes(self.stderr).decode("utf-8", "replace")
-        raise ConsoleError(f"{program} {why} and was stopped.", self._call.details("stopped", said))
+        raise ConsoleError(
+            why.with_values(program=program, most=most),
+            self._call.details("stopped", said),
+        )
 
 
 def _pump(fd: int, sink: Callable[[bytes], None], *, until_empty: bool) -> bool:

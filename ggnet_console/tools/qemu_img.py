@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, Sentence, sentence
 from ..program_call import ProgramCall, open_files
 from . import process
 from .sandbox import Limits, Sandbox
@@ -107,10 +107,15 @@ class QemuImg:
         if done.returncode != 0:
             if _LOG_TO_REPLAY in done.messages:
                 raise LogToReplayError(
-                    f"{self.subject} was not closed cleanly by the program that wrote it.",
+                    sentence(
+                        "{subject} was not closed cleanly by the program that wrote it.",
+                        subject=self.subject,
+                    ),
                     done.details,
                 )
-            self._fail("cannot be opened; it is damaged or not a disk image", done)
+            self._fail(
+                sentence("{subject} cannot be opened; it is damaged or not a disk image."), done
+            )
         answer = self._parse(done)
         return Info(
             driver=answer["format"],
@@ -123,7 +128,9 @@ class QemuImg:
         """Finish the writes in a VHDX's log, on the file itself (``check -r all``)."""
         done = self._run(["check", "-q", "-r", "all", disk.node(read_only=False)], [disk.fd])
         if done.returncode != _CHECK_CLEAN:
-            self._fail("was not closed cleanly, and its log cannot be replayed", done)
+            self._fail(
+                sentence("{subject} was not closed cleanly, and its log cannot be replayed."), done
+            )
 
     def check(self, disk: Disk) -> None:
         """Raise ConsoleError when the container's own structures are damaged.
@@ -132,9 +139,14 @@ class QemuImg:
         """
         done = self._run(["check", "-q", disk.node()], [disk.fd])
         if done.returncode == _CHECK_DAMAGED:
-            self._fail("is damaged; copy it again, or repair it where it came from", done)
+            self._fail(
+                sentence("{subject} is damaged; copy it again, or repair it where it came from."),
+                done,
+            )
         if done.returncode not in (_CHECK_CLEAN, _CHECK_LEAKS, _CHECK_UNSUPPORTED):
-            self._fail("cannot be checked; it is damaged or not a disk image", done)
+            self._fail(
+                sentence("{subject} cannot be checked; it is damaged or not a disk image."), done
+            )
 
     def data_bytes(self, disk: Disk) -> int:
         """Bytes of the virtual disk that hold data: the sum of ``data && !zero`` of ``map``.
@@ -144,7 +156,7 @@ class QemuImg:
         data = _DataSum()
         done = self._run(["map", "--output=json", disk.node()], [disk.fd], on_output=data.add)
         if done.returncode != 0:
-            self._fail("cannot be read; it is damaged", done)
+            self._fail(sentence("{subject} cannot be read; it is damaged."), done)
         return data.bytes
 
     def convert(
@@ -173,13 +185,16 @@ class QemuImg:
             on_output=on_output,
         )
         if done.returncode != 0:
-            self._fail("cannot be converted; it may be damaged", done)
+            self._fail(sentence("{subject} cannot be converted; it may be damaged."), done)
 
     def compare(self, one: Disk, other: Disk) -> None:
         """Raise ConsoleError unless both hold the same disk (but for zeros at the end)."""
         done = self._run(["compare", "-q", one.node(), other.node()], [one.fd, other.fd])
         if done.returncode != 0:
-            self._fail("differs from its converted copy; the storage may be failing", done)
+            self._fail(
+                sentence("{subject} differs from its converted copy; the storage may be failing."),
+                done,
+            )
 
     def _run(
         self,
@@ -206,16 +221,24 @@ class QemuImg:
 
     def _not_understood(self, call: ProgramCall, error: _NotUnderstoodError) -> NoReturn:
         raise ConsoleError(
-            f"{self.subject}: qemu-img's answer cannot be read; it may be of a version that is "
-            "too old (7.2 or newer is needed).",
+            sentence(
+                "{subject}: qemu-img's answer cannot be read; it may be of a version that is too "
+                "old (7.2 or newer is needed).",
+                subject=self.subject,
+            ),
             call.details("answered:", error.args[0][:1000].decode("utf-8", "replace")),
         ) from error
 
-    def _fail(self, what: str, done: process.Completed) -> NoReturn:
+    def _fail(self, what: Sentence, done: process.Completed) -> NoReturn:
         if done.returncode < 0:
-            what = (
-                f"cannot be processed: qemu-img was ended by signal {-done.returncode}; try again"
+            what = sentence(
+                "{subject} cannot be processed: qemu-img was ended by signal {signal}; try again."
             )
         elif _FULL.search(done.messages):
-            what = "does not fit on the disk of the storage host; free some space and try again"
-        raise ConsoleError(f"{self.subject} {what}.", done.details)
+            what = sentence(
+                "{subject} does not fit on the disk of the storage host; free some space and try "
+                "again."
+            )
+        raise ConsoleError(
+            what.with_values(subject=self.subject, signal=-done.returncode), done.details
+        )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, Sentence, sentence
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -36,9 +36,9 @@ class _Kept:
     """
 
     _what: str
-    """What is kept, as the file's name begins and as sentences call it."""
-    _again: str
-    """How the user gives it once more."""
+    """What is kept, as the file's name begins."""
+    _not_kept: Sentence
+    _open_to_others: Sentence
 
     def __init__(self, installation: str, folder: Path) -> None:
         name = hashlib.sha256(installation.encode()).hexdigest()[:16]
@@ -54,9 +54,11 @@ class _Kept:
             with contextlib.suppress(keyring.errors.KeyringError):
                 backend.set_password(_SERVICE, self._name, text)
                 self._file.unlink(missing_ok=True)
-                return f"the keyring ({backend.name})"
+                return sentence("the keyring ({name})", name=backend.name)
         self._write(text)
-        return f"the file {self._file}, readable by you alone (this machine has no keyring)"
+        return sentence(
+            "the file {file}, readable by you alone (this machine has no keyring)", file=self._file
+        )
 
     def _load(self) -> str | bytes | None:
         """What is kept, None when nothing is."""
@@ -91,29 +93,32 @@ class _Kept:
             part.rename(self._file)
         except OSError as error:
             raise ConsoleError(
-                f"The {self._what} cannot be kept in {self._file}: {error.strerror}.", str(error)
+                self._not_kept.with_values(file=self._file, reason=error.strerror), str(error)
             ) from error
 
     def _read(self) -> bytes | None:
         try:
             status = self._file.stat()
             if status.st_mode & 0o077 or status.st_uid != os.geteuid():
-                raise ConsoleError(
-                    f"{self._file} is readable by others or belongs to somebody else, so the "
-                    f"{self._what} in it is not used; remove the file and {self._again}."
-                )
+                raise ConsoleError(self._open_to_others.with_values(file=self._file))
             return self._file.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise ConsoleError(f"{self._file} cannot be read: {error.strerror}.") from error
+            raise ConsoleError(
+                sentence("{file} cannot be read: {reason}.", file=self._file, reason=error.strerror)
+            ) from error
 
 
 class SecretStore(_Kept):
     """The one remembered sign-in of this OS user for one installation."""
 
     _what = "sign-in"
-    _again = "sign in again"
+    _not_kept = sentence("The sign-in cannot be kept in {file}: {reason}.")
+    _open_to_others = sentence(
+        "{file} is readable by others or belongs to somebody else, so the sign-in in it is not "
+        "used; remove the file and sign in again."
+    )
 
     def save(self, kept: KeptSignIn) -> str:
         """Remember ``kept``; returns where, in words for the user."""
@@ -128,7 +133,9 @@ class SecretStore(_Kept):
             return KeptSignIn(**json.loads(text))
         except (ValueError, TypeError) as error:
             raise ConsoleError(
-                "The remembered sign-in is damaged; run “ggnet logout” and sign in again.",
+                sentence(
+                    "The remembered sign-in is damaged; run “ggnet logout” and sign in again."
+                ),
                 str(error),
             ) from error
 
@@ -137,7 +144,11 @@ class ConsolePassword(_Kept):
     """The password of a shared server's console role, which its connection string leaves out."""
 
     _what = "connection"
-    _again = "choose the server again"
+    _not_kept = sentence("The connection cannot be kept in {file}: {reason}.")
+    _open_to_others = sentence(
+        "{file} is readable by others or belongs to somebody else, so the connection in it is not "
+        "used; remove the file and choose the server again."
+    )
 
     def save(self, password: str) -> str:
         """Remember ``password``; returns where, in words for the user."""
@@ -150,7 +161,9 @@ class ConsolePassword(_Kept):
             return None if text is None else str(json.loads(text))
         except ValueError as error:
             raise ConsoleError(
-                "The remembered password of the server is damaged; choose the server again.",
+                sentence(
+                    "The remembered password of the server is damaged; choose the server again."
+                ),
                 str(error),
             ) from error
 

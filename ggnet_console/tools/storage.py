@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..config import Config
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..paths import Home
 from ..values import format_size
 
@@ -32,7 +32,11 @@ def prepare(tree: Home) -> None:
             folder.chmod(mode)
         except OSError as error:
             raise ConsoleError(
-                f"The folder {folder} cannot be made ready: {error.strerror}."
+                sentence(
+                    "The folder {folder} cannot be made ready: {reason}.",
+                    folder=folder,
+                    reason=error.strerror,
+                )
             ) from error
 
 
@@ -42,8 +46,11 @@ def require_storage_host(config: Config) -> None:
         prepare(config.tree)
     elif not os.access(config.tree.incoming, os.W_OK):
         raise ConsoleError(
-            f"This computer is not the storage host, or you may not write to "
-            f"{config.tree.incoming}; import the image at the storage host."
+            sentence(
+                "This computer is not the storage host, or you may not write to {folder}; import "
+                "the image at the storage host.",
+                folder=config.tree.incoming,
+            )
         )
 
 
@@ -54,8 +61,13 @@ def require_space(folder: Path, source_fd: int) -> None:
     free = free_bytes(folder)
     if needed > free:
         raise ConsoleError(
-            f"The file needs {format_size(needed)}, but only {format_size(max(free, 0))} are free "
-            f"in {folder}; free some space there."
+            sentence(
+                "The file needs {needed}, but only {free} are free in {folder}; free some space "
+                "there.",
+                needed=format_size(needed),
+                free=format_size(max(free, 0)),
+                folder=folder,
+            )
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import ConsoleError, FieldError
+from ..errors import ConsoleError, FieldError, sentence
 from ..values import parse_iqn
 
 _SERIAL = re.compile(r"[0-9A-Za-z-]{1,36}\Z")
@@ -202,10 +202,13 @@ class SessionsCutError(ConsoleError):
     """The change would take the disk from initiators that are logged in, and nobody allowed that."""
 
     def __init__(self, iqn: str, initiators: frozenset[str]) -> None:
-        names = ", ".join(sorted(initiators))
         super().__init__(
-            f"The target {iqn} was left as it is: the change would cut off {names}. "
-            "Shut these machines down first, or allow it for this target."
+            sentence(
+                "The target {iqn} was left as it is: the change would cut off {names}. Shut these "
+                "machines down first, or allow it for this target.",
+                iqn=iqn,
+                names=", ".join(sorted(initiators)),
+            )
         )
         self.iqn = iqn
         self.initiators = initiators
@@ -339,46 +342,89 @@ def check_wanted(wanted: WantedTarget, *, first_lun: int = 1) -> None:
     """
     for name in (wanted.iqn, *wanted.initiators):
         if parse_iqn(name) != name:
-            raise FieldError("iqn", f"The iSCSI name “{name}” must be in lower case.")
+            raise FieldError(
+                "iqn", sentence("The iSCSI name “{name}” must be in lower case.", name=name)
+            )
     numbers = [lun.lun for lun in wanted.luns]
     if len(set(numbers)) != len(numbers) or not all(
         first_lun <= number <= 255 for number in numbers
     ):
         raise ConsoleError(
-            f"The target {wanted.iqn} cannot be made: its LUN numbers must differ "
-            f"and lie between {first_lun} and 255."
+            sentence(
+                "The target {iqn} cannot be made: its LUN numbers must differ and lie between "
+                "{first} and 255.",
+                iqn=wanted.iqn,
+                first=first_lun,
+            )
         )
     for lun in wanted.luns:
         if not _SERIAL.match(lun.serial):
             raise ConsoleError(
-                f"The serial number “{lun.serial}” of LUN {lun.lun} is not made of 1 to 36 "
-                "letters, digits and dashes."
+                sentence(
+                    "The serial number “{serial}” of LUN {lun} is not made of 1 to 36 letters, "
+                    "digits and dashes.",
+                    serial=lun.serial,
+                    lun=lun.lun,
+                )
             )
         _check_backing(lun)
 
 
 def _check_backing(lun: WantedLun) -> None:
-    subject = f"The disk file {lun.path} cannot be served:"
     if not lun.path.is_absolute():
-        raise BackingFileError(f"{subject} its path is not absolute.")
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: its path is not absolute.", path=lun.path
+            )
+        )
     try:
         found = os.stat(lun.path, follow_symlinks=False)  # noqa: PTH116 - takes any os.PathLike
         readable = os.access(lun.path, os.R_OK if lun.read_only else os.R_OK | os.W_OK)
     except FileNotFoundError:
-        raise BackingFileError(f"{subject} it does not exist. Import the image again.") from None
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: it does not exist. Import the image again.",
+                path=lun.path,
+            )
+        ) from None
     except OSError as error:
-        raise BackingFileError(f"{subject} {error.strerror}.") from error
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: {reason}.",
+                path=lun.path,
+                reason=error.strerror,
+            )
+        ) from error
     if not stat.S_ISREG(found.st_mode) and not stat.S_ISBLK(found.st_mode):
-        raise BackingFileError(f"{subject} it is not a regular file or block device.")
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: it is not a regular file or block device.",
+                path=lun.path,
+            )
+        )
     if not readable:
-        raise BackingFileError(f"{subject} this user may not open it; correct its access rights.")
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: this user may not open it; correct its access rights.",
+                path=lun.path,
+            )
+        )
     size_bytes = _device_size(lun.path) if stat.S_ISBLK(found.st_mode) else found.st_size
     if size_bytes == 0:
-        raise BackingFileError(f"{subject} it is empty. Import the image again.")
+        raise BackingFileError(
+            sentence(
+                "The disk file {path} cannot be served: it is empty. Import the image again.",
+                path=lun.path,
+            )
+        )
     if size_bytes != lun.size_bytes:
         raise BackingFileError(
-            f"{subject} it has {size_bytes} bytes instead of {lun.size_bytes}. "
-            "Import the image again."
+            sentence(
+                "The disk file {path} cannot be served: it has {bytes} bytes instead of {wanted}. Import the image again.",
+                path=lun.path,
+                bytes=size_bytes,
+                wanted=lun.size_bytes,
+            )
         )
 
 

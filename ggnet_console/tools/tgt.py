@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..values import is_ours
 from .portals import portal_name
 from .target_backend import (
@@ -37,7 +37,7 @@ from .tgt_output import (
     parse_targets,
     parse_traffic,
 )
-from .tgtd import CallRefusedError, Daemon, Tgtd
+from .tgtd import CallRefusedError, Daemon, Tgtd, check_path
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ _READS_AT_MOST = 30
 _IDLE_S = 10.0
 _POLL_S = 0.02
 _LIST = ("--mode", "target", "--op", "show")
-_CONTROL_CHARACTERS = {chr(code) for code in (*range(32), 127)}
 
 
 class Tgt:
@@ -128,7 +127,9 @@ class Tgt:
         """
         with self._lock:
             if self._daemon is None:
-                raise BackendDownError("The iSCSI target service tgtd was not started yet.")
+                raise BackendDownError(
+                    sentence("The iSCSI target service tgtd was not started yet.")
+                )
             traffic = self._traffic()
             self._meet_clients(traffic.keys())
             connections = []
@@ -183,7 +184,7 @@ class Tgt:
         check_wanted(wanted)
         wanted = _without_cache(wanted)
         for lun in wanted.luns:
-            _check_path(lun.path)
+            check_path(lun.path)
         with self._lock, _Undo() as undo:
             found = self._find(wanted.iqn)
             if found is not None:
@@ -199,8 +200,11 @@ class Tgt:
             made = self._find(wanted.iqn)
             if made is None or not made.target.serves(wanted.luns):
                 raise ConsoleError(
-                    f"The target {wanted.iqn} was not made as wanted: tgtd serves other disks "
-                    "than it was told. Check that it may open their files.",
+                    sentence(
+                        "The target {iqn} was not made as wanted: tgtd serves other disks than it "
+                        "was told. Check that it may open their files.",
+                        iqn=wanted.iqn,
+                    ),
                     str(made),
                 )
             for initiator in sorted(wanted.initiators - let_in):
@@ -285,8 +289,10 @@ class Tgt:
                     self._end(suspect, client)
                 suspects.clear()
         raise ConsoleError(
-            "The list of iSCSI targets cannot be read: an initiator keeps falsifying it, or tgtd "
-            "is of an unknown version. Stop the sessions of untrusted machines.",
+            sentence(
+                "The list of iSCSI targets cannot be read: an initiator keeps falsifying it, or "
+                "tgtd is of an unknown version. Stop the sessions of untrusted machines."
+            ),
             self._tgtd.program_call(*_LIST).details("answered:", text),
         )
 
@@ -481,12 +487,3 @@ def _lun_calls(lun: WantedLun | RunningLun) -> list[tuple[str, str, tuple[str, .
         ("logicalunit", "new", (*number, "--bstype", "rdwr", "--backing-store", str(lun.path))),
         ("logicalunit", "update", (*number, "--params", parameters)),
     ]
-
-
-def _check_path(path: Path) -> None:
-    """tgtd splits its parameters at commas and has no quotes; its lists end lines at line feeds."""
-    if "," in str(path) or any(character in _CONTROL_CHARACTERS for character in str(path)):
-        raise ConsoleError(
-            f"The disk file {path} cannot be served by tgt: "
-            "its path has a comma or a control character. Choose another folder or name."
-        )

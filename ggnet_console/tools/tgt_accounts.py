@@ -8,7 +8,7 @@ import socket
 import struct
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from .target_backend import BackendDownError, Chap
 
 # struct tgtadm_req of tgt 1.0.85, as tgtadm itself sends it (a test compares): mode, op, low-level
@@ -30,8 +30,11 @@ def account_request(account: Chap) -> bytes:
     for part in (account.user, account.secret):
         if not part.isascii() or not part.isprintable() or "," in part or not part:
             raise ConsoleError(
-                "tgt takes a CHAP name and secret only without commas and in printable ASCII "
-                f"characters; choose others for the user {account.user}."
+                sentence(
+                    "tgt takes a CHAP name and secret only without commas and in printable ASCII "
+                    "characters; choose others for the user {user}.",
+                    user=account.user,
+                )
             )
     parameters = f"user={account.user},password={account.secret}".encode() + b"\0"
     length = _REQUEST.size + len(parameters)
@@ -53,12 +56,14 @@ def add_account(control: Path, account: Chap) -> int:
             answer = connection.recv(_ANSWER.size, socket.MSG_WAITALL)
         except OSError as error:
             raise BackendDownError(
-                "The iSCSI target service tgtd does not run; the agent starts it again.",
+                sentence("The iSCSI target service tgtd does not run; the agent starts it again."),
                 str(error),
             ) from error
     if len(answer) != _ANSWER.size:
         raise BackendDownError(
-            "The iSCSI target service tgtd ended during a call; the agent starts it again."
+            sentence(
+                "The iSCSI target service tgtd ended during a call; the agent starts it again."
+            )
         )
     error_number: int = _ANSWER.unpack(answer)[0]
     return error_number

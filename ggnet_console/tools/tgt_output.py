@@ -8,6 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import Sentence, listed, sentence
 from .target_backend import Chap, LunTraffic, RunningLun, RunningTarget
 
 _HEAD = re.compile(
@@ -125,18 +126,19 @@ class _TargetsParser:
             addresses = tuple(entry for entry in acl if not entry.startswith(_NAME_TYPES))
             users = [name for name in accounts if not name.endswith(_OUTGOING)]
             if addresses:
-                odd.append(f"it lets in the addresses {', '.join(addresses)}")
+                named = ", ".join(addresses)
+                odd.append(sentence("it lets in the addresses {addresses}", addresses=named))
             if len(users) > 1:
-                odd.append("it has several CHAP accounts")
+                odd.append(sentence("it has several CHAP accounts"))
             if len(users) < len(accounts):
-                odd.append("it proves itself to initiators (mutual CHAP)")
+                odd.append(sentence("it proves itself to initiators (mutual CHAP)"))
             target = RunningTarget(
                 head["iqn"],
                 luns,
                 frozenset(acl).difference(addresses),
                 sessions,
                 Chap(users[0], "") if users else None,
-                unsupported="; ".join(odd),
+                unsupported=listed(odd, "; "),
             )
             targets.append(ParsedTarget(tid, target, preceded_by, addresses, accounts))
         return tuple(targets)
@@ -153,10 +155,10 @@ class _TargetsParser:
             count += 1
         return count
 
-    def _luns(self) -> tuple[tuple[RunningLun, ...], list[str]]:
+    def _luns(self) -> tuple[tuple[RunningLun, ...], list[Sentence]]:
         """The disks, and in words what else is there."""
         luns = []
-        odd = []
+        odd: list[Sentence] = []
         while match := self._accept(_LUN):
             fields = dict(
                 line[_LUN_INDENT:].partition(": ")[::2] for line in match["fields"].split("\n")
@@ -164,10 +166,10 @@ class _TargetsParser:
             number, kind = int(match["lun"]), fields.get("Type")
             if kind != "disk":
                 if kind != "controller":
-                    odd.append(f"LUN {number} is a {kind}, not a disk")
+                    odd.append(sentence("LUN {lun} is a {kind}, not a disk", lun=number, kind=kind))
                 continue
-            if fields["Backing store type"] != "rdwr":
-                odd.append(f"LUN {number} is of the type {fields['Backing store type']}")
+            if (store := fields["Backing store type"]) != "rdwr":
+                odd.append(sentence("LUN {lun} is of the type {kind}", lun=number, kind=store))
             luns.append(
                 RunningLun(
                     number,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..program_call import ProgramCall
 from .portals import check_free, portal_name
 from .process import environment, find, run
@@ -35,6 +35,7 @@ _NOP = "nop_interval=5,nop_count=3"
 # As root, tgtd keeps only what it uses. Without CAP_DAC_OVERRIDE it cannot even open a sealed
 # (0444) image for writing, whatever a LUN's flags say at any moment.
 _CAPABILITIES = "-all,+dac_read_search,+net_bind_service,+sys_resource"
+_CONTROL_CHARACTERS = {chr(code) for code in (*range(32), 127)}
 
 
 class CallRefusedError(ConsoleError):
@@ -93,11 +94,14 @@ class Tgtd:
             return done.stdout.decode("utf-8", "surrogateescape")
         if self.find() is None:
             raise BackendDownError(
-                "The iSCSI target service tgtd does not run; the agent starts it again.",
+                sentence("The iSCSI target service tgtd does not run; the agent starts it again."),
                 done.details,
             )
         raise CallRefusedError(
-            f"The iSCSI target service refused “tgtadm {' '.join(arguments)}”.",
+            sentence(
+                "The iSCSI target service refused “tgtadm {arguments}”.",
+                arguments=" ".join(arguments),
+            ),
             done.details,
             done.messages,
         )
@@ -118,9 +122,13 @@ class Tgtd:
         if add_account(self.control, account):
             self.call("--mode", "account", "--op", "delete", "--user", account.user)
             if error := add_account(self.control, account):
+                answer = f"tgtd's error {error}"
                 raise CallRefusedError(
-                    f"The iSCSI target service refused the CHAP account {account.user}.",
-                    f"tgtd's error {error}",
+                    sentence(
+                        "The iSCSI target service refused the CHAP account {user}.",
+                        user=account.user,
+                    ),
+                    answer,
                 )
 
     def stop(self, daemon: Daemon) -> None:
@@ -146,8 +154,11 @@ class Tgtd:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
                 if not _has_ended(handle):
                     raise ConsoleError(
-                        f"tgtd (process {daemon.pid}) does not end, not even killed; "
-                        "its disk may be stuck. Restart this computer when the disk is repaired."
+                        sentence(
+                            "tgtd (process {process}) does not end, not even killed; its disk may "
+                            "be stuck. Restart this computer when the disk is repaired.",
+                            process=daemon.pid,
+                        )
                     )
             _collect(daemon.pid)
         finally:
@@ -160,7 +171,10 @@ class Tgtd:
         """
         if len(os.fsencode(self.control)) > _SOCKET_MAX_BYTES:
             raise ConsoleError(
-                f"The path {self.control} is too long for a socket; choose a shorter home folder."
+                sentence(
+                    "The path {path} is too long for a socket; choose a shorter home folder.",
+                    path=self.control,
+                )
             )
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(_CALL_TIMEOUT_S)
@@ -170,15 +184,23 @@ class Tgtd:
                 return None
             except OSError as error:
                 raise ConsoleError(
-                    f"The control socket {self.control} of tgtd cannot be used: {error}."
+                    sentence(
+                        "The control socket {path} of tgtd cannot be used: {error}.",
+                        path=self.control,
+                        error=str(error),
+                    )
                 ) from error
             size = struct.calcsize("3i")
             credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
         pid, uid, _gid = struct.unpack("3i", credentials)
         if uid != os.geteuid():
             raise ConsoleError(
-                f"The tgtd on {self.control} (process {pid}) belongs to another user; "
-                "end it there, or work as that user."
+                sentence(
+                    "The tgtd on {path} (process {process}) belongs to another user; end it "
+                    "there, or work as that user.",
+                    path=self.control,
+                    process=pid,
+                )
             )
         try:
             status = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
@@ -229,7 +251,11 @@ class Tgtd:
                 return daemon
             time.sleep(0.005)
         raise ConsoleError(
-            f"tgtd could not be started on the portal {', '.join(names)}; its messages are in {self._log}.",
+            sentence(
+                "tgtd could not be started on the portal {names}; its messages are in {log}.",
+                names=", ".join(names),
+                log=self._log,
+            ),
             ProgramCall(argv, self._environment).details(end, _tail(self._log)),
         )
 
@@ -241,10 +267,13 @@ class Tgtd:
         served = self._served()
         if served != wanted:
             raise ConsoleError(
-                f"The running tgtd (process {daemon.pid}) serves "
-                f"{', '.join(sorted(served)) or 'no portal'} instead of "
-                f"{', '.join(sorted(wanted))}. Set the portal "
-                "back, or stop all sessions, end that process and start again."
+                sentence(
+                    "The running tgtd (process {process}) serves {served} instead of {wanted}. "
+                    "Set the portal back, or stop all sessions, end that process and start again.",
+                    process=daemon.pid,
+                    served=", ".join(sorted(served)) or sentence("no portal"),
+                    wanted=", ".join(sorted(wanted)),
+                )
             )
 
     def _reap(self) -> int | None:
@@ -253,6 +282,21 @@ class Tgtd:
         if code is not None:
             self._child = None
         return code
+
+
+def check_path(path: Path) -> None:
+    """Raise ConsoleError for a path that tgtd would misread.
+
+    It splits its parameters at commas and has no quotes; its lists end lines at line feeds.
+    """
+    if "," in str(path) or any(character in _CONTROL_CHARACTERS for character in str(path)):
+        raise ConsoleError(
+            sentence(
+                "The disk file {path} cannot be served by tgt: its path has a comma or a control "
+                "character. Choose another folder or name.",
+                path=path,
+            )
+        )
 
 
 def _collect(pid: int) -> int | None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...errors import ConsoleError
+from ...errors import ConsoleError, listed, sentence
 from ...tools.target_backend import RunningTarget, TargetBackend, check_wanted
 from . import undo_file
 
@@ -11,7 +11,7 @@ from . import undo_file
 def refusal(backend: TargetBackend, found: RunningTarget | None) -> str:
     """Why it cannot be adopted, as words behind “cannot be adopted: ”; "" when it can."""
     if found is None:
-        return "it does not run"
+        return sentence("it does not run")
     if found.unsupported:
         return found.unsupported
     try:
@@ -19,8 +19,17 @@ def refusal(backend: TargetBackend, found: RunningTarget | None) -> str:
         check_wanted(wanted, first_lun=0)
     except ConsoleError as error:
         return error.summary[:1].lower() + error.summary[1:].removesuffix(".")
-    fields = "; ".join(
-        f"{one.field}: {one.found} instead of {one.wanted}"
+    fields = [
+        sentence(
+            "{field}: {found} instead of {wanted}",
+            field=one.field,
+            found=one.found,
+            wanted=one.wanted,
+        )
         for one in backend.differences(wanted, found)
+    ]
+    if not fields:
+        return ""
+    return sentence(
+        "the console would make it otherwise ({differences})", differences=listed(fields, "; ")
     )
-    return fields and f"the console would make it otherwise ({fields})"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from ... import log
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...tools.target_backend import BackendDownError, LockedError, SavedFileError, TryLaterError
 
 _T = TypeVar("_T")
@@ -62,6 +62,11 @@ def raise_for(failures: Mapping[str, ConsoleError], total: int) -> None:
         raise first
     kind = TryLaterError if isinstance(first, TryLaterError) else ConsoleError
     raise kind(
-        f"{len(failures)} of {total} targets were left as they were: {first.summary}",
+        sentence(
+            "{failed} of {total} targets were left as they were: {reason}",
+            failed=len(failures),
+            total=total,
+            reason=first.summary,
+        ),
         "\n".join(f"{iqn}: {error}" for iqn, error in failures.items()),
     )

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ...enums import ImageFormat, JobKind
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...services import agent_jobs
 from ...tools import disk_images, storage
 from ...tools.copying import copy_in, open_incoming, open_offered
@@ -43,7 +43,9 @@ class ImageJob(Job):
     def image_id(self) -> int:
         """The image worked on; ConsoleError when it is gone."""
         if self.task.image_id is None:
-            raise ConsoleError(f"The image “{self.task.object_name}” no longer exists.")
+            raise ConsoleError(
+                sentence("The image “{image}” no longer exists.", image=self.task.object_name)
+            )
         return self.task.image_id
 
     def newest(self) -> agent_jobs.StoredVersion:
@@ -51,7 +53,9 @@ class ImageJob(Job):
         with self.context.database.begin() as session:
             versions = agent_jobs.stored_versions(session, self.image_id)
         if not versions:
-            raise ConsoleError(f"The image “{self.task.object_name}” has no stored file.")
+            raise ConsoleError(
+                sentence("The image “{image}” has no stored file.", image=self.task.object_name)
+            )
         return versions[0]
 
     def note(self, phase: Phase, done: int, total: int) -> None:
@@ -129,7 +133,9 @@ class ImportImage(ImageJob):
         folder = self.context.config.import_folder
         if folder is None:
             raise ConsoleError(
-                "This storage host has no import folder; set import_folder in its configuration."
+                sentence(
+                    "This storage host has no import folder; set import_folder in its configuration."
+                )
             )
         fd = open_offered(folder, entry)
         with contextlib.closing(os.fdopen(fd, "rb")):
@@ -169,9 +175,12 @@ class VerifyImage(ImageJob):
                 agent_jobs.for_job(session, self.task.job_id)
                 agent_jobs.note_verified(session, version.id)
             return {"sha256": found}
-        message = (
-            f"The stored file of “{self.task.object_name}” is damaged: its SHA-256 is {found}, "
-            f"but {version.sha256} was sealed. Import the image again."
+        message = sentence(
+            "The stored file of “{image}” is damaged: its SHA-256 is {found}, but {sealed} was "
+            "sealed. Import the image again.",
+            image=self.task.object_name,
+            found=found,
+            sealed=version.sha256,
         )
         with self.context.database.begin() as session:
             agent_jobs.for_job(session, self.task.job_id)

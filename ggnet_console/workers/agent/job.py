@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ...config import Config
 from ...db.engine import Database
 from ...enums import JobKind
-from ...errors import CancelledError, ConsoleError, UnreachableError
+from ...errors import CancelledError, ConsoleError, UnreachableError, sentence
 from ...paths import Home
 from ...services import agent_jobs, settings
 from ...services.agent_jobs import Task
@@ -27,7 +27,7 @@ class JobInterruptedError(ConsoleError):
     """The agent is ending, or lost its database; the job will be taken up again."""
 
     def __init__(self) -> None:
-        super().__init__("The work was interrupted and will be taken up again.")
+        super().__init__(sentence("The work was interrupted and will be taken up again."))
 
 
 @dataclass

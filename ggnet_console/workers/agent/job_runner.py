@@ -23,7 +23,7 @@ from ... import log
 from ...config import Config
 from ...db.engine import Database
 from ...enums import JobStatus
-from ...errors import CancelledError, ConsoleError, UnreachableError
+from ...errors import CancelledError, ConsoleError, UnreachableError, sentence
 from ...services import agent_jobs
 from .image_jobs import ConvertImage, ImportImage, RemoveImage, VerifyImage
 from .job import Job, JobContext, JobInterruptedError
@@ -102,7 +102,10 @@ def run_job(context: JobContext) -> None:
     try:
         if task.attempt > agent_jobs.MAX_ATTEMPTS:
             raise ConsoleError(
-                f"The work was interrupted {agent_jobs.MAX_ATTEMPTS} times and is given up."
+                sentence(
+                    "The work was interrupted {times} times and is given up.",
+                    times=agent_jobs.MAX_ATTEMPTS,
+                )
             )
         job.prepare()
         result = job.work()
@@ -114,15 +117,15 @@ def run_job(context: JobContext) -> None:
         _log.warning("job interrupted: %s", error)
         raise JobInterruptedError from error
     except CancelledError:
-        _failed(job, CancelledError("The work was cancelled."), JobStatus.CANCELLED)
+        _failed(job, CancelledError(sentence("The work was cancelled.")), JobStatus.CANCELLED)
         raise
     except ConsoleError as error:
         _failed(job, error, JobStatus.FAILED)
         raise
     except Exception as error:
         _log.exception("a fault in job %s", task.job_id)
-        sentence = "A fault in the program ended the work; its log says more."
-        _failed(job, ConsoleError(sentence, repr(error)), JobStatus.FAILED)
+        why = sentence("A fault in the program ended the work; its log says more.")
+        _failed(job, ConsoleError(why, repr(error)), JobStatus.FAILED)
         raise
     shutil.rmtree(context.work_folder, ignore_errors=True)
     _log.info("job done")

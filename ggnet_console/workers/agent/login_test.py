@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...services.agent_targets import Wanted
 from ...tools import initiator
 from ...tools.initiator import Attempt
@@ -33,7 +33,9 @@ def try_login(
     Raises ConsoleError when there is nothing to log in with or to, or a program is missing.
     """
     if not wanted.initiators or not wanted.disks:
-        raise ConsoleError(f"The target {wanted.iqn} has no initiator or no LUN to try.")
+        raise ConsoleError(
+            sentence("The target {iqn} has no initiator or no LUN to try.", iqn=wanted.iqn)
+        )
     name = min(wanted.initiators)
     lun = wanted.disks[0].lun
     address = portal_name(*portal)

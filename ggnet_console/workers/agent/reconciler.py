@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence, Set
 
 from ...db.engine import Database
 from ...enums import Drift
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...paths import Home
 from ...services import agent_targets, target_reports
 from ...services.agent_targets import Wanted
@@ -104,7 +104,9 @@ class Reconciler:
         with self._keeper.hold() as backend:
             before = undo_file.read(self._tree.undo)
             if not before:
-                raise ConsoleError("There is nothing to undo: no apply has changed a target here.")
+                raise ConsoleError(
+                    sentence("There is nothing to undo: no apply has changed a target here.")
+                )
             known = {iqn: one for iqn, one in before.items() if not one.is_lost}
             lost = {name for iqn, one in known.items() for name in backend.cuts(iqn, one.target)}
             self._refuse_to_cut(lost - cut)
@@ -132,12 +134,21 @@ class Reconciler:
         """
         with self._keeper.hold() as backend:
             found = next((one for one in backend.running() if one.iqn == iqn), None)
-            subject = f"The target {iqn} cannot be adopted:"
             if is_ours(iqn):
-                raise ConsoleError(f"{subject} it carries a name that only the console gives.")
+                raise ConsoleError(
+                    sentence(
+                        "The target {iqn} cannot be adopted: it carries a name that only the "
+                        "console gives.",
+                        iqn=iqn,
+                    )
+                )
             refusal = adoption.refusal(backend, found)
             if refusal or found is None:
-                raise ConsoleError(f"{subject} {refusal}.")
+                raise ConsoleError(
+                    sentence(
+                        "The target {iqn} cannot be adopted: {reason}.", iqn=iqn, reason=refusal
+                    )
+                )
             wanted = undo_file.as_wanted(found)
             backend.apply(wanted)  # runs so already: what changes is what is saved
             sizes = {lun.lun: lun.size_bytes for lun in wanted.luns}
@@ -153,7 +164,7 @@ class Reconciler:
         with self._database.begin() as session:
             found = agent_targets.list_wanted(session, self._host_id, [target_id])
         if not found:
-            raise ConsoleError("This target no longer exists.")
+            raise ConsoleError(sentence("This target no longer exists."))
         return found[0]
 
     # With the keeper held
@@ -170,10 +181,15 @@ class Reconciler:
         findings = {one.iqn: one for one in self._compare(backend, self._wanted()).findings}
         for iqn in iqns or ():
             if iqn not in findings:
-                raise ConsoleError(f"There is no target {iqn} on this storage host.")
+                raise ConsoleError(
+                    sentence("There is no target {iqn} on this storage host.", iqn=iqn)
+                )
             if findings[iqn].is_foreign:
                 raise ConsoleError(
-                    f"The target {iqn} was made by others and is left alone; adopt it first."
+                    sentence(
+                        "The target {iqn} was made by others and is left alone; adopt it first.",
+                        iqn=iqn,
+                    )
                 )
         return [
             one
@@ -188,8 +204,11 @@ class Reconciler:
             with self._database.begin() as session:
                 names = sorted(target_reports.machine_names(session, unnamed).values())
             raise ConsoleError(
-                f"Nothing was changed: {', '.join(names)} would lose the disk. Shut down what is "
-                "logged in, or name it as what may be cut off."
+                sentence(
+                    "Nothing was changed: {names} would lose the disk. Shut down what is logged "
+                    "in, or name it as what may be cut off.",
+                    names=", ".join(names),
+                )
             )
 
     def _make(

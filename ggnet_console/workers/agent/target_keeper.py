@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from ...db.engine import Database
 from ...enums import Drift, SessionStatus
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...paths import Home
 from ...services import agent_targets
 from ...services.agent_targets import Wanted
@@ -113,7 +113,11 @@ class TargetKeeper:
         with self._lock:
             if used := self.in_use():
                 raise ConsoleError(
-                    f"{self._backend.name} goes on: {', '.join(used)} would end with it."
+                    sentence(
+                        "{backend} goes on: {targets} would end with it.",
+                        backend=self._backend.name,
+                        targets=", ".join(used),
+                    )
                 )
             self.stop()
             self.observer.keep_only(())
@@ -216,8 +220,11 @@ class TargetKeeper:
                 machines = agent_targets.machines_served(session, target_ids)
             if machines:
                 raise ConsoleError(
-                    f"Nothing was removed: {', '.join(machines)} has a session; stop it before "
-                    "removing its target."
+                    sentence(
+                        "Nothing was removed: {machines} has a session; stop it before removing "
+                        "its target.",
+                        machines=", ".join(machines),
+                    )
                 )
             failures = self._retried(
                 lambda: for_each(

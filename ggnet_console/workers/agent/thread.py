@@ -24,7 +24,7 @@ from ...db import fingerprint
 from ...db.engine import Database
 from ...db.installation import Installation
 from ...enums import BackendChoice
-from ...errors import ConsoleError, UnreachableError
+from ...errors import ConsoleError, UnreachableError, sentence
 from ...locks import FileLock
 from ...program_call import ProgramCall
 from ...services import agent_jobs, hosts
@@ -193,7 +193,7 @@ class AgentThread(QThread):
             _log.warning("%s (%s)", error, error.details)
             return
         if changed:
-            _log.warning("%s (%s)", fingerprint.sentence(changed), fingerprint.details(changed))
+            _log.warning("%s (%s)", fingerprint.warning(changed), fingerprint.details(changed))
 
     def _report(self, database: Database, portal: str, problem: str) -> int:
         runs = self._runs
@@ -327,8 +327,11 @@ def leave_behind(installation: Installation) -> None:
     while not has_successor(installation):
         if time.monotonic() > deadline:
             raise ConsoleError(
-                "The agent that should go on serving did not start; "
-                f"see {config.tree.logs}/ggnet-agent.jsonl.",
+                sentence(
+                    "The agent that should go on serving did not start; see "
+                    "{folder}/ggnet-agent.jsonl.",
+                    folder=config.tree.logs,
+                ),
                 ProgramCall(argv).details(f"not ready after {_DETACH_S:g} seconds", ""),
             )
         time.sleep(0.05)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...tools.target_backend import Chap, RunningTarget, TargetBackend, WantedLun, WantedTarget
 from ...tools.target_comparison import Finding
 
@@ -40,7 +40,11 @@ def backing_size(path: Path) -> int:
         with path.open("rb") as file:
             return file.seek(0, os.SEEK_END)
     except OSError as error:
-        raise ConsoleError(f"The disk file {path} cannot be opened: {error.strerror}.") from error
+        raise ConsoleError(
+            sentence(
+                "The disk file {path} cannot be opened: {reason}.", path=path, reason=error.strerror
+            )
+        ) from error
 
 
 def as_wanted(found: RunningTarget, known: Chap | None = None) -> WantedTarget:
@@ -52,8 +56,11 @@ def as_wanted(found: RunningTarget, known: Chap | None = None) -> WantedTarget:
     if chap is not None and not chap.secret:
         if known is None or known.user != chap.user:
             raise ConsoleError(
-                f"It asks for the CHAP secret of {chap.user}, which nobody tells. "
-                "Take that account away first."
+                sentence(
+                    "It asks for the CHAP secret of {user}, which nobody tells. Take that account "
+                    "away first.",
+                    user=chap.user,
+                )
             )
         chap = known
     luns = tuple(
@@ -168,8 +175,12 @@ def _write(file: Path, job_id: int | None, before: PreviousStates) -> None:
         part.rename(file)
     except OSError as error:
         raise ConsoleError(
-            f"What targets were before cannot be kept in {file}: {error.strerror}. "
-            "Nothing is changed that could not be undone.",
+            sentence(
+                "What targets were before cannot be kept in {file}: {reason}. Nothing is changed "
+                "that could not be undone.",
+                file=file,
+                reason=error.strerror,
+            ),
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import ConsoleError
+from ...errors import ConsoleError, sentence
 from ...paths import Home
 from ...services.agent_targets import Wanted, WantedDisk
 from ...tools.target_backend import WantedLun, WantedTarget
@@ -37,5 +37,5 @@ def _file(tree: Home, disk: WantedDisk) -> Path:
     if disk.path is not None:
         return Path(disk.path)
     if disk.image_id is None or disk.version_number is None:
-        raise ConsoleError(f"LUN {disk.lun} has neither an image nor a file.")
+        raise ConsoleError(sentence("LUN {lun} has neither an image nor a file.", lun=disk.lun))
     return tree.image_file(disk.image_id, disk.version_number)
