@@ -77,11 +77,11 @@ def upgrade(
 ) -> None:
     """Bring the database's schema to the one this program needs."""
     from ..db import fingerprint, schema
-    from ..db.errors import translated
+    from ..db.errors import in_sentences
 
     with (
         context.of(ctx).as_owner(owner_dsn) as owner,
-        translated(),
+        in_sentences(),
         owner.engine.connect() as connection,
     ):
         done = schema.upgrade(connection)

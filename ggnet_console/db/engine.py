@@ -13,7 +13,7 @@ from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.orm import Session
 
 from ..errors import ConsoleError, sentence
-from .errors import translated
+from .errors import in_sentences
 
 _KEEPALIVE = {
     # A half-open connection (server unplugged) must not look alive for the kernel's two hours.
@@ -125,7 +125,7 @@ class Database:
 
         Raises ConsoleError for whatever of the database's refusals is a sentence for people.
         """
-        with translated(), Session(self._engine) as session, session.begin():
+        with in_sentences(), Session(self._engine) as session, session.begin():
             yield session
 
     @property

@@ -195,7 +195,7 @@ _NO_CONNECTION: tuple[tuple[str, type[ConsoleError], Sentence], ...] = (
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
+def in_sentences() -> Iterator[None]:
     """Turn errors of psycopg and SQLAlchemy raised inside into ConsoleErrors; bugs pass as they are."""
     try:
         yield

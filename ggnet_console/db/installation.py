@@ -21,7 +21,7 @@ from ..models import Host
 from . import bootstrap, fingerprint, schema
 from .cluster import CONSOLE_ROLE, SUPERUSER, Cluster, agent_role
 from .engine import Database, parse_dsn, pinned, shared_dsn
-from .errors import translated
+from .errors import in_sentences
 from .fingerprint import Difference
 
 DATABASE = "ggnet"
@@ -176,7 +176,7 @@ class Installation:
     @contextlib.contextmanager
     def _asking(self, dsn: str | None) -> Iterator[psycopg.Connection]:
         at = dsn or pinned(self._dsn(CONSOLE_ROLE))
-        with translated(), psycopg.connect(at) as connection:
+        with in_sentences(), psycopg.connect(at) as connection:
             try:
                 yield connection
             except (
@@ -220,7 +220,7 @@ def make_database(server_dsn: str, name: str, *hosts: str) -> bool:
     """
     unfinished = f"{name}_unfinished"
     unfinished_dsn = make_conninfo(server_dsn, dbname=unfinished)
-    with translated(), psycopg.connect(server_dsn, autocommit=True) as server:
+    with in_sentences(), psycopg.connect(server_dsn, autocommit=True) as server:
         if _exists(server, name):
             return False
         server.execute("SELECT pg_advisory_lock(%s)", [_CREATION_LOCK])
@@ -242,7 +242,7 @@ def make_schema(owner_dsn: str, installation: str, *hosts: str) -> None:
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
         bootstrap.prepare_database(connection, installation)
     database = Database(owner_dsn, program="ggnet setup", pool_size=1)
-    with contextlib.closing(database), translated(), database.engine.connect() as connection:
+    with contextlib.closing(database), in_sentences(), database.engine.connect() as connection:
         schema.upgrade(connection)
         for host in hosts:
             connection.execute(insert(Host).values(name=host, agent_role=agent_role(host)))

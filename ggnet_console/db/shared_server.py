@@ -17,7 +17,7 @@ from ..errors import ConsoleError, sentence
 from . import bootstrap
 from .cluster import CONSOLE_ROLE, agent_role
 from .engine import parse_dsn, refuse_password, shared_dsn
-from .errors import translated
+from .errors import in_sentences
 from .installation import make_database
 
 _OLDEST = 150000
@@ -48,7 +48,7 @@ def owner_dsn(dsn: str) -> str:
 
 def require_ours(dsn: str) -> None:
     """Raise ConsoleError unless ``dsn`` leads to a database made for GGnet Console."""
-    with translated(), psycopg.connect(dsn) as connection:
+    with in_sentences(), psycopg.connect(dsn) as connection:
         _installation(connection)
 
 
@@ -129,7 +129,7 @@ def _installation(database: psycopg.Connection) -> str:
 @contextlib.contextmanager
 def _superuser(dsn: str) -> Iterator[psycopg.Connection]:
     """An autocommit connection; ConsoleError unless it is a superuser's and the server new enough."""
-    with translated(), psycopg.connect(dsn, autocommit=True) as connection:
+    with in_sentences(), psycopg.connect(dsn, autocommit=True) as connection:
         if connection.info.server_version < _OLDEST:
             raise ConsoleError(
                 sentence("The server is older than PostgreSQL 15; GGnet Console needs that.")

@@ -70,7 +70,7 @@ class SavedConfiguration:
                     reason=error.strerror,
                 )
             ) from error
-        with self.translated(text):
+        with self.in_sentences(text):
             document = json.loads(text)
             for name in _LISTS:
                 entries = document.setdefault(name, [])
@@ -108,7 +108,7 @@ class SavedConfiguration:
             ) from error
 
     @contextmanager
-    def translated(self, text: bytes) -> Iterator[None]:
+    def in_sentences(self, text: bytes) -> Iterator[None]:
         """Errors of reading ``text`` as sentences."""
         try:
             yield
@@ -210,7 +210,7 @@ class SavedState:
         return self._replace(document)
 
     def _trees(self, wanted: Callable[[str], bool]) -> list[Tree]:
-        with self._file.translated(self._text or b""):
+        with self._file.in_sentences(self._text or b""):
             return _trees(self._document, wanted)
 
     def _find(self, iqn: str) -> Tree | None:
@@ -220,7 +220,7 @@ class SavedState:
         """The document without those of our backstores that only this target used."""
         gone = _store_names(former) - keep if former else set()
         if former and gone:
-            with self._file.translated(self._text or b""):
+            with self._file.in_sentences(self._text or b""):
                 gone -= {
                     lun["storage_object"].rpartition("/")[2]
                     for entry in self._document["targets"]

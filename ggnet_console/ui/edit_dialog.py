@@ -18,7 +18,7 @@ from .kit.form import Field
 from .kit.form_dialog import FormDialog
 from .kit.messages import Message
 from .kit.tokens import State
-from .kit.translate import tr
+from .kit.translate import tr, translated
 from .kit.widgets import Button
 from .open_elsewhere import OpenElsewhere
 from .page_context import PageContext
@@ -133,7 +133,7 @@ class EditDialog(FormDialog):
         add = self._add
         message = Message(
             self,
-            told.format(name=error.name, who=error.who, ago=fmt.ago(error.at)),
+            told.format(name=error.name, who=translated(error.who), ago=fmt.ago(error.at)),
             tr("What you typed is not saved. It stays in the form, and here to copy.")
             if add is None
             else _add_again(self._noun),

@@ -13,7 +13,7 @@ from steps import server_log, wait_for_log
 from ggnet_console.db import bootstrap
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import pinned
-from ggnet_console.db.errors import translated
+from ggnet_console.db.errors import in_sentences
 from ggnet_console.errors import UnreachableError
 from ggnet_console.services import users
 
@@ -95,7 +95,7 @@ def test_it_cannot_take_all_connections(database: RealDatabase) -> None:
     try:
         with pytest.raises(UnreachableError, match="connections that the database allows"):
             while len(taken) < 40:
-                with translated():
+                with in_sentences():
                     taken.append(psycopg.connect(dsn))
         assert len(taken) <= 20
         with psycopg.connect(database.agent.dsn) as agent:

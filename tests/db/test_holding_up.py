@@ -13,7 +13,7 @@ from real_database import PASSWORD, RealDatabase
 from steps import add_machines
 
 from ggnet_console.db.cluster import CONSOLE_ROLE
-from ggnet_console.db.errors import translated
+from ggnet_console.db.errors import in_sentences
 from ggnet_console.enums import Role
 from ggnet_console.errors import ConsoleError, SignInError
 from ggnet_console.services import users
@@ -143,5 +143,5 @@ def test_a_forgotten_transaction_and_a_long_wait_end_by_themselves(database: Rea
         mine.execute("SET lock_timeout = '50ms'")
         with psycopg.connect(database.owner.dsn) as other:
             other.execute("SELECT FROM machines FOR UPDATE")
-            with pytest.raises(ConsoleError, match="try again in a moment"), translated():
+            with pytest.raises(ConsoleError, match="try again in a moment"), in_sentences():
                 mine.execute("UPDATE machines SET notes = 'x' WHERE id = %s", [machine])

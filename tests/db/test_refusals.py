@@ -11,7 +11,7 @@ from real_database import RealDatabase
 
 from ggnet_console.db.cluster import CONSOLE_ROLE, SUPERUSER
 from ggnet_console.db.engine import Database
-from ggnet_console.db.errors import translated
+from ggnet_console.db.errors import in_sentences
 from ggnet_console.enums import Role
 from ggnet_console.errors import (
     ConsoleError,
@@ -143,7 +143,7 @@ def test_a_server_whose_detail_is_none_of_ours_is_quoted_by_its_message(
     with (
         psycopg.connect(database.server.dsn(SUPERUSER, database.name)) as connection,
         pytest.raises(ConsoleError) as caught,
-        translated(),
+        in_sentences(),
     ):
         connection.execute(raising)
     assert caught.value.summary == "pc-01 is gone."
@@ -151,7 +151,7 @@ def test_a_server_whose_detail_is_none_of_ours_is_quoted_by_its_message(
 
 
 def test_why_there_is_no_connection_is_a_sentence_too(database: RealDatabase) -> None:
-    with pytest.raises(ConsoleError) as caught, translated():
+    with pytest.raises(ConsoleError) as caught, in_sentences():
         psycopg.connect(database.server.dsn(CONSOLE_ROLE, "no_such_database"))
     said = caught.value.summary
     assert said.key.startswith("There is no database “{name}” on {server}")

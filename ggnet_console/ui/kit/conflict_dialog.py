@@ -23,7 +23,7 @@ from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting
 from .form import Field
 from .messages import ErrorBox
 from .tokens import XL, L, M, S, State
-from .translate import tr
+from .translate import tr, translated
 from .widgets import Button, StateLine, clear, hairline, label
 
 _CHARACTERS = 24
@@ -47,12 +47,14 @@ def change_text(change: FieldChange, field: Field) -> str:
         else tr("{who} set {field} to “{value}”")
     )
     value = shown(field, change.theirs)
-    return told.format(who=change.who, field=field.label, value=value, ago=fmt.ago(change.at))
+    return told.format(
+        who=translated(change.who), field=field.label, value=value, ago=fmt.ago(change.at)
+    )
 
 
 def people(changes: Sequence[FieldChange]) -> str:
     """Who made these changes."""
-    return fmt.names(list(dict.fromkeys(change.who for change in changes)))
+    return fmt.names(list(dict.fromkeys(translated(change.who) for change in changes)))
 
 
 class ConflictDialog(AskingDialog):
@@ -160,7 +162,8 @@ class ConflictDialog(AskingDialog):
         name = QVBoxLayout()
         name.setSpacing(0)
         name.addWidget(label(field.label, "label"))
-        who = label(f"{change.who}, {fmt.ago(change.at)}" if change.at else change.who, "secondary")
+        said = translated(change.who)
+        who = label(f"{said}, {fmt.ago(change.at)}" if change.at else said, "secondary")
         who.setToolTip(fmt.exact(change.at))
         name.addWidget(who)
         top = Qt.AlignmentFlag.AlignTop
