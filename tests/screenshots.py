@@ -288,7 +288,7 @@ def dialog(
     opened.deleteLater()
 
 
-def gates(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
+def entry_pages(app: QApplication, settings: QSettings) -> Iterator[tuple[str, QWidget]]:
     """The pages before anybody is signed in."""
     main_window = MainWindow(settings, Theme(app, settings))
     main_window.resize(*SIZE)
@@ -338,7 +338,7 @@ def main(folder: Path) -> None:
         for mode in ("light", "dark"):
             settings = QSettings(f"{temporary}/{mode}.ini", QSettings.Format.IniFormat)
             settings.setValue("theme", mode)
-            for source in (gates, pages):
+            for source in (entry_pages, pages):
                 for name, widget in source(app, settings):
                     pass_time(_SETTLED_MS)
                     widget.grab().save(str(folder / f"{name}-{mode}.png"))

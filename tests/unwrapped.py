@@ -20,6 +20,7 @@ WINDOW = ("ui", "app.py", "demo/runner.py", "demo/window.py", "lifecycle.py", "s
 BELOW = (
     "config.py",
     "db",
+    "demo",
     "errors.py",
     "locks.py",
     "log.py",

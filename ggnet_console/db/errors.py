@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Translation of the database's errors into sentences, once, at the edge where they arise."""
+"""The database's errors as sentences, made once, at the edge where they arise."""
 
 from __future__ import annotations
 
@@ -202,12 +202,12 @@ def in_sentences() -> Iterator[None]:
     except exc.DBAPIError as error:
         if not isinstance(error.orig, psycopg.Error):
             raise
-        raise (translate(error.orig) or error) from error
+        raise (as_console_error(error.orig) or error) from error
     except psycopg.Error as error:
-        raise (translate(error) or error) from error
+        raise (as_console_error(error) or error) from error
 
 
-def translate(error: psycopg.Error) -> ConsoleError | None:
+def as_console_error(error: psycopg.Error) -> ConsoleError | None:
     """The sentence for ``error``, or None when it is a bug."""
     message = (error.diag.message_primary or str(error)).strip()
     state = error.sqlstate or ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..enums import ImageStatus, JobKind, SessionStatus, SessionType
-from ..errors import ConsoleError
+from ..errors import ConsoleError, listed, sentence
 from ..services.boot_sessions import OPEN, BootSessionRow, Started, StartedAgain
 from ..services.machines import MachineRow
 from ..values import initiator_iqn, target_iqn
@@ -93,10 +93,12 @@ def start_boot_sessions(
     image = next((row for row in room.images if row.id == image_id), None)
     machines = [row for each in machine_ids if (row := room.machine(each)) is not None]
     if image is None or len(machines) < len(machine_ids):
-        raise ConsoleError("One of these no longer exists; nothing was started.")
+        raise ConsoleError(sentence("One of the machines no longer exists."))
     for machine in machines:
         if machine.session_status in OPEN:
-            raise ConsoleError(f"{machine.name} already has a session; stop it first.")
+            raise ConsoleError(
+                sentence("{name} already has a session; stop it first.", name=machine.name)
+            )
     course, ids = Course(SessionStatus.PENDING, 0), []
     for machine in machines:
         want_target(room, machine, image)
@@ -123,7 +125,7 @@ def start_boot_sessions_again(
         else:
             left.append(f"{row.machine}: its image “{row.image}” is gone or not ready.")
     if not groups:
-        raise ConsoleError("Nothing was started again. " + " ".join(left))
+        raise ConsoleError(listed((sentence("Nothing was started again."), *left), " "))
     for (image_id, kind), machine_ids in groups.items():
         started += start_boot_sessions(room, machine_ids, image_id, kind).session_ids
     return StartedAgain(tuple(started), tuple(left))

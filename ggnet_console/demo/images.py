@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
-from ..errors import ConsoleError, FieldChange, FieldError
+from ..errors import ConsoleError, FieldChange, FieldError, sentence
 from ..services.images import ImageRow, ImageSpec, checked_name
 from .changes import save
 from .hosts import AGENT, HOST
@@ -70,7 +70,7 @@ def update_image(room: Room, read: ImageRow, spec: ImageSpec) -> tuple[FieldChan
     name = checked_name(spec.name)
     for row in room.images:
         if row.id != read.id and row.name.casefold() == name.casefold():
-            raise FieldError("name", f"There is an image “{row.name}” already.")
+            raise FieldError("name", sentence("There is an image “{name}” already.", name=row.name))
     save(room, replace(_image(room, read.id), **asdict(spec) | {"name": name}))
     for target in [row for row in room.targets if row.image_id == read.id]:
         luns = tuple(replace(lun, image=name) for lun in target.luns)
@@ -116,5 +116,5 @@ def cancel_import(room: Room, image_id: int) -> None:
 def _image(room: Room, image_id: int) -> ImageRow:
     image = next((row for row in room.images if row.id == image_id), None)
     if image is None:
-        raise ConsoleError("This image no longer exists.")
+        raise ConsoleError(sentence("This image no longer exists."))
     return image

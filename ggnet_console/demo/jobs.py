@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..enums import JobKind, JobStatus
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..services.jobs import JobRow
 from .changes import save
 from .hosts import AGENT, HOST
@@ -95,7 +95,7 @@ def cancel_job(room: Room, job_id: int) -> JobStatus:
     """End a job that waits or runs, at once."""
     job = _job(room, job_id)
     if not job.open:
-        raise ConsoleError("This job has already ended.")
+        raise ConsoleError(sentence("This job has already ended."))
     _end(room, job, JobStatus.CANCELLED)
     if job.image_id is not None and job.kind is JobKind.IMAGE_IMPORT:
         cancel_import(room, job.image_id)
@@ -117,7 +117,7 @@ def retry_job(room: Room, job_id: int) -> int:
 def _job(room: Room, job_id: int) -> JobRow:
     job = next((row for row in room.jobs if row.id == job_id), None)
     if job is None:
-        raise ConsoleError("This job no longer exists.")
+        raise ConsoleError(sentence("This job no longer exists."))
     return job
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..enums import BootMode, Drift, MachineStatus
-from ..errors import ConsoleError, FieldChange, FieldError, RemovedError
+from ..errors import ConsoleError, FieldChange, FieldError, RemovedError, sentence
 from ..services.boot_sessions import BootSessionRow
 from ..services.machines import MachineChanges, MachineRow, MachineSpec, Skipped, checked
 from .changes import remove, save
@@ -99,8 +99,11 @@ def update_machine(room: Room, read: MachineRow, spec: MachineSpec) -> tuple[Fie
     target = room.target_of(read.id)
     if "mac" in own and target is not None:
         raise ConsoleError(
-            f"{read.name} has a target named after its MAC address; stop its session and remove "
-            "the target before changing the address."
+            sentence(
+                "{name} has a target named after its MAC address; stop its session and remove "
+                "the target before changing the address.",
+                name=read.name,
+            )
         )
     save(room, replace(now, **own))
     if "name" in own:
@@ -141,7 +144,10 @@ def delete_machines(room: Room, ids: Iterable[int]) -> int:
     for row in rows:
         if row.id in served:
             raise ConsoleError(
-                f"{row.name} has a target; stop its session and remove the target first."
+                sentence(
+                    "{name} has a target; stop its session and remove the target first.",
+                    name=row.name,
+                )
             )
     for row in rows:
         for session in [each for each in room.sessions if each.machine_id == row.id]:
@@ -151,7 +157,9 @@ def delete_machines(room: Room, ids: Iterable[int]) -> int:
 
 
 def _removed(room: Room, row: MachineRow) -> RemovedError:
-    return RemovedError(f"{row.name} was removed.", row.name, room.me.name, None)
+    return RemovedError(
+        sentence("{name} was removed.", name=row.name), row.name, room.me.name, None
+    )
 
 
 def _refuse_duplicate(room: Room, values: dict[str, Any], own_id: int | None) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import ConsoleError, FieldChange
+from ..errors import ConsoleError, FieldChange, sentence
 from ..services.settings import SettingRow, SettingSpec
 from .changes import save
 
@@ -57,6 +57,6 @@ def update_setting(room: Room, read: SettingRow, spec: SettingSpec) -> tuple[Fie
     """Save a value, which the form has seen to lie in its range."""
     row = next((row for row in room.settings if row.id == read.id), None)
     if row is None:
-        raise ConsoleError(f"There is no setting “{read.name}”.")
+        raise ConsoleError(sentence("There is no setting “{name}”.", name=read.name))
     save(room, replace(row, value=spec.value))
     return ()

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..enums import Drift, FoundIn, JobKind, TargetOrigin, TargetStatus
-from ..errors import ConsoleError
+from ..errors import ConsoleError, sentence
 from ..services.images import ImageRow
 from ..services.machines import MachineRow
 from ..services.target_reports import FieldDrift, LunRate
@@ -215,9 +215,14 @@ def remove_target(room: Room, target_id: int) -> int:
     """Take a machine's target away."""
     row = next((each for each in room.targets if each.id == target_id), None)
     if row is None:
-        raise ConsoleError("This target no longer exists.")
+        raise ConsoleError(sentence("This target no longer exists."))
     if row.status is TargetStatus.OPEN:
-        raise ConsoleError(f"{row.machine} has a session; stop it before removing its target.")
+        raise ConsoleError(
+            sentence(
+                "{machine} has a session; stop it before removing its target.",
+                machine=row.machine,
+            )
+        )
     remove(room, row)
     return room.ask(JobKind.TARGET_REMOVE, row.machine)
 

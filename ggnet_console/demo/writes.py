@@ -6,8 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..services import boot_sessions, images, jobs, machines, settings, targets
-from ..ui.targets import plan_dialog, repair
+from ..services import boot_sessions, images, jobs, machines, settings, target_plans, targets
 from . import boot_sessions as room_sessions
 from . import images as room_images
 from . import jobs as room_jobs
@@ -29,8 +28,8 @@ WRITES: dict[Callable[..., Any], Callable[..., Any]] = {
     jobs.retry_job: room_jobs.retry_job,
     settings.update_setting: room_settings.update_setting,
     targets.remove_target: room_targets.remove_target,
-    plan_dialog.compare: room_targets.compare,
-    plan_dialog.apply: room_targets.apply,
-    repair.repair_hosts: room_targets.repair,
+    target_plans.compare_hosts: room_targets.compare,
+    target_plans.apply_plans: room_targets.apply,
+    target_plans.repair_hosts: room_targets.repair,
 }
 """Called with the room in place of the session."""

@@ -152,7 +152,7 @@ def put_back(session: Session, job_id: int, *, crashed: bool = False) -> None:
     )
 
 
-def requeue_orphans(session: Session, host: str, *, crashed: bool) -> list[int]:
+def requeue_interrupted(session: Session, host: str, *, crashed: bool) -> list[int]:
     """Queue again what ``host`` was doing when it was interrupted; returns the jobs' numbers.
 
     To be called by the one agent of the host while it runs no job: everything "doing" is then an

@@ -180,6 +180,13 @@ def _wanted(wanted: AuditFilter) -> Select[*tuple[Any, ...]]:
     return query
 
 
+def verify_to_head(
+    session: Session, head: AuditHead | None
+) -> tuple[list[AuditProblem], AuditHead]:
+    """What ``verify_audit`` finds, and the head up to which it looked."""
+    return verify_audit(session, head), audit_head(session)
+
+
 def audit_head(session: Session) -> AuditHead:
     """The head to keep elsewhere: later it shows whether the trail up to here was changed."""
     return one_row(session.execute(text("SELECT number, hash, at FROM audit_head()")), AuditHead)

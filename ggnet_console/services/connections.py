@@ -100,5 +100,5 @@ def remember(dsn: str | None) -> None:
     The configuration file gets the connection string, which must not hold a password.
     """
     if dsn is not None and "password" in parse_dsn(dsn):
-        raise ConsoleError(sentence("A password does not belong into the configuration file."))
+        raise ConsoleError(sentence("A password does not belong in the configuration file."))
     config.remember(database_url=dsn)

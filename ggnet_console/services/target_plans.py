@@ -178,6 +178,28 @@ def undo_targets(session: Session, host_id: int, cut: Iterable[str] = ()) -> int
     return _job(session, func.targets_undo(host_id, cast(list(cut), _Texts)))
 
 
+def compare_hosts(session: Session, host_ids: Iterable[int]) -> list[int]:
+    """Have these hosts' agents compare; returns the jobs' ids."""
+    return [compare_targets(session, each) for each in host_ids]
+
+
+def apply_plans(
+    session: Session, wanted: Iterable[tuple[int, Iterable[str], Iterable[str]]]
+) -> list[int]:
+    """Apply ``(host, IQNs, machines that may lose their disk)``; returns the jobs' ids."""
+    return [apply_targets(session, *one) for one in wanted]
+
+
+def repair_hosts(session: Session, host_ids: Iterable[int], set_saved_aside: bool) -> list[int]:
+    """Have these hosts' agents repair, see ``repair_targets``; returns the jobs' ids."""
+    return [repair_targets(session, each, set_saved_aside=set_saved_aside) for each in host_ids]
+
+
+def undo_hosts(session: Session, host_ids: Iterable[int]) -> list[int]:
+    """Undo the last apply of these hosts; returns the jobs' ids."""
+    return [undo_targets(session, each) for each in host_ids]
+
+
 def adopt_target(session: Session, host_id: int, iqn: str) -> int:
     """Want a target that others made as it runs now (ADMIN); returns the job's id.
 

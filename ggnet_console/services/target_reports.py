@@ -17,7 +17,7 @@ from ..values import initiator_mac
 
 @dataclass(frozen=True, slots=True)
 class FieldDrift:
-    """One field that is not as wanted; ``field`` as in ``tools.targets.Difference``, no secrets."""
+    """One field that is not as wanted; ``field`` as in ``tools.target_backend.Difference``, no secrets."""
 
     field: str
     wanted: str

@@ -24,7 +24,7 @@ from rtslib_fb.tcm import StorageObject
 
 from ..errors import ConsoleError, sentence
 from . import lio_configfs as configfs
-from .lio_tree import NOWHERE, STORE_PREFIX, Acl, Mapped, Store, odd_file, store_attributes
+from .lio_tree import NOWHERE, STORE_PREFIX, Acl, Mapped, Store, file_problem, store_attributes
 from .target_backend import Chap
 
 _FIRST_NUMBER = 2**20
@@ -73,7 +73,7 @@ def make_store(store: Store) -> str:
 
     Raises ConsoleError when its file is not there as recorded: the kernel would make one, empty.
     """
-    if odd := odd_file(store):
+    if odd := file_problem(store):
         raise ConsoleError(
             sentence("The disk file {path} {odd}; it is not served.", path=store.path, odd=odd)
         )

@@ -20,9 +20,9 @@ from .lio_tree import (
     Mapped,
     Store,
     Tree,
+    file_problem,
     has_attributes,
     join_portal,
-    odd_file,
     split_portal,
     store_attributes,
 )
@@ -191,7 +191,7 @@ class SavedState:
             luns = {
                 number: store
                 for number, store in found.luns.items()
-                if store is None or not odd_file(store)
+                if store is None or not file_problem(store)
             }
             acls = tuple(
                 replace(acl, mapped=tuple(each for each in acl.mapped if each.tpg_lun in luns))

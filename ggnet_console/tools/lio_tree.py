@@ -190,7 +190,7 @@ class Tree:
                 found.append(
                     sentence("LUN {lun} is of the kind {kind}", lun=number, kind=store.plugin)
                 )
-            elif odd := odd_file(store):
+            elif odd := file_problem(store):
                 found.append(
                     sentence(
                         "the file of LUN {lun}, {path}, {odd}", lun=number, path=store.path, odd=odd
@@ -199,7 +199,7 @@ class Tree:
         return found
 
 
-def odd_file(store: Store) -> str:
+def file_problem(store: Store) -> str:
     """Why the file behind a backstore is not what is served, in words; "" when it is.
 
     The kernel makes a missing file anew, empty, and serves it at the size it is told.

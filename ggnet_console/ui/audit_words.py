@@ -46,7 +46,7 @@ NOUNS = {
     "audit": tr("Audit trail"),
 }
 """What entries are about, in the words of the pages."""
-_DEEDS = {
+_ACTIONS = {
     "insert": tr("{noun} added"),
     "update": tr("{noun} changed"),
     "delete": tr("{noun} removed"),
@@ -167,7 +167,7 @@ def sign_of(row: AuditRow) -> State:
 def action_of(row: AuditRow) -> str:
     """What was done, such as “Machine changed”."""
     noun = NOUNS.get(row.noun, row.noun.capitalize())
-    deed = _DEEDS.get(row.verb)
+    deed = _ACTIONS.get(row.verb)
     return f"{noun} {row.verb}" if deed is None else deed.format(noun=noun)
 
 

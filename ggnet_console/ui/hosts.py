@@ -25,7 +25,7 @@ from .page_context import PageContext
 _BACKENDS = {"lio": "LIO", "tgt": "tgt"}
 _CHOICES = (
     (BackendChoice.AUTO, tr("Automatic: LIO where it can run, else tgt")),
-    (BackendChoice.LIO, tr("LIO, in the kernel")),
+    (BackendChoice.LIO, tr("LIO (in the kernel)")),
     (BackendChoice.TGT, tr("tgt, in a process of its own")),
 )
 

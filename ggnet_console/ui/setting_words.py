@@ -20,9 +20,9 @@ SETTINGS = {
     "session_timeout_s": tr("Wait for boot"),
     "sign_in_hours": tr("Sign-in lasts"),
     "sign_ins_per_minute": tr("Failed sign-ins a minute"),
-    "user_jobs_per_minute": tr("Jobs a minute and user"),
-    "user_power_actions_per_minute": tr("Starts and stops a minute and user"),
-    "user_sign_ins_per_minute": tr("Sign-ins a minute and user"),
+    "user_jobs_per_minute": tr("Jobs per user and minute"),
+    "user_power_actions_per_minute": tr("Starts and stops per user and minute"),
+    "user_sign_ins_per_minute": tr("Sign-ins per user and minute"),
 }
 """What people call the settings."""
 DESCRIPTIONS: dict[str, str] = {

@@ -11,7 +11,7 @@ import logging
 import psycopg
 from PySide6.QtCore import QObject, Signal
 
-from ..db.errors import translate
+from ..db.errors import as_console_error
 from ..errors import SignInError
 from .loop import spawn
 
@@ -78,7 +78,7 @@ class Listener(QObject):
                     self.connected.emit()
                     await self._listen(connection)
             except (psycopg.Error, OSError, TimeoutError) as error:
-                sentence = translate(error) if isinstance(error, psycopg.Error) else None
+                sentence = as_console_error(error) if isinstance(error, psycopg.Error) else None
                 if isinstance(sentence, SignInError):
                     self.ended.emit(sentence)
                     return

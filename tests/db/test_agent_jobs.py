@@ -174,12 +174,12 @@ def test_what_a_dead_agent_was_doing_waits_again_and_only_a_crash_counts(
     fetch(database, job_id)
     take_up(database, job_id)
     with database.agent.begin() as session:
-        assert agent_jobs.requeue_orphans(session, HOST, crashed=crashed) == [job_id]
+        assert agent_jobs.requeue_interrupted(session, HOST, crashed=crashed) == [job_id]
     row = job(database, job_id)
     assert (row.status, row.percent, row.attempts) == (JobStatus.QUEUED, 0, attempts)
     assert queue(database, job_id) == ("todo", False)
     with database.agent.begin() as session:
-        assert agent_jobs.requeue_orphans(session, HOST, crashed=crashed) == []
+        assert agent_jobs.requeue_interrupted(session, HOST, crashed=crashed) == []
 
 
 def test_an_interrupted_job_that_was_cancelled_comes_back_to_end_as_cancelled(
@@ -190,7 +190,7 @@ def test_an_interrupted_job_that_was_cancelled_comes_back_to_end_as_cancelled(
     with operator.begin() as session:
         jobs.cancel_job(session, job_id)
     with database.agent.begin() as session:
-        assert agent_jobs.requeue_orphans(session, HOST, crashed=True) == [job_id]
+        assert agent_jobs.requeue_interrupted(session, HOST, crashed=True) == [job_id]
     assert queue(database, job_id) == ("todo", False)
     task = take_up(database, job_id)
     assert task is not None
@@ -201,7 +201,7 @@ def test_another_host_s_jobs_are_left_alone(database: RealDatabase, job_id: int)
     fetch(database, job_id)
     take_up(database, job_id)
     with database.agent.begin() as session:
-        assert agent_jobs.requeue_orphans(session, "elsewhere", crashed=True) == []
+        assert agent_jobs.requeue_interrupted(session, "elsewhere", crashed=True) == []
     assert queue(database, job_id) == ("doing", False)
     assert job(database, job_id).status is JobStatus.RUNNING
 

@@ -20,7 +20,7 @@ from ggnet_console.services import audit
 from ggnet_console.services.audit import AuditHead, AuditProblem, AuditRow, OldAudit, Pruned
 from ggnet_console.services.audit_export import export_audit
 from ggnet_console.ui.audit.page import TYPING_MS, AuditPage
-from ggnet_console.ui.audit.verify_dialog import PROBLEMS, head_text
+from ggnet_console.ui.audit.verify_dialog import head_text
 from ggnet_console.ui.audit_words import FIELDS, NOUNS, action_of, changes_of, object_of, who_of
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
@@ -310,13 +310,6 @@ def test_what_else_an_entry_of_the_database_tells_has_words_too():
     sources = "".join(path.read_text("utf-8") for path in FUNCTIONS.glob("*.sql"))
     told = set(re.findall(r"'(\w+)'+, jsonb_build_array\(", sources))
     assert {"reason", "not_recorded", "entries", "bcrypt_cost"} <= told <= FIELDS.keys()
-
-
-def test_whatever_the_database_finds_wrong_with_the_trail_can_be_translated():
-    source = (FUNCTIONS / "audit.sql").read_text("utf-8")
-    found = re.findall(r"^    SELECT .*, '([^']+\.)'$", source, re.MULTILINE)
-    assert len(found) == len(PROBLEMS)
-    assert PROBLEMS.keys() == set(found)
 
 
 def test_the_service_is_asked_for_the_object_alone_and_again_after_a_failure(window):

@@ -32,8 +32,8 @@ def test_a_test_login_shows_all_of_its_steps_and_its_verdict(qtbot, window, page
 
 def test_the_plan_says_which_changes_harm_nobody(qtbot, window, page):
     plan = compared(qtbot, window, page)
-    reads(qtbot, plan, "These changes take a disk from nobody:", "Add the target of PC-05")
+    reads(qtbot, plan, "These changes cut nobody off:", "Add the target of PC-05")
     shown = texts(plan)
-    harmless = shown.index("These changes take a disk from nobody:")
+    harmless = shown.index("These changes cut nobody off:")
     assert shown.index("Change the target of PC-07") < harmless
     assert harmless < shown.index("Add the target of PC-05")

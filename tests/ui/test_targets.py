@@ -19,12 +19,11 @@ from PySide6.QtWidgets import (
 from ggnet_console.demo.targets import BY_HAND, LEFT_OVER, LOCKED, LOGIN
 from ggnet_console.enums import BackendChoice, JobKind, JobStatus, TargetOrigin
 from ggnet_console.errors import ConsoleError
-from ggnet_console.services import hosts, targets
+from ggnet_console.services import hosts, target_plans, targets
 from ggnet_console.services.targets import ChapMade
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message
 from ggnet_console.ui.kit.widgets import IconButton, Value
-from ggnet_console.ui.targets import plan_dialog
 from ggnet_console.ui.targets.dialogs import LoginDialog, SecretDialog
 from ggnet_console.ui.targets.page import TargetsPage
 from ggnet_console.ui.targets.plan_dialog import PlanDialog
@@ -86,7 +85,7 @@ def compared(qtbot, window: Window, page: TargetsPage) -> PlanDialog:
 
 def asked(window: Window) -> list[tuple[object, ...]]:
     """What was last asked for."""
-    return [args for work, args in window.runner.calls if work is plan_dialog.apply]
+    return [args for work, args in window.runner.calls if work is target_plans.apply_plans]
 
 
 def test_what_is_wrong_comes_first_and_is_said_by_sign_and_word(page):
@@ -249,7 +248,7 @@ def test_what_was_ticked_is_applied_and_named_and_can_be_undone(qtbot, window, p
     window.end_jobs(JobKind.TARGET_UNDO, result={"changed": 9})
     qtbot.mouseClick(plan.undoing, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: plan.sentence.text().startswith("9 targets on lab-server as before."))
-    assert window.runner.calls[-1] == (plan_dialog.undo, ([1],))
+    assert window.runner.calls[-1] == (target_plans.undo_hosts, ([1],))
     assert not plan.undoing.isVisible()
 
 
@@ -302,7 +301,7 @@ def test_a_host_whose_agent_is_silent_is_not_asked_and_the_plan_says_how_old_it_
     window.runner.answer = lambda *_args: []
     page.action("Plan…").trigger()
     plan = dialog(qtbot, PlanDialog)
-    assert window.runner.calls[-1] == (plan_dialog.compare, ([],))
+    assert window.runner.calls[-1] == (target_plans.compare_hosts, ([],))
     reads(qtbot, plan, "Its agent does not answer; compared just now.")
     window.end_jobs(JobKind.TARGET_RECONCILE, status=JobStatus.QUEUED)
     plan.go.click()
@@ -437,7 +436,7 @@ def test_a_second_chap_secret_says_that_the_first_one_ends(qtbot, page):
     page.action("Turn CHAP on").trigger()
     question = dialog(qtbot, Message)
     assert question.windowTitle() == "Make a new CHAP secret for PC-04?"
-    assert "the one it has now counts no more" in question.text.text()
+    assert "the present one stops working" in question.text.text()
     question.close()
 
 

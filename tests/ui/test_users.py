@@ -164,7 +164,7 @@ def test_a_lock_out_ends_on_the_screen_with_its_time(admin, page):
     past = replace(row.failed[0], until=admin.room.ago(0.1))
     assert state_of(replace(row, failed=(past,))) == (State.ATTENTION, "6 failed sign-ins")
     forever = replace(row.failed[0], until=None)
-    assert state_of(replace(row, failed=(forever,)))[1] == "Locked out until it is unlocked"
+    assert state_of(replace(row, failed=(forever,)))[1] == "Locked out until an admin unlocks it"
     page.show_chip("Locked or disabled")
     shown = {page.model.row(n).name for n in range(page.model.rowCount())}
     assert shown == {"ben", "boss", "summer intern"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtWidgets import QWidget
 
-from ...errors import ConsoleError, sentence
+from ...errors import ConsoleError
 from ...services import audit
 from ...services.audit import AuditHead, AuditProblem
 from ..kit import format as fmt
@@ -20,26 +20,15 @@ from ..kit.translate import tr, translated
 from ..kit.widgets import Button
 from ..page_context import PageContext
 
-PROBLEMS: dict[str, str] = {
-    each: each
-    for each in (
-        sentence("Links before this one are missing."),
-        sentence("This link does not follow from the one before."),
-        sentence("Entries of this link were changed, removed or added."),
-        sentence("Entries were added outside of the chain."),
-        sentence("The newest links are missing."),
-        sentence("The trail does not follow from the exported head."),
-    )
-}
-"""What the database finds wrong with the trail, in its words, so that they can be translated."""
-
 
 def verify_audit(parent: QWidget, context: PageContext) -> None:
     """Ask for a head kept elsewhere, then read the whole trail in the background."""
     window = parent.window()
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        context.runner.run(_verify, values["head"], done=done, failed=failed, parent=window)
+        context.runner.run(
+            audit.verify_to_head, values["head"], done=done, failed=failed, parent=window
+        )
 
     dialog = FormDialog(
         parent,
@@ -76,7 +65,7 @@ def tell_verdict(parent: QWidget, problems: list[AuditProblem], head: AuditHead)
                 tr(
                     "The audit trail was tampered with: {problem} Keep a copy of the database "
                     "before anything else is done."
-                ).format(problem=translated(PROBLEMS.get(first, first))),
+                ).format(problem=translated(first)),
                 "\n".join(
                     f"link {p.number or fmt.NONE}, entry {p.entry or fmt.NONE}: {p.problem}"
                     for p in problems
@@ -96,10 +85,6 @@ def tell_verdict(parent: QWidget, problems: list[AuditProblem], head: AuditHead)
     )
     dialog.add_button(Button(tr("Close")), lambda: None, safe=True)
     dialog.open()
-
-
-def _verify(session: Any, head: AuditHead | None) -> tuple[list[AuditProblem], AuditHead]:
-    return audit.verify_audit(session, head), audit.audit_head(session)
 
 
 def head_text(head: AuditHead) -> str:

@@ -21,7 +21,7 @@ from .widgets import Button
 
 Done = Callable[[Any], None]
 Failed = Callable[[ConsoleError], None]
-Work = Callable[[Done, Failed], object]
+Request = Callable[[Done, Failed], object]
 """``work(done, failed)``: do it elsewhere and call one of the two when it ends, however late."""
 
 
@@ -67,16 +67,18 @@ class Waiting:
     def asking(cls) -> Waiting:
         """For what is only asked for here, and done by a storage host."""
         return cls(
-            tr("Asking. Close?"),
-            tr("It may still be asked for."),
-            tr("{subject}: asked for after all."),
+            tr("The request is still being sent. Close?"),
+            tr("It may still be carried out."),
+            tr("{subject}: requested after all."),
         )
 
     @classmethod
     def beginning(cls) -> Waiting:
         """For what goes on after the dialog."""
         return cls(
-            tr("Beginning. Close?"), tr("It may still be begun."), tr("{subject}: begun after all.")
+            tr("It is still beginning. Close?"),
+            tr("It may still be carried out."),
+            tr("{subject}: has begun after all."),
         )
 
     @classmethod
@@ -121,7 +123,7 @@ class AskingDialog(QDialog):
         """What a person would have to type again, a line for each field; without passwords."""
         return ""
 
-    def ask(self, work: Work, done: Done, failed: Failed, *, freely: bool = False) -> None:
+    def ask(self, work: Request, done: Done, failed: Failed, *, freely: bool = False) -> None:
         """Begin ``work``; one of ``done`` and ``failed`` is called if the dialog is still there.
 
         ``freely``: closing needs no question, since the work only reads, or is a job that can be

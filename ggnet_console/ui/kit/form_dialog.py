@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
 from shiboken6 import isValid
 
 from ...errors import ConsoleError, FieldError
-from .asking_dialog import AskingDialog, Done, Failed, Notify, Waiting, Work
+from .asking_dialog import AskingDialog, Done, Failed, Notify, Request, Waiting
 from .form import Field, Form
 from .messages import ErrorBox, confirm
 from .tokens import XL, L, S
@@ -159,7 +159,7 @@ class FormDialog(AskingDialog):
             freely=self._may_go,
         )
 
-    def hand_over(self, work: Work, done: Done, *, freely: bool = False) -> None:
+    def hand_over(self, work: Request, done: Done, *, freely: bool = False) -> None:
         """Have ``work`` done while the form waits; a refusal is shown in it."""
         self.busy(True)
         self.ask(work, done, self._on_failed, freely=freely)

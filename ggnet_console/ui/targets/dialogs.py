@@ -126,7 +126,7 @@ def turn_chap_on(parent: QWidget, context: PageContext, row: TargetRow) -> None:
     if row.chap_user:
         question = tr("Make a new CHAP secret for {machine}?")
         text = tr(
-            "Its next login needs the secret, and the one it has now counts no more. Who is "
+            "Its next login needs the secret, and the present one stops working. Who is "
             "logged in stays logged in. The target is kept when its session ends."
         )
     else:

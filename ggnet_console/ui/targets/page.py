@@ -29,7 +29,7 @@ from ..kit.tokens import State
 from ..kit.translate import tr, translated
 from ..page_context import PageContext
 from .dialogs import new_target, test_login, turn_chap_off, turn_chap_on
-from .plan_dialog import as_before, show_plan, undo
+from .plan_dialog import as_before, show_plan
 from .repair import have_done, repair, rewrite_saved
 from .tabs import Differences, Sessions, Tree
 from .words import (
@@ -403,7 +403,7 @@ class TargetsPage(Page[TargetRow]):
             ),
             tr("Undo last apply"),
             lambda: self._work(
-                undo,
+                target_plans.undo_hosts,
                 [host.id for host in hosts],
                 told=as_before,
             ),
@@ -429,7 +429,9 @@ class TargetsPage(Page[TargetRow]):
         confirm(
             self,
             tr("Release {target}?").format(target=row.iqn),
-            tr("It runs on untouched. The console wants it no more, and does not make it again."),
+            tr(
+                "It runs on untouched. The console no longer manages it and will not make it again."
+            ),
             tr("Release"),
             lambda: self._work(_release, row.id, told=lambda _job: released),
             danger=False,

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan: compare anew, show what apply would change and who loses the disk, apply, undo."""
+"""The plan: compare anew, show what apply would change and who loses the disk, target_plans.apply_plans, undo."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
@@ -43,21 +42,6 @@ _COUNTED: dict[PlanAction, Callable[[int], str]] = {
     PlanAction.REMOVE: lambda n: tr("%n to remove", "", n),
 }
 _WIDTH = 680
-
-
-def compare(session: Any, host_ids: Sequence[int]) -> list[int]:
-    """Have these hosts' agents compare; the jobs."""
-    return [target_plans.compare_targets(session, each) for each in host_ids]
-
-
-def apply(session: Any, wanted: Sequence[tuple[int, list[str], list[str]]]) -> list[int]:
-    """Apply ``(host, IQNs, machines that may lose their disk)``; the jobs."""
-    return [target_plans.apply_targets(session, *one) for one in wanted]
-
-
-def undo(session: Any, host_ids: Sequence[int]) -> list[int]:
-    """Undo the last apply of these hosts; the jobs."""
-    return [target_plans.undo_targets(session, each) for each in host_ids]
 
 
 class EntryBox(QFrame):
@@ -135,7 +119,10 @@ class PlanDialog(JobDialog):
         self._applied = []
         hosts = [host.id for host in self.context.feeds.hosts.rows.values() if host.alive]
         self.have_done(
-            tr("Comparing what runs with what is wanted…"), compare, hosts, ended=self._read
+            tr("Comparing what runs with what is wanted…"),
+            target_plans.compare_hosts,
+            hosts,
+            ended=self._read,
         )
 
     def boxes(self) -> list[EntryBox]:
@@ -201,7 +188,7 @@ class PlanDialog(JobDialog):
         self._add_boxes(plan, cutting)
         if cutting and safe:
             self.body.addSpacing(S)
-            self.body.addWidget(label(tr("These changes take a disk from nobody:")))
+            self.body.addWidget(label(tr("These changes cut nobody off:")))
         self._add_boxes(plan, safe)
 
     def _add_boxes(self, plan: HostPlan, entries: Sequence[PlanEntry]) -> None:
@@ -242,7 +229,7 @@ class PlanDialog(JobDialog):
                 cut += [each for each in box.ticks if each not in cut]
         self._applied = list(wanted)
         asked = [(host_id, *one) for host_id, one in wanted.items()]
-        self.have_done(tr("Applying…"), apply, asked, ended=self._on_applied)
+        self.have_done(tr("Applying…"), target_plans.apply_plans, asked, ended=self._on_applied)
 
     def _on_applied(self, jobs: list[JobRow]) -> None:
         self._result = _changed(jobs)
@@ -252,7 +239,7 @@ class PlanDialog(JobDialog):
 
     def _on_undo(self) -> None:
         hosts, self._applied = self._applied, []
-        self.have_done(tr("Undoing…"), undo, hosts, ended=self._on_undone)
+        self.have_done(tr("Undoing…"), target_plans.undo_hosts, hosts, ended=self._on_undone)
 
     def _on_undone(self, jobs: list[JobRow]) -> None:
         done = " ".join(as_before(job) for job in jobs if job.result)

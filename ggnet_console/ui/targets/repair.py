@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from PySide6.QtWidgets import QWidget
@@ -43,7 +43,7 @@ def have_done(
 
 def repair(parent: QWidget, context: PageContext, host_ids: Iterable[int]) -> None:
     """Put right whatever can be without taking a disk away from anybody."""
-    have_done(parent, context, repair_hosts, sorted(host_ids), False, told=_repaired)
+    have_done(parent, context, target_plans.repair_hosts, sorted(host_ids), False, told=_repaired)
 
 
 def repair_targets_of(parent: QWidget, context: PageContext, machine_ids: Collection[int]) -> None:
@@ -63,17 +63,11 @@ def rewrite_saved(parent: QWidget, context: PageContext, host: HostRow) -> None:
             "are no longer restored at the next start."
         ),
         tr("Rewrite saved configuration"),
-        lambda: have_done(parent, context, repair_hosts, [host.id], True, told=_repaired),
+        lambda: have_done(
+            parent, context, target_plans.repair_hosts, [host.id], True, told=_repaired
+        ),
         danger=False,
     )
-
-
-def repair_hosts(session: Any, host_ids: Sequence[int], set_saved_aside: bool) -> list[int]:
-    """Have these hosts' agents repair; the jobs."""
-    return [
-        target_plans.repair_targets(session, each, set_saved_aside=set_saved_aside)
-        for each in host_ids
-    ]
 
 
 def _repaired(job: JobRow) -> str:

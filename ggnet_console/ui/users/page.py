@@ -58,7 +58,7 @@ def _until(refused: Sequence[FailedSignIns]) -> str | None:
 
 def _locked_out_until(time: str | None) -> str:
     if time is None:
-        return tr("Locked out until it is unlocked")
+        return tr("Locked out until an admin unlocks it")
     return tr("Locked out until {time}").format(time=time)
 
 

@@ -23,7 +23,7 @@ from ..kit.widgets import Button, label
 
 _HERE, _SERVER = "here", "server"
 
-Work = Callable[[Any, Done, Failed], None]
+ServerRequest = Callable[[Any, Done, Failed], None]
 """``work(spec, done, failed)``: do it elsewhere and call one of the two when it ends."""
 
 
@@ -37,8 +37,8 @@ class ServerDialog(FormDialog):
         spec: ServerSpec,
         *,
         embedded: bool,
-        try_out: Work,
-        use: Work,
+        try_out: ServerRequest,
+        use: ServerRequest,
     ) -> None:
         """``try_out`` gets a ServerSpec and answers a sentence; ``use`` also None: this computer."""
         super().__init__(
@@ -175,7 +175,7 @@ class ServerDialog(FormDialog):
 
     def _with_spec(
         self,
-        work: Work,
+        work: ServerRequest,
         values: dict[str, Any],
         done: Done,
         failed: Failed,

@@ -229,7 +229,7 @@ class JobRunner(QThread):
     def _take_over(self) -> None:
         """What was being done when the agent died, or lost the queue, is queued again."""
         with self._database.begin() as session:
-            orphans = agent_jobs.requeue_orphans(
+            orphans = agent_jobs.requeue_interrupted(
                 session, self._config.host, crashed=not self._has_run
             )
         self._has_run = True
