@@ -31,6 +31,7 @@ from ggnet_console.ui.audit.page import AuditPage
 from ggnet_console.ui.audit.verify_dialog import tell_verdict
 from ggnet_console.ui.edit_dialog import EditDialog
 from ggnet_console.ui.images.page import ImagesPage
+from ggnet_console.ui.kit import translate
 from ggnet_console.ui.kit.conflict_dialog import MINE, ConflictDialog
 from ggnet_console.ui.kit.form_dialog import FormDialog
 from ggnet_console.ui.kit.messages import Message, show_error
@@ -332,6 +333,7 @@ def main(folder: Path) -> None:
     """Save every picture below ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     app = QApplication.instance() or QApplication(sys.argv[:1])
+    translate.install(app)
     assert isinstance(app, QApplication)
     app.setFont(QFont("Inter", 10))
     with tempfile.TemporaryDirectory() as temporary:
