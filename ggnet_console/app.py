@@ -144,6 +144,9 @@ class Console(QObject):
         self._config = settings
         self._remembered = remembered
         self._asked: Callable[[Lifecycle], None] = lambda lifecycle: lifecycle.open()
+        self._preloading: Preload | None = None
+        self._closing = False
+        self.window.ask_before_closing(self._may_close)
         self.entry.set_up_wanted.connect(self._on_set_up)
         self.entry.sign_in_wanted.connect(self._on_sign_in)
         self.entry.server_wanted.connect(self._on_server)
@@ -169,7 +172,15 @@ class Console(QObject):
         with make_loop(self.app) as loop:
             self.ended.connect(loop.stop)
             loop.run_forever()
+        if self._preloading is not None:
+            self._preloading.wait()
         return 0
+
+    def _may_close(self) -> bool:
+        """While nothing stands behind the window yet, the process ends with it."""
+        self._closing = True
+        QTimer.singleShot(0, self, self.ended.emit)
+        return True
 
     def _preload(self) -> None:
         self._preloading = Preload("ggnet_console.lifecycle")
@@ -178,6 +189,8 @@ class Console(QObject):
 
     def _begin(self) -> None:
         """The rest is imported: open the installation, or do what was asked for meanwhile."""
+        if self._closing or self._preloading is None:
+            return
         if (fault := self._preloading.error) is not None:
             self.entry.show_problem(
                 ConsoleError(

@@ -23,9 +23,11 @@ _OPTIONS = ("--password", "--secret")
 """The word behind it is a secret."""
 _IN_WORDS = (
     # postgresql://user:secret@host, and libiscsi's iscsi://user%secret@host
-    re.compile(r"(://[^/\s:@%]{0,256}[:%])([^\s@]{1,256}+)(?=@)"),
+    re.compile(r"(://[^/\s:@%]{0,256}[:%])([^\s@]{1,2048}+)(?=@)"),
     # a connection string, or parameters such as tgt's user=a,password=b
-    re.compile(r"((?:password|secret)=)('(?:\\.|[^'\\])*'|[^\s,&]+)", re.IGNORECASE),
+    re.compile(
+        r"((?:password|secret)\s*=\s*)('(?:\\.|[^'\\])*+'|(?:\\.|[^\s,&\\])++)", re.IGNORECASE
+    ),
 )
 """What a secret follows inside a word, and the secret. A hostile image may choose what is searched:
 nothing is tried again and again."""
@@ -68,7 +70,9 @@ class ProgramCall:
         ``end`` is an exit code, -N when signal N ended it, or words.
         """
         how = end if isinstance(end, str) else _how(end)
-        return "\n".join(filter(None, (str(self), how, self.masked(output).strip())))
+        # What a client has put into it may spell no letters, and goes into the database.
+        said = self.masked(output).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return "\n".join(filter(None, (str(self), how, said.strip())))
 
     def _secrets(self) -> set[str]:
         known = {*self.secrets}
@@ -93,11 +97,19 @@ def open_files(fds: Collection[int]) -> dict[int, str]:
     """Redirections that open the same files again, by descriptor; without what has no path."""
     found = {}
     for fd in fds:
-        path = os.fspath(Path(f"/proc/self/fd/{fd}").readlink())
-        if path.startswith("/"):
+        path = Path(f"/proc/self/fd/{fd}").readlink()
+        if path.is_absolute() and _is_there(path, fd):
             reads = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
-            found[fd] = f"{'<' if reads else '<>'}{_quoted(path)}"
+            found[fd] = f"{'<' if reads else '<>'}{_quoted(os.fspath(path))}"
     return found
+
+
+def _is_there(path: Path, fd: int) -> bool:
+    """Whether a file can still be opened by this name, and is the one that is open."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def _quoted(word: str) -> str:

@@ -50,13 +50,25 @@ def made_of(said: object, english: str) -> str:
     if len(values) != fields or not all(isinstance(value, str) for value in values):
         return english
     found = Sentence(key, *values)
-    return found if found == english else english
+    return found if found == english and _can_be_key(key) else english
+
+
+def _key(english: str) -> str:
+    """A sentence without values is its own key, unless Qt could not look for it."""
+    return Sentence(english) if _can_be_key(english) else english
+
+
+def _can_be_key(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
 
 
 def from_detail(detail: str | None, english: str) -> str:
     """The sentence of an error's message, of which its detail tells what it was made."""
     if detail is None:
-        return Sentence(english)
+        return _key(english)
     try:
         said = json.loads(detail)
     except (ValueError, RecursionError):
@@ -66,5 +78,5 @@ def from_detail(detail: str | None, english: str) -> str:
 
 def from_answer(answer: Mapping[str, object]) -> str:
     """The sentence of a function that answers it instead of raising: "reason", "key", "values"."""
-    english = str(answer["reason"])
-    return made_of(answer, english) if "key" in answer else Sentence(english)
+    english = str(answer.get("reason", "The server does not say why."))
+    return made_of(answer, english) if "key" in answer else _key(english)

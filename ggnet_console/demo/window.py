@@ -24,6 +24,7 @@ MARK = "DEMO"
 SERVER = sentence("DEMO – nothing is kept")
 NOBODY = sentence("This is the demo room: nobody is signed in. Close the window to leave it.")
 _TICK_MS = 1000
+_WATCH_MS = 100
 
 
 class DemoWindow(RoomWindow):
@@ -62,6 +63,9 @@ def run() -> int:
     app.setQuitOnLastWindowClosed(False)
     crashes = CrashReporter(app)
     crashes.install()
+    signals: list[int] = []  # one may come at any moment, also before there is a loop to end
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: signals.append(number))
     with tempfile.TemporaryDirectory(prefix="ggnet-demo-") as folder:
         # Also what Qt itself remembers, of its file dialog.
         for kind in (QSettings.Format.NativeFormat, QSettings.Format.IniFormat):
@@ -74,8 +78,9 @@ def run() -> int:
             return True
 
         demo.main_window.ask_before_closing(may_close)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_signal: demo.main_window.close())
+        watch = QTimer(demo.main_window)
+        watch.timeout.connect(lambda: signals and demo.main_window.close())
+        watch.start(_WATCH_MS)
         demo.main_window.show()
         status = app.exec()
         settings.sync()

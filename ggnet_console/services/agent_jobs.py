@@ -127,8 +127,8 @@ def end_job(
     """Record how a job ended."""
     values: dict[str, Any] = {
         "status": status,
-        "error": error,
-        "error_details": details[:8000].replace("\0", ""),
+        "error": _storable(error),
+        "error_details": _storable(details[:8000]),
         "finished_at": func.clock_timestamp(),
         "bytes_per_s": None,
         "seconds_left": None,
@@ -136,6 +136,11 @@ def end_job(
     if status is JobStatus.SUCCEEDED:
         values |= {"percent": 100.0, "bytes_done": Job.bytes_total, "result": result or {}}
     session.execute(update(Job).where(Job.id == job_id, Job.status.in_(OPEN)).values(**values))
+
+
+def _storable(text: str) -> str:
+    """What PostgreSQL takes: no NUL, and nothing that spells no letter."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def put_back(session: Session, job_id: int, *, crashed: bool = False) -> None:
@@ -256,7 +261,7 @@ def fail_import(session: Session, image_id: int, message: str) -> None:
             Image.id == image_id,
             Image.status.in_([ImageStatus.UPLOADING, ImageStatus.PROCESSING]),
         )
-        .values(status=ImageStatus.ERROR, error=message, upload_id=None)
+        .values(status=ImageStatus.ERROR, error=_storable(message), upload_id=None)
     )
 
 
@@ -293,7 +298,9 @@ def note_verified(session: Session, version_id: int) -> None:
 def note_damaged(session: Session, image_id: int, message: str) -> None:
     """The stored file is not what was sealed: nobody may be given it any more."""
     session.execute(
-        update(Image).where(Image.id == image_id).values(status=ImageStatus.ERROR, error=message)
+        update(Image)
+        .where(Image.id == image_id)
+        .values(status=ImageStatus.ERROR, error=_storable(message))
     )
 
 

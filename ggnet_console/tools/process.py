@@ -24,6 +24,7 @@ GRACE_S = 2.0
 STDERR_KEPT_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 _STDOUT_SHOWN_BYTES = 4096
+_LONGEST_SECRET_BYTES = 1024
 _PACKAGES = {
     "initdb": "postgresql",
     "iscsi-inq": "libiscsi-bin",
@@ -59,8 +60,11 @@ class Completed:
 
         That is stderr, or the end of stdout when it said nothing there.
         """
-        said = self.stderr.strip() or self.stdout[-_STDOUT_SHOWN_BYTES:]
-        return self.call.details(self.returncode, said.decode("utf-8", "replace"))
+        said = self.messages
+        if not said:
+            end = self.stdout[-_STDOUT_SHOWN_BYTES - _LONGEST_SECRET_BYTES :]
+            said = self.call.masked(end.decode("utf-8", "replace"))[-_STDOUT_SHOWN_BYTES:]
+        return self.call.details(self.returncode, said)
 
 
 def find(program: str) -> str:
@@ -176,7 +180,7 @@ def run(
         process.stdout.close()
         process.stderr.close()
         os.close(exited)
-    return Completed(call, process.returncode, bytes(output.stdout), bytes(output.stderr))
+    return Completed(call, process.returncode, bytes(output.stdout), output.kept_stderr())
 
 
 class _Output:
@@ -204,11 +208,16 @@ class _Output:
 
     def on_stderr(self, data: bytes) -> None:
         self.stderr += data
-        del self.stderr[:-STDERR_KEPT_BYTES]
+        del self.stderr[: -STDERR_KEPT_BYTES - _LONGEST_SECRET_BYTES]
+
+    def kept_stderr(self) -> bytes:
+        """Its end, cut after the secrets were masked: half of one would not be known for one."""
+        said = self._call.masked(bytes(self.stderr).decode("utf-8", "surrogateescape"))
+        return said.encode("utf-8", "surrogateescape")[-STDERR_KEPT_BYTES:]
 
     def refuse(self, why: Sentence, most: float) -> NoReturn:
         program = Path(self._call.argv[0]).name
-        said = bytes(self.stderr).decode("utf-8", "replace")
+        said = self.kept_stderr().decode("utf-8", "replace")
         raise ConsoleError(
             why.with_values(program=program, most=most),
             self._call.details("stopped", said),

@@ -149,11 +149,15 @@ def test_a_failure_keeps_the_sentence_and_what_the_tool_said(
     take_up(database, job_id)
     with database.agent.begin() as session:
         agent_jobs.end_job(
-            session, job_id, JobStatus.FAILED, error="It is damaged.", details="a\0b" + "x" * 9000
+            session,
+            job_id,
+            JobStatus.FAILED,
+            error="It is damaged.",
+            details="a\0b\udcff" + "x" * 9000,
         )
     row = job(database, job_id)
     assert (row.status, row.error) == (JobStatus.FAILED, "It is damaged.")
-    assert row.error_details.startswith("abx")
+    assert row.error_details.startswith("ab?x")
     assert 7000 < len(row.error_details) <= 8000
 
 

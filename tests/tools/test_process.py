@@ -130,3 +130,12 @@ def test_no_descriptor_is_left_open_whatever_happens() -> None:
     with pytest.raises(ConsoleError):
         process.run(["sleep", "60"], timeout_s=0.1)
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(("stream", "kept"), [("2", 64 * 1024), ("1", 4096)])
+def test_a_secret_that_is_cut_is_not_shown_in_part(stream: str, kept: int) -> None:
+    secret = "hunter2hunter2xyz"
+    script = f'{{ printf %s "$CHAP_PASSWORD"; head -c {kept - 9} /dev/zero | tr "\\0" x; }} >&{stream}; exit 1'
+    done = process.run(["sh", "-c", script], timeout_s=60, env={"CHAP_PASSWORD": secret})
+    assert "xyz" not in done.details
+    assert "xxx" in done.details

@@ -125,3 +125,35 @@ def test_what_a_hostile_image_has_a_program_say_is_searched_in_no_time(piece: st
 def test_an_address_without_a_secret_is_shown_whole() -> None:
     words = ["iscsi://[fd00::1]:3260/iqn.2020-01.a:b/1", "postgresql://anna@db:5432/x?y=z", "a=b"]
     assert str(ProgramCall(words)) == shlex.join(words)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        f"host=x password = '{SECRET} and more'",
+        f"host=x password={SECRET}\\ more",
+        f"postgresql://user:{SECRET * 20}@host/database",
+        f"SECRET = {SECRET}",
+    ],
+)
+def test_a_secret_is_known_by_its_place_however_it_is_written(word: str) -> None:
+    assert SECRET[:8] not in str(ProgramCall(["program", word]))
+    assert SECRET[:8] not in ProgramCall(["program"]).masked(f"refused: {word}")
+
+
+def test_what_spells_no_letter_can_be_written_down() -> None:
+    said = b"alias \xff\xfe".decode("utf-8", "surrogateescape")
+    assert ProgramCall(["tgtadm"]).details("answered:", said).encode("utf-8").startswith(b"tgtadm")
+
+
+def test_a_file_that_is_gone_is_not_told_to_be_opened(tmp_path: Path) -> None:
+    file = tmp_path / "gone"
+    file.write_text("content")
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        file.unlink()
+        assert open_files([fd]) == {}
+        file.write_text("another")
+        assert open_files([fd]) == {}
+    finally:
+        os.close(fd)

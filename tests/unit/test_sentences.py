@@ -27,6 +27,15 @@ translations = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(translations)
 
 
+@pytest.mark.parametrize("reason", ["\ud800 no", "a\0b"])
+def test_what_no_translation_can_be_looked_for_stays_plain_text(reason: str) -> None:
+    assert type(from_answer({"reason": reason})) is str
+    assert type(from_detail(None, reason)) is str
+    template = {"key": f"{reason}%s", "values": [""]}
+    assert type(from_answer({"reason": reason, **template})) is str
+    assert from_answer({}) == "The server does not say why."
+
+
 def test_a_sentence_is_its_english_text_and_says_what_it_was_made_of() -> None:
     made = sentence("{name} has {number:.1f} {{disks}}.", name="pc{0}", number=2)
     assert made == "pc{0} has 2.0 {disks}."

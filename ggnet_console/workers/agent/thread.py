@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
@@ -332,6 +332,13 @@ def leave_behind(installation: Installation) -> None:
                     "{folder}/ggnet-agent.jsonl.",
                     folder=config.tree.logs,
                 ),
-                ProgramCall(argv).details(f"not ready after {_DETACH_S:g} seconds", ""),
+                ProgramCall(argv, _ours(config.environment)).details(
+                    f"not ready after {_DETACH_S:g} seconds", ""
+                ),
             )
         time.sleep(0.05)
+
+
+def _ours(environment: Mapping[str, str]) -> dict[str, str]:
+    """What our programs read of an environment."""
+    return {name: value for name, value in environment.items() if name.startswith("GGNET_")}

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``ggnet-console --demo`` with somebody at it: opens every page and says in JSON what is there.
 
-``demo_visitor.py close`` then closes the window; ``stay`` leaves that to others.
+``demo_visitor.py close`` then closes the window; ``stay`` leaves that to others; ``early`` has asked it
+to end before its window was there.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,9 +33,12 @@ class Visited(window.DemoWindow):
     """The demo's window, whose pages open by themselves."""
 
     closes = False
+    ends_early = False
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        if self.ends_early:
+            os.kill(os.getpid(), signal.SIGTERM)
         self._steps = self._visit()
         self._until: Callable[[], bool] = self.main_window.isVisible
         self._timer = QTimer(self.main_window)
@@ -76,6 +82,7 @@ class Visited(window.DemoWindow):
 
 if __name__ == "__main__":
     Visited.closes = sys.argv[1] == "close"
+    Visited.ends_early = sys.argv[1] == "early"
     sys.argv[1:] = ["--demo"]
     window.DemoWindow = Visited
     app.main()

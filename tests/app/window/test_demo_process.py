@@ -93,15 +93,22 @@ def test_every_page_opens_nothing_is_written_and_closing_ends_it(
     assert os.listdir(home) == os.listdir(temporary) == []
 
 
-@pytest.mark.parametrize("how", ["terminate", "interrupt"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_whoever_started_it_in_a_terminal_can_end_it_there(
-    how: str, start: Start, temporary: Path
+    how: signal.Signals, start: Start, temporary: Path
 ) -> None:
     process = start("stay")
     assert process.stdout is not None
     assert process.stdout.readline()
     assert [each.name[:11] for each in temporary.iterdir()] == ["ggnet-demo-"]
-    process.send_signal({"terminate": signal.SIGTERM, "interrupt": signal.SIGINT}[how])
+    process.send_signal(how)
+    _out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, err.replace(OFFSCREEN, "")) == (0, "")
+    assert os.listdir(temporary) == []
+
+
+def test_asked_to_end_before_its_window_is_there_it_ends_too(start: Start, temporary: Path) -> None:
+    process = start("early")
     _out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err.replace(OFFSCREEN, "")) == (0, "")
     assert os.listdir(temporary) == []
