@@ -39,7 +39,7 @@ class ImageType(StrEnum):
 
 
 class ImageStatus(StrEnum):
-    """UPLOADING (copied in by the importer) → PROCESSING (checked, converted) → READY, or ERROR."""
+    """UPLOADING (copied in by the uploader) → PROCESSING (checked, converted) → READY, or ERROR."""
 
     UPLOADING = "UPLOADING"
     PROCESSING = "PROCESSING"

@@ -337,7 +337,7 @@ class Lifecycle(QObject):
 
     def _unless_copying(self, verb: str, then: Callable[[], None]) -> None:
         """Go on; while a file is being copied in, only when ``verb`` is chosen."""
-        if self.signed_in is None or not self.signed_in.importer.active:
+        if self.signed_in is None or not self.signed_in.uploader.active:
             then()
             return
         confirm(

@@ -15,8 +15,8 @@ from .ui.window.main_window import MainWindow
 from .ui.window.sign_in_renewal import SignInRenewal
 from .ui.window.workspace import Workspace, make_feeds
 from .workers.background import Background
-from .workers.importer import Importer
 from .workers.listener import Listener
+from .workers.uploader import Uploader
 
 PROGRAM = "ggnet-console"
 """What the server's activity view and the audit trail call the window."""
@@ -46,13 +46,13 @@ class WhileSignedIn(QObject):
         super().__init__(parent)
         self.database = installation.signed_in(signed_in.role_name, signed_in.secret, PROGRAM)
         self.background = Background(self.database, self)
-        self.importer = Importer(self.database, installation.config, self)
+        self.uploader = Uploader(self.database, installation.config, self)
         self.listener = Listener(self.database.dsn, self)
         self.workspace = Workspace(
             window,
             self.background,
             make_feeds(self.background, self),
-            self.importer,
+            self.uploader,
             remembered,
             user_id=signed_in.user_id,
             person=signed_in.name,
@@ -64,7 +64,7 @@ class WhileSignedIn(QObject):
         self.listener.lost.connect(self._on_lost)
         self.listener.ended.connect(self.refused)
         self._failures = 0
-        SignInRenewal(window, self.background, lambda: self.importer.active > 0, parent=self)
+        SignInRenewal(window, self.background, lambda: self.uploader.active > 0, parent=self)
         self.listener.start()
 
     def _on_connected(self) -> None:
@@ -79,8 +79,8 @@ class WhileSignedIn(QObject):
 
     async def end(self) -> None:
         """Sign out and let go of everything."""
-        self.importer.cancel()
-        while self.importer.active:
+        self.uploader.cancel()
+        while self.uploader.active:
             await asyncio.sleep(0.01)
         await self.listener.stop()
         self.background.run(users.sign_out)

@@ -112,7 +112,7 @@ def _upload(
     begun: list[Upload],
 ) -> None:
     """Copy the file in; ``begun`` gets the image and job as soon as they exist."""
-    from ..workers.uploads import upload
+    from ..workers.upload import upload
 
     with job_waiter.progress_line() as show:
         upload(

@@ -152,7 +152,7 @@ class Cluster:
             for folder in folders:
                 if not folder.exists():
                     folder.mkdir(mode=0o711, exist_ok=True)
-                    folder.chmod(0o711)  # the users of server and importer pass, nobody lists
+                    folder.chmod(0o711)  # the users of server and uploader pass, nobody lists
         except OSError as error:
             raise self._unusable(error) from error
         owner = root.stat().st_uid

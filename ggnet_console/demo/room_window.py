@@ -23,7 +23,7 @@ from ..services import (
 from ..ui.kit import translate
 from ..ui.kit.feed import Feed, Runner
 from ..ui.kit.theme import Theme
-from ..ui.page_context import Feeds, Importer
+from ..ui.page_context import Feeds, Uploader
 from ..ui.window.main_window import MainWindow
 from ..ui.window.workspace import Workspace
 from .room import Room
@@ -64,7 +64,7 @@ class RoomWindow:
         settings: QSettings,
         room: Room,
         runner: RoomRunner,
-        importer: Importer,
+        uploader: Uploader,
         server: str,
         mark: str = "",
     ) -> None:
@@ -78,7 +78,7 @@ class RoomWindow:
             self.main_window,
             runner,
             make_feeds(runner, self.main_window),
-            importer,
+            uploader,
             settings,
             user_id=room.me.user_id,
             person=room.me.name,

@@ -72,7 +72,7 @@ def function_of(work: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-class NoImporter:
+class NoUploader:
     """Imports nothing, and says so."""
 
     def start(

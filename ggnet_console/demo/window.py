@@ -18,7 +18,7 @@ from ..ui.kit.translate import tr, translated
 from ..ui.window.crash_dialog import CrashReporter
 from .room import Room
 from .room_window import RoomWindow
-from .runner import NoImporter, RoomRunner
+from .runner import NoUploader, RoomRunner
 
 MARK = "DEMO"
 SERVER = sentence("DEMO – nothing is kept")
@@ -33,7 +33,7 @@ class DemoWindow(RoomWindow):
     def __init__(self, app: QApplication, settings: QSettings) -> None:
         room = Room(role=Role.ADMIN)
         super().__init__(
-            app, settings, room, RoomRunner(room), NoImporter(), translated(SERVER), MARK
+            app, settings, room, RoomRunner(room), NoUploader(), translated(SERVER), MARK
         )
         self.runner.setParent(self.main_window)
         self.main_window.sign_out_wanted.connect(

@@ -41,7 +41,7 @@ class Job(Base):
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     attempts: Mapped[int] = mapped_column(server_default="0")
     queue_job_id: Mapped[Bytes | None]
-    """procrastinate's number; NULL while the importer's own process does the work."""
+    """procrastinate's number; NULL while the uploader's own process does the work."""
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created_by_name: Mapped[Line]
     created_at: Mapped[Created]

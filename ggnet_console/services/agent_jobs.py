@@ -16,7 +16,7 @@ from .rows import first_row, rows
 
 MAX_ATTEMPTS = 3
 SILENT_UPLOAD_S = 60
-"""An importer that has not reported for this long is gone; living ones report every 0.25 s."""
+"""An uploader that has not reported for this long is gone; living ones report every 0.25 s."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ def open_jobs(session: Session, host_id: int) -> set[int]:
 
 
 def end_silent_uploads(session: Session, host_id: int) -> None:
-    """End imports whose importer died while copying; their files are left over."""
+    """End imports whose uploader died while copying; their files are left over."""
     silent = func.clock_timestamp() - text(f"interval '{SILENT_UPLOAD_S} seconds'")
     jobs = session.execute(
         select(Job.id, Job.image_id)

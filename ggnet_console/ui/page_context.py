@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..services.users import UserRow
 
 
-class Importer(Protocol):
+class Uploader(Protocol):
     """Copies a file in as an image, in a thread of its own.
 
     Exactly one of ``started`` (told the Upload: the image and its job exist, copying goes on) and ``failed`` is called
@@ -87,7 +87,7 @@ class PageContext:
 
     runner: Runner
     feeds: Feeds
-    importer: Importer
+    uploader: Uploader
     access: Access
     settings: QSettings
     notify: Notify

@@ -15,7 +15,7 @@ from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 from real_database import RealDatabase
 from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
-from slow_importer import SlowImport
+from slow_uploader import SlowImport
 
 from ggnet_console.enums import Role
 from ggnet_console.services import users

@@ -41,7 +41,7 @@ from ggnet_console.services.jobs import JobRow
 from ggnet_console.services.machines import MachineSpec
 from ggnet_console.services.targets import TargetRow
 from ggnet_console.tools.tgtd import Daemon, Tgtd
-from ggnet_console.workers.uploads import upload
+from ggnet_console.workers.upload import upload
 
 CHECKOUT = Path(__file__).parents[2]
 DATA = CHECKOUT / "tests" / "data"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports whose agent, importer or qemu-img dies at any moment: READY or ERROR, nothing half-made."""
+"""Imports whose agent, uploader or qemu-img dies at any moment: READY or ERROR, nothing half-made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from real_host import MIB, RealHost, is_running, wait_for
-from slow_importer import SlowImport
+from slow_uploader import SlowImport
 from sqlalchemy import text
 
 VERBS = {"Checking": "check", "Converting": "convert", "Comparing": "compare"}
@@ -33,7 +33,7 @@ def expect_error(host: RealHost, image_id: int, words: str) -> None:
 
 
 @pytest.fixture
-def importer(slow_import: Callable[[str], SlowImport]) -> SlowImport:
+def uploader(slow_import: Callable[[str], SlowImport]) -> SlowImport:
     """A process that imports and stands still halfway."""
     return slow_import("middle")
 
@@ -99,40 +99,40 @@ def test_a_raw_image_that_was_sealed_but_not_recorded_is_taken_up_again(
 
 
 def test_an_upload_goes_on_when_the_agent_is_killed_meanwhile(
-    served: RealHost, importer: SlowImport
+    served: RealHost, uploader: SlowImport
 ) -> None:
-    assert served.image(importer.image_id).status == "UPLOADING"
+    assert served.image(uploader.image_id).status == "UPLOADING"
     served.kill()
     served.start()
-    assert importer.go_on() == (0, "")
-    served.succeeded(importer.job_id)
-    expect_ready(served, importer.image_id)
+    assert uploader.go_on() == (0, "")
+    served.succeeded(uploader.job_id)
+    expect_ready(served, uploader.image_id)
 
 
-@pytest.mark.slow("an importer is given half a minute of silence")
+@pytest.mark.slow("an uploader is given half a minute of silence")
 def test_a_killed_importer_is_noticed_and_its_file_removed(
-    served: RealHost, importer: SlowImport
+    served: RealHost, uploader: SlowImport
 ) -> None:
     (half,) = served.tree.incoming.iterdir()
     assert half.stat().st_size > 0
-    importer.process.kill()
+    uploader.process.kill()
     with served.owner.begin() as session:  # as if half a minute had passed
         session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
-    assert served.ended(importer.job_id).status == "FAILED"
-    expect_error(served, importer.image_id, "stopped while the file was copied; import it again")
+    assert served.ended(uploader.job_id).status == "FAILED"
+    expect_error(served, uploader.image_id, "stopped while the file was copied; import it again")
 
 
-@pytest.mark.slow("an importer is given half a minute of silence")
+@pytest.mark.slow("an uploader is given half a minute of silence")
 def test_an_importer_that_comes_back_too_late_is_told(
-    served: RealHost, importer: SlowImport
+    served: RealHost, uploader: SlowImport
 ) -> None:
     with served.owner.begin() as session:
         session.execute(text("UPDATE jobs SET heartbeat_at = now() - interval '31 s'"))
-    assert served.ended(importer.job_id).status == "FAILED"
-    status, errors = importer.go_on()
+    assert served.ended(uploader.job_id).status == "FAILED"
+    status, errors = uploader.go_on()
     assert status == 1
     assert errors.endswith("This upload is no longer running.\n")
-    expect_error(served, importer.image_id, "import it again")
+    expect_error(served, uploader.image_id, "import it again")
 
 
 def test_a_killed_qemu_img_is_an_error_with_a_sentence(served: RealHost, disks: Path) -> None:

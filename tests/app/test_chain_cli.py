@@ -13,7 +13,7 @@ import pytest
 from command_line import CommandLine, clean_environment, reads
 from patience import PATIENCE_S
 from real_host import RealHost, wait_for
-from slow_importer import SlowImport
+from slow_uploader import SlowImport
 
 pytestmark = pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 
@@ -110,13 +110,13 @@ def test_an_import_cancelled_while_it_is_copied_leaves_nothing_whenever_that_is(
         "middle": (1, "Cancelled.\n"),
         "end": (0, ""),  # it has done its part, and the agent ends it
     }.items():
-        importer = slow_import(moment)
-        assert served.image(importer.image_id).status == "UPLOADING"
-        assert "was asked to stop" in ggnet.works("job", "cancel", str(importer.job_id))
-        assert importer.go_on() == told, moment
-        assert served.ended(importer.job_id).status == "CANCELLED", moment
+        uploader = slow_import(moment)
+        assert served.image(uploader.image_id).status == "UPLOADING"
+        assert "was asked to stop" in ggnet.works("job", "cancel", str(uploader.job_id))
+        assert uploader.go_on() == told, moment
+        assert served.ended(uploader.job_id).status == "CANCELLED", moment
         image = ggnet.json("image", "show", "disk")
-        assert (image["id"], image["status"]) == (importer.image_id, "ERROR")
+        assert (image["id"], image["status"]) == (uploader.image_id, "ERROR")
         assert "cancelled" in image["error"]
         wait_for(lambda: not served.left_over(), "nothing is left")
 

@@ -32,7 +32,7 @@ class RecordingRunner(RoomRunner):
         return None if self.answer is None else self.answer(*args)
 
 
-class RecordingImporter:
+class RecordingUploader:
     """Remembers what it was asked to import."""
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class Window(RoomWindow):
 
     def __init__(self, app: QApplication, settings: QSettings, room: Room) -> None:
         runner = RecordingRunner(room)
-        self.importer = RecordingImporter()
-        super().__init__(app, settings, room, runner, self.importer, "lab-server (TLS)")
+        self.uploader = RecordingUploader()
+        super().__init__(app, settings, room, runner, self.uploader, "lab-server (TLS)")
         self.runner: RecordingRunner = runner
 
     def end_jobs(self, kind: JobKind, **fields: Any) -> None:

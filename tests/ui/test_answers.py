@@ -49,7 +49,7 @@ class Held:
 
     def __init__(self, window: Window) -> None:
         self.waiting: tuple[Callable, Callable, QObject] | None = None
-        run, start = window.runner.run, window.importer.start
+        run, start = window.runner.run, window.uploader.start
         self._armed = False
 
         def held_run(work, *args, done, failed, parent):
@@ -64,7 +64,7 @@ class Held:
             else:
                 start(source, spec, **rest)
 
-        window.runner.run, window.importer.start = held_run, held_start
+        window.runner.run, window.uploader.start = held_run, held_start
 
     def arm(self) -> None:
         self._armed = True

@@ -229,7 +229,7 @@ def test_a_file_dropped_on_the_window_opens_the_import_prefilled(qtbot, window, 
     assert form.form.boxes["source"].raw() == str(file)
     assert form.form.boxes["name"].raw() == "Win 11 – lab"
     form.go.click()
-    source, spec = window.importer.asked[0]
+    source, spec = window.uploader.asked[0]
     assert source == file
     assert spec.name == "Win 11 – lab"
     qtbot.waitUntil(lambda: not form.isVisible())
@@ -309,12 +309,12 @@ def test_an_error_that_belongs_to_a_field_is_shown_at_that_field(window, tmp_pat
 
     page = window.main_window.show_page("images")
     form = page.import_file(tmp_path / "x.vhdx")
-    window.importer.start = lambda *_args, failed, **_rest: failed(
+    window.uploader.start = lambda *_args, failed, **_rest: failed(
         FieldError("name", "There is an image of that name already.")
     )
     form.go.click()
     assert form.form.boxes["name"].error == "There is an image of that name already."
-    window.importer.start = lambda *_args, failed, **_rest: failed(ConsoleError("No room."))
+    window.uploader.start = lambda *_args, failed, **_rest: failed(ConsoleError("No room."))
     form.form.boxes["name"].set_raw("another")
     form.go.click()
     assert form._error.sentence.text() == "No room."

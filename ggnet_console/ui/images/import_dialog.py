@@ -38,7 +38,7 @@ def import_image(
     """Ask what to import; ``imported`` is told the image's id once its row exists."""
 
     def submit(values: dict[str, Any], done: Done, failed: Failed) -> None:
-        context.importer.start(
+        context.uploader.start(
             values["source"],
             ImageSpec(values["name"], values["type"]),
             sha256=values["sha256"],

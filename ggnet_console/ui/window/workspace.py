@@ -20,7 +20,7 @@ from ..kit.feed import Changes, Feed, Older, Runner, Update
 from ..kit.messages import show_error
 from ..kit.tokens import State, worst
 from ..kit.translate import tr, translated
-from ..page_context import Feeds, Importer, PageContext
+from ..page_context import Feeds, PageContext, Uploader
 from .main_window import MainWindow, PageSpec
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Workspace(QObject):
         window: MainWindow,
         runner: Runner,
         feeds: Feeds,
-        importer: Importer,
+        uploader: Uploader,
         settings: QSettings,
         *,
         user_id: int,
@@ -131,7 +131,7 @@ class Workspace(QObject):
         self._unloaded = True
         self.access = Access(role, word, self, user_id=user_id)
         self.context = PageContext(
-            runner, feeds, importer, self.access, settings, window.notify, window.show_page
+            runner, feeds, uploader, self.access, settings, window.notify, window.show_page
         )
         self._specs = self._pages()
         window.show_workspace(self._specs, str(settings.value("window/page", "machines")), server)

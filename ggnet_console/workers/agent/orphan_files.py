@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Orphan files: what a crash, a killed importer or a cancelled job left on the host's disk."""
+"""Orphan files: what a crash, a killed uploader or a cancelled job left on the host's disk."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ from ggnet_console.ui.open_elsewhere import OpenElsewhere
 from ggnet_console.ui.window.main_window import MainWindow
 from ggnet_console.ui.window.workspace import Workspace, make_feeds
 from ggnet_console.workers.background import Background
-from ggnet_console.workers.importer import Importer
 from ggnet_console.workers.listener import Listener
+from ggnet_console.workers.uploader import Uploader
 
 
 def ancestors(widget: QWidget) -> Iterator[QWidget]:
@@ -62,7 +62,7 @@ class Seat:
             self.main_window,
             self.background,
             make_feeds(self.background, self.owner),
-            Importer(self.database, Config(home=Path("/nowhere")), self.owner),
+            Uploader(self.database, Config(home=Path("/nowhere")), self.owner),
             settings,
             user_id=_id_of(self.database),
             person=person,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""UPLOADING: the importer's own process copies a file, with its own rights, into ``incoming``."""
+"""UPLOADING: the uploader's own process copies a file, with its own rights, into ``incoming``."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ from ..config import Config
 from ..db.engine import Database
 from ..errors import ConsoleError, FaultError
 from ..services.images import ImageSpec
-from .uploads import upload
+from .upload import upload
 
 
-class Importer(QObject):
+class Uploader(QObject):
     """Copies files in, each in a thread of its own; lives on the main thread."""
 
     _event = Signal(object)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An importer's process that says so and waits at the start, middle or end of copying.
+"""An uploader's process that says so and waits at the start, middle or end of copying.
 
 Arguments of the process: connection string of a sign-in, source, moment. A line on stdin lets it go on.
 """
@@ -21,7 +21,7 @@ from ggnet_console.db.installation import Installation
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import images
 from ggnet_console.services.images import ImageSpec, Upload
-from ggnet_console.workers.uploads import upload
+from ggnet_console.workers.upload import upload
 
 BLOCKS = {"start": 1, "middle": 3}
 

@@ -14,8 +14,8 @@ from PySide6.QtCore import QObject
 from ggnet_console.enums import ImageType
 from ggnet_console.errors import CancelledError, ConsoleError
 from ggnet_console.services.images import ImageSpec
-from ggnet_console.workers import importer
-from ggnet_console.workers.importer import Importer
+from ggnet_console.workers import uploader
+from ggnet_console.workers.uploader import Uploader
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def start(
         answers: list[object] = []
         bugs: list[object] = []
         monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: bugs.append(error))
-        monkeypatch.setattr(importer, "upload", lambda *_, started, **__: work(started))
-        asked: Any = Importer(None, None, qapp)
+        monkeypatch.setattr(uploader, "upload", lambda *_, started, **__: work(started))
+        asked: Any = Uploader(None, None, qapp)
         asked.start(
             Path("/nowhere"),
             ImageSpec("disk", ImageType.SYSTEM),
