@@ -9,41 +9,30 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cli_installation import (
+    HOST,
+    PASSWORD,
+    as_owner,
+    fresh_installation,
+    home,
+    installation,
+    log_of,
+)
 from command_line import CommandLine, clean_environment
 from patience import PATIENCE_S
-from places import short_folder
 from real_host import wait_for
-from sqlalchemy import text
 
-from ggnet_console import config
 from ggnet_console.cli import job_waiter
 from ggnet_console.db import schema
-from ggnet_console.db.installation import Installation
 from ggnet_console.enums import Role, SessionStatus
 from ggnet_console.errors import ConsoleError
 from ggnet_console.services import users
 
 pytestmark = pytest.mark.xdist_group("command line")
-
-PASSWORD = "a long enough password"
-HOST = "clihost"
-
-
-@contextmanager
-def fresh_installation() -> Iterator[CommandLine]:
-    """``ggnet init`` in an empty folder, and its admin signed in."""
-    with short_folder() as folder:
-        environment = {"GGNET_HOME": str(folder / "home"), "GGNET_HOST": HOST}
-        ggnet = CommandLine({**clean_environment(folder), **environment}, folder)
-        ggnet.works("init", "--admin", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
-        # Held open, so that not every call has to start and stop the server.
-        with Installation(config.load(environment)):
-            ggnet.works("login", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")
-            yield ggnet
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +49,6 @@ def spoilt() -> Iterator[CommandLine]:
     """An installation whose database a test may spoil."""
     with fresh_installation() as ggnet:
         yield ggnet
-
-
-def home(ggnet: CommandLine) -> Path:
-    return Path(ggnet.environment["GGNET_HOME"])
-
-
-def log_of(ggnet: CommandLine) -> Path:
-    return Path(ggnet.environment["XDG_STATE_HOME"], "ggnet", "logs", "ggnet.jsonl")
-
-
-def installation(ggnet: CommandLine) -> Installation:
-    return Installation(config.load(ggnet.environment))
-
-
-def as_owner(ggnet: CommandLine, statement: str) -> list[tuple[object, ...]]:
-    with (
-        installation(ggnet) as opened,
-        closing(opened.owner("test")) as owner,
-        owner.begin() as session,
-    ):
-        result = session.execute(text(statement))
-        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 @pytest.fixture
