@@ -36,6 +36,39 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# What stands behind the window, in an order in which no import on the main thread takes long.
+WITHOUT_QT = (
+    "procrastinate",
+    "ggnet_console.db.installation",
+    "ggnet_console.services.agent_jobs",
+    "ggnet_console.services.agent_targets",
+    "ggnet_console.services.connections",
+    "ggnet_console.services.hosts",
+    "ggnet_console.services.images",
+    "ggnet_console.services.settings",
+    "ggnet_console.services.target_reports",
+    "ggnet_console.services.users",
+    "ggnet_console.tools.disk_images",
+    "ggnet_console.tools.initiator",
+    "ggnet_console.tools.lio_host",
+    "ggnet_console.tools.lio_saved",
+    "ggnet_console.tools.storage",
+    "ggnet_console.tools.target_comparison",
+    "ggnet_console.tools.target_drawing",
+    "ggnet_console.tools.tgt",
+)
+WITH_QT = (
+    "ggnet_console.ui.kit.table_view",
+    "ggnet_console.ui.kit.page",
+    "ggnet_console.ui.page_context",
+    "ggnet_console.ui.window.server_dialog",
+    "ggnet_console.signed_in",
+    "ggnet_console.workers.agent.reconciler",
+    "ggnet_console.workers.agent.job_runner",
+    "ggnet_console.workers.agent.thread",
+    "ggnet_console.lifecycle",
+)
+
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -173,7 +206,7 @@ class Console(QObject):
             self.ended.connect(loop.stop)
             loop.run_forever()
         if self._preloading is not None:
-            self._preloading.wait()
+            self._preloading.end()
         return 0
 
     def _may_close(self) -> bool:
@@ -183,7 +216,7 @@ class Console(QObject):
         return True
 
     def _preload(self) -> None:
-        self._preloading = Preload("ggnet_console.lifecycle")
+        self._preloading = Preload(WITHOUT_QT, WITH_QT, self)
         self._preloading.finished.connect(self._begin)
         self._preloading.start()
 

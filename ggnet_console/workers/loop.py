@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import qasync
@@ -20,6 +21,8 @@ def make_loop(app: QCoreApplication) -> qasync.QEventLoop:
     """The loop of the main thread, made current; ``run_forever`` runs Qt's loop, too."""
     loop = qasync.QEventLoop(app)
     loop.set_exception_handler(on_fault)
+    # For looking up host names; its own would be of QThreads without names (see NamedThread).
+    loop.set_default_executor(ThreadPoolExecutor(4, "loop"))
     with warnings.catch_warnings():
         # The loop must be current for libraries that ask; the policy stays Python's own.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QThread, Signal, Slot
+from PySide6.QtCore import QObject, Signal, Slot
 from shiboken6 import isValid
 
 from ..config import Config
 from ..db.engine import Database
 from ..errors import ConsoleError, FaultError
 from ..services.images import ImageSpec
+from .named_thread import NamedThread
 from .upload import upload
 
 
@@ -98,9 +99,9 @@ class Uploader(QObject):
         self._uploads = {thread for thread in self._uploads if not thread.isFinished()}
 
 
-class _UploadThread(QThread):
+class _UploadThread(NamedThread):
     def __init__(self, work: Callable[[], None], stop: threading.Event) -> None:
-        super().__init__()
+        super().__init__("upload")
         self._work = work
         self.stop_copying = stop
 

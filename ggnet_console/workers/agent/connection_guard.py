@@ -8,25 +8,24 @@ import logging
 import threading
 from collections.abc import Iterator
 
-from PySide6.QtCore import QThread
-
 from ...db.engine import Database
 from ...errors import ConsoleError
 from ...services import users
+from ..named_thread import NamedThread
 
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 2.0
 
 
-class ConnectionGuard(QThread):
+class ConnectionGuard(NamedThread):
     """Has the database end connections whose sign-in is over, and those that hold up others.
 
     The agent's own thread may be among those held up, so it cannot do this.
     """
 
     def __init__(self, database: Database) -> None:
-        super().__init__()
+        super().__init__("guard")
         self._database = database
         self._stopping = threading.Event()
 

@@ -17,7 +17,6 @@ from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job as QueueJob
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import Error as PsycopgError
-from PySide6.QtCore import QThread
 
 from ... import log
 from ...config import Config
@@ -25,6 +24,7 @@ from ...db.engine import Database
 from ...enums import JobStatus
 from ...errors import CancelledError, ConsoleError, UnreachableError, sentence
 from ...services import agent_jobs
+from ..named_thread import NamedThread
 from .image_jobs import ConvertImage, ImportImage, RemoveImage, VerifyImage
 from .job import Job, JobContext, JobInterruptedError
 from .orphan_files import remove_orphan_files
@@ -69,7 +69,7 @@ class _RetryInterrupted(BaseRetryStrategy):
         )
 
 
-class JobThread(QThread):
+class JobThread(NamedThread):
     """One job from take-up to end.
 
     The tools' processes die with this thread (PR_SET_PDEATHSIG), so it waits for them.
@@ -78,7 +78,7 @@ class JobThread(QThread):
     def __init__(
         self, job: Callable[[], None], done: Callable[[BaseException | None], None]
     ) -> None:
-        super().__init__()
+        super().__init__("job")
         self._job = job
         self._done = done
 
@@ -144,7 +144,7 @@ def _failed(job: Job, error: ConsoleError, status: JobStatus) -> None:
         raise JobInterruptedError from lost
 
 
-class JobRunner(QThread):
+class JobRunner(NamedThread):
     """The loop that takes the jobs of one storage host from the queue."""
 
     def __init__(
@@ -157,7 +157,7 @@ class JobRunner(QThread):
         reconciler: Reconciler,
     ) -> None:
         """``dsn`` is the agent's, with procrastinate's schema in its search path."""
-        super().__init__()
+        super().__init__("job runner")
         self._dsn = dsn
         self._config = config
         self._host_id = host_id

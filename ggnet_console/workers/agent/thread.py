@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from psycopg.conninfo import make_conninfo
-from PySide6.QtCore import QThread
 
 from ...config import Config
 from ...db import fingerprint
@@ -31,6 +30,7 @@ from ...services import agent_jobs, hosts
 from ...tools import storage
 from ...tools.portals import portal_name
 from ...tools.target_backend import BackendDownError, TryLaterError
+from ..named_thread import NamedThread
 from .backend_choice import Selection, make_backend, select, select_at_start, waiting_for
 from .connection_guard import guarding_connections
 from .job_runner import JobRunner
@@ -80,12 +80,12 @@ class _Periodic:
         self.due_at = time.monotonic() + delay
 
 
-class AgentThread(QThread):
+class AgentThread(NamedThread):
     """Waits until it is the one agent of this installation, then serves until it is stopped."""
 
     def __init__(self, installation: Installation, *, until_idle: bool = False) -> None:
         """With ``until_idle`` it ends by itself once no session is open and no job is left."""
-        super().__init__()
+        super().__init__("agent")
         self._until_idle = until_idle
         self._installation = installation
         self._config: Config = installation.config

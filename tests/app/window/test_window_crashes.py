@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from PySide6.QtCore import QThread, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QPlainTextEdit
 from qt_time import pass_time
 from real_database import PASSWORD
@@ -15,6 +15,7 @@ from window_hands import click, dialogs
 
 from ggnet_console.ui.kit.messages import Message
 from ggnet_console.workers.loop import spawn
+from ggnet_console.workers.named_thread import NamedThread
 
 TITLE = "Something went wrong inside GGnet Console"
 
@@ -31,7 +32,10 @@ async def fail_later() -> None:
     fail()
 
 
-class FailingThread(QThread):
+class FailingThread(NamedThread):
+    def __init__(self) -> None:
+        super().__init__("fails")
+
     def run(self) -> None:
         fail()
 
