@@ -47,7 +47,7 @@ class Process:
     def __init__(
         self, connection: Connection, modules: Sequence[str], console: Callable[[], str]
     ) -> None:
-        """``console``: what the guest has printed, told when it does not answer any more."""
+        """``console``: what the guest has printed, told with an error and when it does not answer any more."""
         self._connection, self._console = connection, console
         connection.send(list(modules))
 
@@ -69,7 +69,7 @@ class Process:
         kind, arguments, attributes = error
         raised = kind.__new__(kind, *arguments)
         raised.__dict__.update(attributes)
-        raised.add_note(f"in the guest:\n{result}")
+        raised.add_note(f"in the guest:\n{result}\nit has printed:\n{self._console()[-4000:]}")
         raise raised
 
     def close(self) -> None:

@@ -3,56 +3,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout
+from PySide6.QtWidgets import QHBoxLayout
 
 from ...services import users
 from ...services.users import SignInRow, UserRow
 from ..kit import format as fmt
-from ..kit.detail_pane import Tab
 from ..kit.tokens import XL, XS, S, State
-from ..kit.translate import tr, translated
-from ..kit.widgets import Button, StateLine, clear, label
-from ..page_context import PageContext
+from ..kit.translate import tr
+from ..kit.widgets import Button, StateLine, label
+from ..read_tab import ReadTab
 
 
-class SignIns(Tab[UserRow]):
+class SignIns(ReadTab[UserRow, SignInRow]):
     """Where a user is signed in, each with a button that ends it."""
 
     title = tr("Sign-ins")
 
-    def __init__(self, context: PageContext) -> None:
-        super().__init__()
-        self._context = context
-        self._shown: UserRow | None = None
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(S)
+    def _read(self, row: UserRow) -> tuple[Callable[..., list[SignInRow]], int]:
+        return users.list_sign_ins, row.id
 
-    def show_row(self, row: UserRow) -> None:
-        if row == self._shown:
-            return
-        self._shown = row
-        self._context.runner.run(
-            users.list_sign_ins,
-            row.id,
-            done=lambda rows: self._show(row, rows),
-            failed=lambda error: self._say(translated(error.summary)),
-            parent=self,
-        )
+    def _nothing(self, row: UserRow) -> str:
+        return tr("{user} is not signed in.").format(user=row.name)
 
-    def _say(self, text: str) -> None:
-        clear(self._column)
-        self._column.addWidget(label(text, "secondary", wrap=True))
-
-    def _show(self, row: UserRow, rows: list[SignInRow] | None) -> None:
-        if self._shown is None or self._shown.id != row.id:
-            return
-        if not rows:
-            self._say(tr("{user} is not signed in.").format(user=row.name))
-            return
-        clear(self._column)
-        for each in rows:
+    def _show(self, found: list[SignInRow]) -> None:
+        for each in found:
             line = StateLine()
             line.show_state(State.RUNNING, place(each.workstation, each.client_address))
             button = Button(tr("Revoke"), kind="danger")
@@ -73,7 +50,7 @@ class SignIns(Tab[UserRow]):
 
     def _on_revoke(self, row: SignInRow) -> None:
         def sweep(_value: object) -> None:
-            self._shown = None
+            self._forget()
             self._context.do(self, users.end_stale_connections)
 
         self._context.do(self, users.revoke_sign_in, row.id, done=sweep)
