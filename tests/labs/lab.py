@@ -100,13 +100,14 @@ class Lab:
 
     def start(self) -> None:
         """Boot the guest. Raises LabError, with what it printed, when it does not come up."""
-        for program in ("linux.uml", "ip", "targetcli", "dbus-daemon", "iscsi-inq"):
+        for program in ("linux.uml", "tcc", "ip", "targetcli", "dbus-daemon", "iscsi-inq"):
             if shutil.which(program) is None:
                 raise LabError(f"The lab needs {program}; packaging/install-system.sh installs it.")
         if not self._has_network:
             self._make_network()
         argv = [
             *self._inside(),
+            *("env", f"LD_PRELOAD={self._xstate()}"),
             "linux.uml",
             f"umid={self._namespace}",
             f"uml_dir={self.folder}/",
@@ -255,6 +256,15 @@ class Lab:
             listening.close()
             for thread in threads:
                 thread.join()
+
+    def _xstate(self) -> Path:
+        """The library with which the guest's kernel runs on CPUs newer than itself; see its source."""
+        library = self.folder / "xstate.so"
+        source = Path(__file__).with_name("xstate.c")
+        subprocess.run(
+            ["tcc", "-shared", "-nostdlib", "-o", library, source], check=True, timeout=PATIENCE_S
+        )
+        return library
 
     def _inside(self) -> list[str]:
         return ["ip", "netns", "exec", self._namespace]
