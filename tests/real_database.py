@@ -107,7 +107,9 @@ class Server:
             database.close()
             self.execute("DROP DATABASE {} WITH (FORCE)", name)
             for group in reversed(bootstrap.GROUPS):
-                self.execute("DROP ROLE {}", bootstrap.group_role(group, installation))
+                role = bootstrap.group_role(group, installation)
+                self.execute("DROP OWNED BY {}", role)
+                self.execute("DROP ROLE {}", role)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from ggnet_console.db.everybody import MAY_CALL, TEMP_FILE_LIMIT
 from ggnet_console.db.rights import INNER, MATRIX, NOBODY, Holder, Right
 from ggnet_console.enums import Role
 from ggnet_console.services.rights import list_rights
@@ -31,6 +32,21 @@ the program of a storage host. What is not on this page is refused. OPERATOR has
 ADMIN those of both.
 
 """
+PLAIN = """
+## What PostgreSQL lets everybody do
+
+Of its functions that hold, change or fill something (`VOLATILE` ones in `pg_catalog`), everybody who
+connects may call these and no others: """
+BOUNDED = """.
+
+Nobody but the owner writes blocks in a procedural language. A connection fills at most {limit} of the
+disk with sorting, and on an embedded server at most 1 GiB of memory (a shared server's administrator
+limits that with systemd or ulimit); a person has at most 32 connections, and the server keeps 10 free, for agents and admins:
+every two seconds the agent ends the newest of whoever has most. It also ends connections that others wait
+for, that keep the queue of notifications from being cleared, or whose transaction is open for 10 minutes. A
+server with `max_prepared_transactions` above 0 lets a person keep locks without a connection; `ggnet db
+setup-server` says so.
+"""
 BENEATH = """
 ## Beneath
 
@@ -54,7 +70,10 @@ def page() -> str:
     titles = ("object", "right", "columns", "held by")
     exact, beneath = (_table(titles, _grants(rights)) for rights in (MATRIX, INNER))
     nobodys = ", ".join(f"`{name}`" for name in sorted(NOBODY))
-    return f"{HEAD}{people}{EXACT}{exact}{ROWS}{BENEATH}{beneath}{NOBODYS}{nobodys}.\n"
+    plain = ", ".join(f"`{name}()`" for name in sorted(MAY_CALL))
+    bounded = BOUNDED.format(limit=TEMP_FILE_LIMIT.replace("MB", " MiB"))
+    everybodys = f"{PLAIN}{plain}{bounded}"
+    return f"{HEAD}{people}{EXACT}{exact}{ROWS}{everybodys}{BENEATH}{beneath}{NOBODYS}{nobodys}.\n"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -93,6 +93,11 @@ def upgrade(
         )
     elif not done.left:
         say(f"The database's schema is {schema.HEAD} already; nothing to do.")
+    if done.still_open:
+        say(
+            f"Everybody who connects may use {len(done.still_open)} things of the server with which one "
+            "person can stop it for all; run “ggnet db setup-server” again, as its superuser."
+        )
     if done.left:
         raise ConsoleError(
             f"This was changed by hand, and no upgrade mends it: {fingerprint.told(done.left)}.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from . import everybody
 from .cluster import CONSOLE_ROLE, agent_role
 
 if TYPE_CHECKING:
@@ -98,6 +99,9 @@ def secure_login(connection: psycopg.Connection, role: str) -> None:
     # What people type into the sign-in page is a parameter of the console's one statement, the
     # CHAP secret of a target that is adopted one of an agent's.
     connection.execute(sql.SQL("ALTER ROLE {} SET log_parameter_max_length = 0").format(name))
+    connection.execute(
+        sql.SQL("ALTER ROLE {} SET temp_file_limit = {}").format(name, everybody.TEMP_FILE_LIMIT)
+    )
     if role == CONSOLE_ROLE:
         # Who has its password alone shall not take all connections; a sign-in needs one for moments.
         connection.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT 20").format(name))
@@ -128,6 +132,14 @@ def open_database(connection: psycopg.Connection, name: str, installation: str) 
         )
 
 
+def bound_everybody(connection: psycopg.Connection, installation: str) -> None:
+    """Inside the database, as superuser: nobody who connects holds or fills what others need."""
+    owner, broker, signaller = (
+        group_role(group, installation) for group in ("owner", "broker", "signaller")
+    )
+    everybody.take(connection, owner, broker, signaller)
+
+
 def prepare_database(connection: psycopg.Connection, installation: str) -> None:
     """Inside the new database, as superuser: extensions, and the id the migrations read."""
     owner = sql.Identifier(group_role("owner", installation))
@@ -140,23 +152,7 @@ def prepare_database(connection: psycopg.Connection, installation: str) -> None:
             "ALTER DEFAULT PRIVILEGES FOR ROLE {} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC"
         ).format(owner)
     )
-    # Nobody ends connections but through our functions, which look who asks; nobody has a use for
-    # large objects, with which anybody signed in could fill the disk.
-    for function in (
-        "pg_terminate_backend(int, bigint)",
-        "pg_cancel_backend(int)",
-        "lo_creat(int)",
-        "lo_create(oid)",
-        "lo_from_bytea(oid, bytea)",
-    ):
-        connection.execute(
-            sql.SQL("REVOKE EXECUTE ON FUNCTION {} FROM PUBLIC").format(sql.SQL(function))
-        )
-    connection.execute(
-        sql.SQL("GRANT EXECUTE ON FUNCTION pg_terminate_backend(int, bigint) TO {}").format(
-            sql.Identifier(group_role("signaller", installation))
-        )
-    )
+    bound_everybody(connection, installation)
     connection.execute(
         sql.SQL(
             "GRANT EXECUTE ON FUNCTION crypt(text, text), gen_random_bytes(int), "

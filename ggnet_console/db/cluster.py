@@ -33,6 +33,8 @@ _OLDEST_MAJOR = 15
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 60.0
 _GRACE_S = 5.0
+_MEMORY_BYTES = 2**30
+"""Of one server process, besides what all share: one statement must not have the kernel end them all."""
 _POLL_S = 0.02
 _SOCKET_PATH_MAX_BYTES = 107  # unix(7): sun_path has 108, one of them the final NUL
 _NOBODYS_PID = 2**31 - 1  # above any pid_max, so that kill(2) always answers ESRCH
@@ -299,6 +301,7 @@ class Cluster:
         self._disown_strangers()
         done = self._server.try_run(
             [
+                *("prlimit", f"--data={_MEMORY_BYTES}:{_MEMORY_BYTES}"),
                 *(str(self._binaries() / "pg_ctl"), "start", "--wait", "--silent"),
                 *(f"--timeout={_START_TIMEOUT_S:.0f}", f"--pgdata={self._home.cluster}"),
                 f"--log={self._home.cluster}/start.log",

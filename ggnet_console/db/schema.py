@@ -16,14 +16,14 @@ from sqlalchemy.exc import DBAPIError
 from .. import __version__
 from ..errors import ConsoleError, SchemaError, sentence
 from ..paths import MIGRATIONS
-from . import definitions, fingerprint
+from . import bootstrap, definitions, everybody, fingerprint
 from .bootstrap import group_role
 from .fingerprint import Change, Difference
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in ``migrations/versions``; a constant, since loading alembic takes 280 ms."""
 _LOCK_TIMEOUT_S = 30.0
 
@@ -87,11 +87,15 @@ def _order(version: str) -> list[int]:
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What an upgrade has done: a new revision, changes by hand ``mended``, and those ``left``."""
+    """What an upgrade has done: a new revision, changes by hand ``mended``, and those ``left``.
+
+    ``still_open``: what everybody may use and should not, which only a superuser takes away.
+    """
 
     moved: bool
     mended: list[Difference]
     left: list[Difference]
+    still_open: list[str]
 
 
 def upgrade(connection: Connection, revision: str = "head") -> Upgraded:
@@ -123,9 +127,12 @@ def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> 
     _require_whole(driver, installation, before)
     stored = {} if before is None else fingerprint.stored_sources(driver)
     _require_no_newer(stored)
+    if driver.info.parameter_status("is_superuser") == "on":
+        bootstrap.bound_everybody(driver, installation)
+    still_open = everybody.still_open(driver)
     found += fingerprint.differences(driver) if stored else []
     if before == HEAD and stored and not found:
-        return Upgraded(moved=False, mended=[], left=[])
+        return Upgraded(moved=False, mended=[], left=[], still_open=still_open)
     _lock_tables(driver, group_role("owner", installation))
     moves = not stored or before != HEAD
     blocking = None if moves else fingerprint.IN_THE_WAY
@@ -145,12 +152,13 @@ def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> 
     command.upgrade(config, revision)
     connection.exec_driver_sql("RESET ROLE")
     if revision != "head":
-        return Upgraded(moves, [], found)
+        return Upgraded(moves, [], found, still_open)
     definitions.make(driver, installation)
     fingerprint.store(driver, found)
     left = fingerprint.differences(driver)
     still = {(each.kind, each.name) for each in left}
-    return Upgraded(moves, [each for each in found if (each.kind, each.name) not in still], left)
+    mended = [each for each in found if (each.kind, each.name) not in still]
+    return Upgraded(moves, mended, left, still_open)
 
 
 _OURS = """

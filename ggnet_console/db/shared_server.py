@@ -91,11 +91,13 @@ def _let_in(
             "INSERT INTO public.hosts (name, agent_role) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [host, agent_role(host)],
         )
-    [(tls, language)] = database.execute(
-        "SELECT current_setting('ssl'), current_setting('lc_messages')"
+    [(tls, language, prepared)] = database.execute(
+        "SELECT current_setting('ssl'), current_setting('lc_messages'), "
+        "current_setting('max_prepared_transactions')::int"
     ).fetchall()
     name = database.info.dbname
     bootstrap.open_database(database, name, installation)
+    bootstrap.bound_everybody(database, installation)
     for role in roles:
         bootstrap.secure_login(database, role)
     groups = [f"+{group}" for group in bootstrap.connecting_groups(installation)]
@@ -106,7 +108,7 @@ def _let_in(
         passwords=_give_passwords(database, roles),
         hba_line=f"hostssl {name} {members} all scram-sha-256",
         hba_reject=f"host all {members} all reject",
-        remarks=remarks(tls, language, _open_databases(database)),
+        remarks=remarks(tls, language, _open_databases(database), prepared),
     )
 
 
@@ -155,10 +157,13 @@ def _open_databases(server: psycopg.Connection) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
-def remarks(tls: str, language: str, open_databases: Sequence[str] = ()) -> tuple[str, ...]:
+def remarks(
+    tls: str, language: str, open_databases: Sequence[str] = (), prepared_transactions: int = 0
+) -> tuple[str, ...]:
     """What to change on a server with these values of ``ssl`` and ``lc_messages``.
 
-    ``open_databases`` are those to which every role may connect.
+    ``open_databases`` are those to which every role may connect, ``prepared_transactions`` is
+    ``max_prepared_transactions``.
     """
     found = []
     if tls != "on":
@@ -181,6 +186,13 @@ def remarks(tls: str, language: str, open_databases: Sequence[str] = ()) -> tupl
                 "REVOKE CONNECT ON DATABASE … FROM PUBLIC keeps people of GGnet Console out of "
                 "them.",
                 names=", ".join(open_databases),
+            )
+        )
+    if prepared_transactions:
+        found.append(
+            sentence(
+                "Everybody may leave locks behind with PREPARE TRANSACTION: set "
+                "max_prepared_transactions = 0 in postgresql.conf unless other programs need it."
             )
         )
     return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import INET, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -52,8 +52,15 @@ class SignIn(Base):
     created_at: Mapped[Created]
     expires_at: Mapped[Moment]
     ended_at: Mapped[Moment | None]
+    regrouped_in: Mapped[int | None] = mapped_column(BigInteger)
+    """The transaction that took rights away, until the connections from before it have ended."""
 
     __table_args__ = (
         UniqueConstraint("role_name"),
         Index("ix_sign_ins_user_id_created_at", "user_id", "created_at"),
+        Index(
+            "ix_sign_ins_regrouped_in",
+            "regrouped_in",
+            postgresql_where=text("regrouped_in IS NOT NULL"),
+        ),
     )

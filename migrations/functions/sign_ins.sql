@@ -67,6 +67,10 @@ BEGIN
     -- For those who forget a transaction; tend_sign_ins() ends those who do it on purpose.
     EXECUTE format('ALTER ROLE %1$I SET idle_in_transaction_session_timeout = ''1min''; '
                    'ALTER ROLE %1$I SET lock_timeout = ''30s''', new_role);
+    -- A superuser grants it; in a database that only its owner has upgraded since, nobody has.
+    IF has_parameter_privilege('temp_file_limit', 'SET') THEN
+        EXECUTE format('ALTER ROLE %I SET temp_file_limit = ''128MB''', new_role);
+    END IF;
     INSERT INTO sign_ins (id, user_id, role_name, program, workstation, client_address, expires_at)
     VALUES (sign_in, account.id, new_role, coalesce(left(program, 64), ''),
             coalesce(left(workstation, 64), ''), inet_client_addr(), until);
@@ -105,21 +109,31 @@ $$;
 COMMENT ON FUNCTION signed_in_user IS
     'The user behind this connection, also when its sign-in is over; NULL for the agent and the installation''s owner.';
 
--- A connection that has said SET ROLE keeps the group's rights when its sign-in ends or expires.
+-- A connection that has said SET ROLE keeps the group's rights when its sign-in ends or expires, or
+-- when the person gets another role.
 CREATE FUNCTION require_sign_in() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
+DECLARE
+    stepped_into constant text := current_setting('role');
 BEGIN
-    IF session_user LIKE 'ggnet\_s\_%' AND NOT EXISTS (
+    IF session_user NOT LIKE 'ggnet\_s\_%' THEN
+        RETURN;
+    END IF;
+    IF NOT EXISTS (
         SELECT FROM sign_ins
         WHERE role_name = session_user AND ended_at IS NULL AND expires_at > clock_timestamp())
     THEN
         PERFORM refuse_as('GG005', 'The sign-in has ended; sign in again.');
     END IF;
+    IF stepped_into <> 'none' AND NOT pg_has_role(session_user, stepped_into, 'MEMBER') THEN
+        PERFORM refuse('Your role was changed, and this connection still had the rights from before; '
+            'it ends. Try again.');
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION require_sign_in IS
-    'Raises for a person whose sign-in has ended or expired; everything that is audited or enqueued calls it.';
+    'Raises for a person whose sign-in has ended or expired, and for rights that were taken away since; everything that is audited or enqueued calls it.';
 
 CREATE FUNCTION renew_sign_in() RETURNS timestamptz
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
@@ -218,6 +232,8 @@ BEGIN
         moved := moved || member.role_name::text;
     END LOOP;
     IF and_cut THEN
+        UPDATE sign_ins SET regrouped_in = pg_current_xact_id()::text::bigint
+        WHERE role_name = ANY (moved);
         PERFORM end_connections(moved);
     END IF;
 END
@@ -278,6 +294,7 @@ ALTER FUNCTION clear_sign_ins OWNER TO <<broker>>;
 CREATE FUNCTION end_connections(role_names text[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT pg_stat_clear_snapshot(); -- else it shows who was connected earlier in this transaction
     SELECT pg_terminate_backend(pid, 0) FROM pg_stat_activity
     WHERE usename = ANY (role_names) AND usename LIKE 'ggnet\_s\_%' AND pid <> pg_backend_pid()
 $$;
@@ -286,54 +303,35 @@ ALTER FUNCTION end_connections OWNER TO <<signaller>>;
 CREATE FUNCTION end_stale_connections() RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
+    SELECT pg_stat_clear_snapshot();
     SELECT end_connections(array_agg(role_name)) FROM sign_ins
     WHERE expires_at < clock_timestamp() AND role_name IN (SELECT usename FROM pg_stat_activity);
+    SELECT end_regrouped();
     SELECT clear_sign_ins()
 $$;
 COMMENT ON FUNCTION end_stale_connections IS
-    'Ends connections whose sign-in has ended or expired, also one opened while it was being ended, and clears their roles away.';
+    'Ends connections whose sign-in has ended or expired, or has got other rights, also one opened while that was being done; clears roles away.';
 ALTER FUNCTION end_stale_connections OWNER TO <<broker>>;
 
-CREATE FUNCTION end_blockers() RETURNS TABLE (role_name text, reason text)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-    WITH waiting AS MATERIALIZED (
-        SELECT DISTINCT pid FROM pg_locks
-        WHERE NOT granted AND waitstart < clock_timestamp() - interval '5 s'
-    ), blocking AS MATERIALIZED (
-        -- Who waits in turn is blocked, and not to blame.
-        SELECT DISTINCT b.pid FROM waiting w CROSS JOIN unnest(pg_blocking_pids(w.pid)) AS b (pid)
-        WHERE NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = b.pid AND NOT l.granted)
-    ), guilty AS MATERIALIZED (
-        SELECT a.pid, a.usename::text AS role_name, CASE WHEN b.pid IS NULL
-            THEN 'A transaction was open for more than 10 minutes.'
-            ELSE 'Others had waited for it for more than 5 seconds.' END AS reason
-        FROM pg_stat_activity a LEFT JOIN blocking b ON b.pid = a.pid
-        WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
-            AND (a.usename LIKE 'ggnet\_s\_%' OR a.usename = 'ggnet_console')
-            AND (b.pid IS NOT NULL OR a.xact_start < clock_timestamp() - interval '10 minutes')
-    )
-    SELECT g.role_name, g.reason FROM guilty g WHERE pg_terminate_backend(g.pid, 0)
-$$;
-COMMENT ON FUNCTION end_blockers IS
-    'Ends connections of people, and of consoles before sign-in, that hold up others; answers whose and why.';
-ALTER FUNCTION end_blockers OWNER TO <<signaller>>;
-
-CREATE FUNCTION tend_sign_ins() RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+-- A connection opened before the other rights were committed may have said SET ROLE; who says it
+-- afterwards has the new ones. So one look after the commit finds all of them. A sign-in whose row
+-- somebody holds is looked at again.
+CREATE FUNCTION end_regrouped() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    ended record;
+    moved record;
 BEGIN
-    FOR ended IN SELECT DISTINCT b.role_name, b.reason FROM end_blockers() AS b LOOP
-        RAISE LOG 'ggnet: a connection of % was ended: %', ended.role_name, ended.reason;
-        PERFORM audit_event('cut', 'sign-in', coalesce(s.id::text, ''), coalesce(u.name, ended.role_name),
-            jsonb_build_object('reason', jsonb_build_array(NULL, ended.reason)))
-        FROM (SELECT) AS one LEFT JOIN sign_ins s ON s.role_name = ended.role_name
-            LEFT JOIN users u ON u.id = s.user_id;
+    FOR moved IN
+        SELECT id, role_name, regrouped_in FROM sign_ins
+        WHERE regrouped_in IS NOT NULL
+            AND regrouped_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
+    LOOP
+        PERFORM end_connections(ARRAY[moved.role_name]);
+        UPDATE sign_ins SET regrouped_in = NULL WHERE id =
+            (SELECT id FROM sign_ins WHERE id = moved.id AND regrouped_in = moved.regrouped_in
+             FOR UPDATE SKIP LOCKED);
     END LOOP;
-    PERFORM end_stale_connections();
 END
 $$;
-COMMENT ON FUNCTION tend_sign_ins IS
-    'Ends connections whose sign-in is over, and those that hold up others; the latter enter the trail.';
+ALTER FUNCTION end_regrouped OWNER TO <<broker>>;

@@ -86,7 +86,7 @@ def test_preparing_the_login_again_undoes_what_it_set_for_itself(
     assert database.rows(
         "SELECT setdatabase::bigint, setconfig FROM pg_db_role_setting "
         "WHERE setrole = 'ggnet_console'::regrole"
-    ) == [(0, ["log_parameter_max_length=0"])]
+    ) == [(0, ["log_parameter_max_length=0", "temp_file_limit=128MB"])]
 
 
 def test_it_cannot_take_all_connections(database: RealDatabase) -> None:

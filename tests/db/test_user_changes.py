@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -113,6 +117,115 @@ def test_a_connection_made_while_its_sign_in_was_being_ended_is_ended_after(
         users.end_stale_connections(session)
     database.wait_until_gone(late.info.backend_pid)
     late.close()
+
+
+class Demoted:
+    """An admin who connects once more while being made a VIEWER, before that is committed."""
+
+    def __init__(self, database: RealDatabase) -> None:
+        with database.owner.begin() as session:
+            users.add_hashed_user(session, "anna", Role.ADMIN, HASH)
+        self.database = database
+        self.id = user_id(database, "anna")
+        signed_in = database.log_in("anna")
+        with database.sign_in(Role.ADMIN).begin() as session:
+            users.set_role(session, self.id, Role.VIEWER)
+            self.connection = psycopg.connect(database.dsn(signed_in), autocommit=True)
+            self.connection.execute(f'SET ROLE "{database.group("admin")}"')
+
+    def try_to_rise(self) -> None:
+        self.connection.execute("SELECT user_set_role(%s, 'ADMIN')", [self.id])
+
+    def tend(self) -> None:
+        """As the agent's guard does."""
+        with self.database.agent.begin() as session:
+            users.tend_sign_ins(session)
+
+
+@pytest.fixture
+def demoted(database: RealDatabase) -> Iterator[Demoted]:
+    demoted = Demoted(database)
+    yield demoted
+    demoted.connection.close()
+
+
+def test_who_connected_while_being_demoted_does_nothing_with_the_rights_from_before(
+    demoted: Demoted,
+) -> None:
+    with pytest.raises(psycopg.Error, match="Your role was changed") as caught:
+        demoted.try_to_rise()
+    assert caught.value.sqlstate == "GG001"
+    for deed in (
+        "INSERT INTO machines (name, mac) VALUES ('x', '525400000099')",
+        "UPDATE settings SET value = value + 1 WHERE name = 'sign_in_hours'",
+        "SELECT targets_compare(1)",
+    ):
+        with pytest.raises(psycopg.Error, match="Your role was changed"):
+            demoted.connection.execute(deed)
+    assert demoted.database.value("SELECT role FROM users WHERE name = 'anna'") == "VIEWER"
+
+
+def test_a_connection_made_while_its_person_was_demoted_is_ended_after(demoted: Demoted) -> None:
+    demoted.tend()
+    demoted.database.wait_until_gone(demoted.connection.info.backend_pid)
+    late = psycopg.connect(demoted.database.dsn(demoted.database.log_in("anna")), autocommit=True)
+    demoted.tend()  # whose rights are those of now stays
+    with late:
+        late.execute("SELECT FROM machines")
+
+
+def test_it_is_ended_also_while_it_holds_the_row_of_its_sign_in(demoted: Demoted) -> None:
+    demoted.connection.execute("RESET ROLE; BEGIN; SELECT renew_sign_in()")
+    demoted.tend()
+    demoted.database.wait_until_gone(demoted.connection.info.backend_pid)
+    demoted.tend()
+    assert demoted.database.value("SELECT count(regrouped_in) FROM sign_ins") == 0
+
+
+def test_looking_before_the_commit_is_not_taken_for_looking_after_it(
+    database: RealDatabase, admin: Database
+) -> None:
+    signed_in = database.log_in("operator")
+    with admin.begin() as session:
+        users.set_role(session, user_id(database, "operator"), Role.VIEWER)
+        users.end_stale_connections(session)
+        late = psycopg.connect(database.dsn(signed_in), autocommit=True)
+        late.execute(f'SET ROLE "{database.group("operator")}"')
+    with admin.begin() as session:
+        users.end_stale_connections(session)
+    database.wait_until_gone(late.info.backend_pid)
+    late.close()
+
+
+def test_connecting_in_a_loop_while_being_demoted_leaves_no_connection_with_the_old_rights(
+    database: RealDatabase, admin: Database
+) -> None:
+    signed_in = database.log_in("operator")
+    group, over = database.group("operator"), threading.Event()
+
+    def connect_again_and_again() -> list[psycopg.Connection]:
+        kept = []
+        while not over.is_set() and len(kept) < 200:
+            with contextlib.suppress(psycopg.Error):
+                kept.append(psycopg.connect(database.dsn(signed_in), autocommit=True))
+                kept[-1].execute(f'SET ROLE "{group}"')
+        return kept
+
+    with ThreadPoolExecutor(4) as pool:
+        loops = [pool.submit(connect_again_and_again) for _ in range(4)]
+        time.sleep(0.2)
+        with admin.begin() as session:
+            users.set_role(session, user_id(database, "operator"), Role.VIEWER)
+            time.sleep(0.2)
+        with admin.begin() as session:
+            users.end_stale_connections(session)
+        over.set()
+        connections = [connection for loop in loops for connection in loop.result()]
+    assert connections
+    for connection in connections:
+        with pytest.raises(psycopg.Error):
+            connection.execute("SELECT machines_delete('{}')")
+        connection.close()
 
 
 def test_the_next_sign_in_ends_the_connections_of_expired_ones(database: RealDatabase) -> None:
