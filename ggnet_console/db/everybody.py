@@ -78,7 +78,8 @@ def take(connection: psycopg.Connection, owner: str, broker: str, signaller: str
         ("USAGE ON LANGUAGE plpgsql", owner),
         ("EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint)", owner),
         ("EXECUTE ON FUNCTION pg_terminate_backend(int, bigint)", signaller),
-        # So that it limits the sign-ins it makes.
+        # Failures are counted one at a time; the sign-ins it makes are limited.
+        ("EXECUTE ON FUNCTION pg_advisory_lock(bigint), pg_advisory_unlock(bigint)", broker),
         ("SET ON PARAMETER temp_file_limit", broker),
     ):
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(given), sql.Identifier(role)))

@@ -328,6 +328,8 @@ NOBODY = frozenset(
         "actor_name()",
         "attempt()",
         "attempt_was_right()",
+        "attempt_count()",
+        "attempts_lock()",
         "audit_digests()",
         "audit_event()",
         "audit_link()",

@@ -49,43 +49,72 @@ END
 $$;
 COMMENT ON FUNCTION attempt_place IS 'The counter for this name or address, and the mark by which it is known as theirs.';
 
+-- One at a time: of two who find a time to be over, the second would forget what the first counted.
+-- Held for moments and never beyond the call, so that no open transaction keeps others waiting.
+CREATE FUNCTION attempt_count(kind text, subject text, most bigint, lasts_s bigint, forgiven_at timestamptz,
+                              OUT counted boolean, OUT began_ms bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    now_ms bigint;
+    place record;
+    seen record;
+    failures bigint;
+BEGIN
+    PERFORM pg_advisory_lock(attempts_lock());
+    BEGIN
+        now_ms := epoch_ms(clock_timestamp());
+        SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
+        SELECT * INTO seen FROM attempt_read(place.counter);
+        began_ms := seen.began_ms;
+        failures := seen.failures;
+        IF failures = 0 OR began_ms <= epoch_ms(forgiven_at)
+           OR lasts_s > 0 AND began_ms + lasts_s * 1000 <= now_ms THEN
+            -- Kept in tenths of a second: in the tenth of the forgiving it would be forgiven as well.
+            began_ms := greatest(now_ms, (epoch_ms(forgiven_at) / 100 + 1) * 100);
+            failures := 0;
+            seen.mark := place.mark;
+        END IF;
+        counted := failures < most;
+        IF counted THEN
+            -- With the last one there is, the time begins to run.
+            PERFORM attempt_write(place.counter,
+                CASE WHEN failures + 1 = most THEN greatest(now_ms, began_ms) ELSE began_ms END,
+                seen.mark, failures + 1);
+        END IF;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        PERFORM pg_advisory_unlock(attempts_lock());
+        RAISE;
+    END;
+    PERFORM pg_advisory_unlock(attempts_lock());
+END
+$$;
+COMMENT ON FUNCTION attempt_count IS
+    'Counts one more if `most` allow it; else since when they are counted.';
+ALTER FUNCTION attempt_count OWNER TO <<broker>>;
+
+CREATE FUNCTION attempts_lock() RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, public, pg_temp
+AS $$ SELECT 'attempts.failed'::regclass::bigint $$;
+ALTER FUNCTION attempts_lock OWNER TO <<broker>>;
+
 CREATE FUNCTION attempt(kind text, subject text, most bigint, lasts_s bigint, forgiven_at timestamptz)
 RETURNS timestamptz
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 DECLARE
-    place record;
-    began_ms bigint;
-    mark bigint;
-    failures bigint;
-    now_ms bigint;
+    tried record;
 BEGIN
     LOOP
-        now_ms := epoch_ms(clock_timestamp());
-        SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
-        SELECT * INTO began_ms, mark, failures FROM attempt_read(place.counter);
-        IF failures = 0 OR began_ms <= epoch_ms(forgiven_at)
-           OR lasts_s > 0 AND began_ms + lasts_s * 1000 <= now_ms THEN
-            began_ms := now_ms;
-            mark := place.mark;
-            failures := 0;
-            PERFORM attempt_write(place.counter, began_ms, mark, failures);
-        END IF;
-        IF failures < most THEN
-            failures := nextval(place.counter) & 131071;
-            IF failures = most THEN
-                -- The last one there is: from here on the time runs.
-                PERFORM attempt_write(place.counter, now_ms, mark, failures);
-            END IF;
-            IF failures <= most THEN
-                RETURN NULL;
-            END IF;
+        SELECT * INTO tried FROM attempt_count(kind, subject, most, lasts_s, forgiven_at);
+        IF tried.counted THEN
+            RETURN NULL;
         END IF;
         -- Of those that are being checked right now one may be right, and then this one may go on:
         -- the same person's other windows and scripts sign in at the same moment.
-        IF now_ms - began_ms > 2000 THEN
+        IF epoch_ms(clock_timestamp()) - tried.began_ms > 2000 THEN
             RETURN CASE WHEN lasts_s = 0 THEN 'infinity'
-                ELSE to_timestamp((began_ms + lasts_s * 1000) / 1000.0) END;
+                ELSE to_timestamp((tried.began_ms + lasts_s * 1000) / 1000.0) END;
         END IF;
         PERFORM pg_sleep(0.05);
     END LOOP;
@@ -102,13 +131,20 @@ DECLARE
     place record;
     seen record;
 BEGIN
-    SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
-    SELECT * INTO seen FROM attempt_read(place.counter);
-    IF seen.failures > 0 THEN
-        -- Of a place that is shared, no more than this attempt is one's own to take back.
-        PERFORM attempt_write(place.counter, seen.began_ms, seen.mark,
-            CASE WHEN all_forgiven AND seen.mark = place.mark THEN 0 ELSE seen.failures - 1 END);
-    END IF;
+    PERFORM pg_advisory_lock(attempts_lock());
+    BEGIN
+        SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
+        SELECT * INTO seen FROM attempt_read(place.counter);
+        IF seen.failures > 0 THEN
+            -- Of a place that is shared, no more than this attempt is one's own to take back.
+            PERFORM attempt_write(place.counter, seen.began_ms, seen.mark,
+                CASE WHEN all_forgiven AND seen.mark = place.mark THEN 0 ELSE seen.failures - 1 END);
+        END IF;
+    EXCEPTION WHEN query_canceled OR OTHERS THEN
+        PERFORM pg_advisory_unlock(attempts_lock());
+        RAISE;
+    END;
+    PERFORM pg_advisory_unlock(attempts_lock());
 END
 $$;
 COMMENT ON FUNCTION attempt_was_right IS 'Takes back what attempt() counted, or all of one''s own: only failures count.';

@@ -299,6 +299,7 @@ def test_numbers_beyond_every_id_are_told_apart_from_faults(ggnet: CommandLine) 
 # The database's schema
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_functions_of_another_version_are_refused_and_mended_by_upgrade(
     spoilt: CommandLine,
 ) -> None:
@@ -317,6 +318,7 @@ def test_functions_of_another_version_are_refused_and_mended_by_upgrade(
     assert spoilt.works("db", "upgrade").endswith("nothing to do.\n")
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_tables_changed_by_hand_are_told_and_no_upgrade_says_they_are_right(
     spoilt: CommandLine,
 ) -> None:
@@ -335,6 +337,7 @@ def test_tables_changed_by_hand_are_told_and_no_upgrade_says_they_are_right(
     assert spoilt.works("db", "upgrade").endswith("nothing to do.\n")
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_a_newer_schema_is_refused_by_every_verb(spoilt: CommandLine) -> None:
     as_owner(spoilt, "UPDATE alembic_version SET version_num = '9999'")
     sentence = spoilt.refused("machine", "list")

@@ -145,6 +145,7 @@ def ggnet() -> Iterator[CommandLine]:
             yield ggnet
 
 
+@pytest.mark.slow("runs dozens of commands, each a program that starts anew")
 def test_what_the_programs_and_the_server_write_holds_no_secret(ggnet: CommandLine) -> None:
     folder = ggnet.folder
     said = ggnet.works("login", "anna", "--password-stdin", stdin=f"{PASSWORD}\n")

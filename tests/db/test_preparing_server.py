@@ -129,7 +129,7 @@ def test_preparing_again_undoes_what_the_console_role_set_for_itself(
     assert shared.execute(
         "SELECT setdatabase::bigint, setconfig FROM pg_db_role_setting "
         "WHERE setrole = 'ggnet_console'::regrole"
-    ) == [(0, ["log_parameter_max_length=0"])]
+    ) == [(0, ["log_parameter_max_length=0", "temp_file_limit=128MB"])]
 
 
 def test_a_sign_in_that_was_ended_says_so(shared: TlsServer, production: Prepared) -> None:

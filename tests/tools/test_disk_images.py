@@ -286,6 +286,7 @@ def _fills_up_while_converting(bench: Bench, qemu: Qemu) -> None:
 if ROOT:
 
     @pytest.mark.parametrize("story", [_needs_more_than_is_free, _fills_up_while_converting])
+    @pytest.mark.slow("fills a disk of its own, again and again")
     def test_a_full_disk_is_a_sentence_and_leaves_nothing(
         story: Callable[[Bench, Qemu], None], small_disk: Bench, qemu: Qemu, slow_convert: None
     ) -> None:
