@@ -113,6 +113,13 @@ class UnreachableError(ConsoleError):
     """The database cannot be reached, or the connection to it was lost."""
 
 
+class HinderedError(ConsoleError):
+    """The database takes it no more just now: its disk is full, or others hold what is needed.
+
+    Nothing was changed; the same works later.
+    """
+
+
 class SignInError(ConsoleError):
     """Name or password wrong, the sign-in expired, or nobody is signed in."""
 

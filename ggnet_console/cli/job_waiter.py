@@ -24,6 +24,9 @@ _POLL_S = 0.2
 NO_AGENT_S = 30.0
 """A storage host whose agent has been silent for this long is not waited for any more."""
 
+STILL_S = 60.0
+"""A job of which nothing has changed for this long is said to stand still."""
+
 
 def ended_job(database: Database, job_id: int, timeout_s: float | None = None) -> JobRow:
     """Wait until the job has ended, however it did.
@@ -32,8 +35,9 @@ def ended_job(database: Database, job_id: int, timeout_s: float | None = None) -
     """
     from ..services import hosts, jobs
 
-    began = seen_alive = time.monotonic()
+    began = seen_alive = moved = time.monotonic()
     told = False
+    seen: JobRow | None = None
     with progress_line() as show:
         while True:
             with database.begin() as session:
@@ -51,6 +55,14 @@ def ended_job(database: Database, job_id: int, timeout_s: float | None = None) -
                 raise ConsoleError(
                     f"No agent works on {job.host}, so job {job_id} waits; start ggnet-agent "
                     "or the console there."
+                )
+            if job != seen:
+                seen, moved = job, now
+            elif now - moved > STILL_S:
+                moved = now
+                complain(
+                    f"Job {job_id} on {job.host} has not moved for {STILL_S:g} s; see whether its "
+                    "disk or the database's is full. “ggnet job cancel” stops it."
                 )
             if timeout_s is not None and now - began >= timeout_s:
                 raise ConsoleError(

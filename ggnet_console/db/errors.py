@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from ..errors import (
     ConsoleError,
     FieldError,
+    HinderedError,
     NotFoundError,
     RefusedError,
     Sentence,
@@ -59,6 +60,16 @@ _IN_USE = {
         "This image is served by a target; remove the target first."
     ),
 }
+# What passes, by SQLSTATE.
+_HINDRANCES = (
+    (
+        "55P03|40P01",
+        sentence("Somebody else has been changing the same for too long; try again in a moment."),
+    ),
+    ("53100", sentence("The database server's disk is full; free some space there.")),
+    ("53", sentence("The database server has no memory left for this; try again in a moment.")),
+    ("58030", sentence("The database server cannot read or write its disk; its log says why.")),
+)
 _OURS = {"GG001": ConsoleError, "GG002": NotFoundError, "GG005": SignInError}
 _SIGN_IN_ENDED = sentence("The sign-in has ended or was never valid; sign in again.")
 
@@ -224,19 +235,15 @@ def as_console_error(error: psycopg.Error) -> ConsoleError | None:
         return SignInError(_SIGN_IN_ENDED, message)
     if state.startswith("08") or state in {"57P01", "57P02", "57P03"}:
         return UnreachableError(sentence("The connection to the database was lost."), message)
-    if isinstance(error, pg.LockNotAvailable | pg.DeadlockDetected):
-        return ConsoleError(
-            sentence(
-                "Somebody else has been changing the same for too long; try again in a moment."
-            ),
-            message,
-        )
     if state == "53300":
         return _no_connection(message)
-    if state == "53100":
+    if state == "53400":
         return ConsoleError(
-            sentence("The database server's disk is full; free some space there."), message
+            sentence("This asks the database for too much at once; ask for less."), message
         )
+    for states, why in _HINDRANCES:
+        if re.match(states, state):
+            return HinderedError(why, message)
     if isinstance(error, psycopg.OperationalError) and not state:
         return _no_connection(message)
     if isinstance(error, psycopg.InterfaceError):

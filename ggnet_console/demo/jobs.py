@@ -86,6 +86,7 @@ def new_job(number: int, kind: JobKind, at: datetime, **fields: Any) -> JobRow:
         created_by_name="anna",
         created_at=at,
         started_at=None,
+        heartbeat_at=None,
         finished_at=None,
     )
     return replace(job, **fields)

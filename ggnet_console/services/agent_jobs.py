@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,21 +158,36 @@ def put_back(session: Session, job_id: int, *, crashed: bool = False) -> None:
     )
 
 
-def requeue_interrupted(session: Session, host: str, *, crashed: bool) -> list[int]:
-    """Queue again what ``host`` was doing when it was interrupted; returns the jobs' numbers.
+def interrupted_jobs(session: Session, host: str) -> set[int]:
+    """Jobs of ``host`` that the queue takes for being done, or for failed while they are open.
 
-    To be called by the one agent of the host while it runs no job: everything "doing" is then an
-    orphan. ``crashed`` counts that as an attempt.
+    Those that the one agent of the host is not at, or not any more, were interrupted.
     """
     # The engine does not retry but fails what somebody asked to abort: such a job comes back,
     # too, and ends as cancelled when it is taken up.
-    orphans = text(
-        "SELECT (q.args ->> 'job_id')::bigint AS job_id, q.id, q.priority, q.lock "
-        "FROM procrastinate.procrastinate_jobs q JOIN jobs j ON j.queue_job_id = q.id "
+    found = text(
+        "SELECT j.id FROM procrastinate.procrastinate_jobs q JOIN jobs j ON j.queue_job_id = q.id "
         "WHERE q.queue_name = :queue AND (q.status = 'doing' "
         "OR q.status = 'failed' AND j.status IN ('QUEUED', 'RUNNING'))"
     )
-    found = session.execute(orphans.bindparams(queue=host)).all()
+    return set(session.execute(found.bindparams(queue=host)).scalars())
+
+
+def requeue_interrupted(
+    session: Session, host: str, *, crashed: bool, job_ids: Iterable[int] | None = None
+) -> list[int]:
+    """Queue again what ``host`` was doing when it was interrupted; returns the jobs' numbers.
+
+    ``crashed`` counts that as an attempt. Without ``job_ids`` all ``interrupted_jobs``, for an agent
+    that runs no job yet.
+    """
+    wanted = interrupted_jobs(session, host) if job_ids is None else set(job_ids)
+    rows_of_queue = text(
+        "SELECT j.id AS job_id, q.id, q.priority, q.lock "
+        "FROM procrastinate.procrastinate_jobs q JOIN jobs j ON j.queue_job_id = q.id "
+        "WHERE q.queue_name = :queue AND j.id = ANY(:jobs) ORDER BY q.id"
+    )
+    found = session.execute(rows_of_queue.bindparams(queue=host, jobs=sorted(wanted))).all()
     for row in found:
         session.execute(
             text(

@@ -46,6 +46,8 @@ class JobRow:
     created_by_name: str
     created_at: datetime
     started_at: datetime | None
+    heartbeat_at: datetime | None
+    """When its agent last wrote how far it is."""
     finished_at: datetime | None
 
     @property
@@ -78,6 +80,7 @@ def _select() -> Select[*tuple[Any, ...]]:
         Job.created_by_name,
         Job.created_at,
         Job.started_at,
+        Job.heartbeat_at,
         Job.finished_at,
     ).join(Host, Host.id == Job.host_id)
 

@@ -29,7 +29,7 @@ from .verdict import Verdict
 
 SOURCE_NAME = "source"
 """What ``make_raw`` calls the source inside the work folder."""
-_PART_NAME = "image.part"
+PART_NAME = "image.part"
 _SECTOR_BYTES = 512
 _INSPECTOR_TIMEOUT_S = 300
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -130,7 +130,7 @@ def make_raw(
             part, part_fd, original = held, source_fd, None
             os.ftruncate(part_fd, size_bytes)
         else:
-            part, original = work / _PART_NAME, Disk(source_fd, image_format.driver)
+            part, original = work / PART_NAME, Disk(source_fd, image_format.driver)
             _require_space(original, image_format, qemu, work)
             part.unlink(missing_ok=True)  # of an attempt that was killed
             part_fd = _make_part(part, sandbox)

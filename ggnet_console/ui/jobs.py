@@ -25,6 +25,8 @@ from .kit.translate import tr, translated
 from .kit.widgets import label
 from .page_context import PageContext
 
+SILENT_S = 60.0
+"""A running job of which nothing has been heard for so long looks as if it had stopped."""
 _IMAGE_KINDS = tuple(kind for kind in JobKind if kind.startswith("image."))
 _ELSEWHERE = {JobKind.TARGET_APPLY: tr("Use “Start again” on Machines or Dashboard instead")}
 _RETRIED = (JobKind.IMAGE_VERIFY, JobKind.IMAGE_CONVERT, JobKind.IMAGE_REMOVE)
@@ -46,9 +48,12 @@ def state_of(row: JobRow) -> tuple[State, str]:
         return State.WORKING, tr("Cancelling")
     if row.status is JobStatus.RUNNING:
         share = fmt.percent(row.percent / 100)
-        return State.WORKING, " · ".join(
-            filter(None, (translated(row.phase) or tr("Running"), share))
-        )
+        silent = fmt.since(row.heartbeat_at)
+        told = [translated(row.phase) or tr("Running"), share]
+        if silent is None or silent < SILENT_S:
+            return State.WORKING, " · ".join(filter(None, told))
+        told.append(tr("no news for {duration}").format(duration=fmt.duration(silent)))
+        return State.ATTENTION, " · ".join(filter(None, told))
     return sign(row.status), word(row.status)
 
 

@@ -81,9 +81,7 @@ class ImportImage(ImageJob):
         entry = self.task.params.get("entry")
         if entry is not None and not held.exists():
             self._fetch(entry)
-        with self.context.database.begin() as session:
-            agent_jobs.for_job(session, self.task.job_id)
-            agent_jobs.begin_processing(session, self.image_id)
+        self.context.persist(lambda session: agent_jobs.begin_processing(session, self.image_id))
 
     def work(self) -> dict[str, Any]:
         held = self._held()
@@ -109,6 +107,9 @@ class ImportImage(ImageJob):
             self.made.virtual_size_bytes,
             self.made.actual_size_bytes,
         )
+
+    def discard(self) -> None:
+        (self.context.work_folder / disk_images.PART_NAME).unlink(missing_ok=True)
 
     def revert(self, session: Session, error: ConsoleError) -> None:
         if self.task.image_id is not None:
@@ -153,9 +154,11 @@ class ImportImage(ImageJob):
                 tick=self.context.tick,
             )
         self._begun = _FETCHING[1]
-        with self.context.database.begin() as session:
-            agent_jobs.for_job(session, self.task.job_id)
-            agent_jobs.begin_processing(session, self.image_id, copied.size_bytes, copied.sha256)
+        self.context.persist(
+            lambda session: agent_jobs.begin_processing(
+                session, self.image_id, copied.size_bytes, copied.sha256
+            )
+        )
 
 
 class VerifyImage(ImageJob):
@@ -171,9 +174,7 @@ class VerifyImage(ImageJob):
             tick=self.context.tick,
         )
         if found == version.sha256:
-            with self.context.database.begin() as session:
-                agent_jobs.for_job(session, self.task.job_id)
-                agent_jobs.note_verified(session, version.id)
+            self.context.persist(lambda session: agent_jobs.note_verified(session, version.id))
             return {"sha256": found}
         message = sentence(
             "The stored file of “{image}” is damaged: its SHA-256 is {found}, but {sealed} was "
@@ -182,9 +183,9 @@ class VerifyImage(ImageJob):
             found=found,
             sealed=version.sha256,
         )
-        with self.context.database.begin() as session:
-            agent_jobs.for_job(session, self.task.job_id)
-            agent_jobs.note_damaged(session, version.image_id, message)
+        self.context.persist(
+            lambda session: agent_jobs.note_damaged(session, version.image_id, message)
+        )
         raise ConsoleError(message)
 
 
@@ -220,10 +221,13 @@ class RemoveImage(ImageJob):
     def work(self) -> dict[str, Any]:
         if self.task.image_id is None:  # forgotten by an attempt that was interrupted then
             return {"files": 0}
-        with self.context.database.begin() as session:
-            agent_jobs.for_job(session, self.task.job_id)
+
+        def forget(session: Session) -> list[agent_jobs.StoredVersion]:
             versions = agent_jobs.stored_versions(session, self.image_id)
             agent_jobs.forget_image(session, self.image_id)
+            return versions
+
+        versions = self.context.persist(forget)
         # From here on nobody can be given the image; what a crash leaves is cleaned at start.
         for version in versions:
             self.context.tree.image_file(version.image_id, version.number).unlink(missing_ok=True)

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy.orm import Session
 
 from ...config import Config
 from ...db.engine import Database
 from ...enums import JobKind
-from ...errors import CancelledError, ConsoleError, UnreachableError, sentence
+from ...errors import CancelledError, ConsoleError, HinderedError, UnreachableError, sentence
 from ...paths import Home
 from ...services import agent_jobs, settings
 from ...services.agent_jobs import Task
@@ -22,12 +24,42 @@ from ..progress_pace import ProgressPace, rest_s
 from .reconciler import Reconciler
 from .target_keeper import TargetKeeper
 
+_log = logging.getLogger(__name__)
+
+_AGAIN_S = 0.5
+
+T = TypeVar("T")
+
 
 class JobInterruptedError(ConsoleError):
     """The agent is ending, or lost its database; the job will be taken up again."""
 
     def __init__(self) -> None:
         super().__init__(sentence("The work was interrupted and will be taken up again."))
+
+
+def persist(
+    database: Database, interrupted: Callable[[], bool], write: Callable[[Session], T]
+) -> T:
+    """Have ``write`` done in a transaction, however long the database's disk is full.
+
+    For what must not get lost: that a job began, what it made, how it ended. Raises
+    JobInterruptedError when the agent ends or loses the database before.
+    """
+    told = ""
+    while True:
+        try:
+            with database.begin() as session:
+                return write(session)
+        except UnreachableError as error:
+            raise JobInterruptedError from error
+        except HinderedError as error:
+            if error.summary != told:
+                _log.warning("tried again until it works: %s (%s)", error, error.details)
+            told = error.summary
+        if interrupted():
+            raise JobInterruptedError
+        time.sleep(_AGAIN_S)
 
 
 @dataclass
@@ -60,6 +92,15 @@ class JobContext:
         """A setting of the installation."""
         with self.database.begin() as session:
             return settings.get_setting(session, name)
+
+    def persist(self, write: Callable[[Session], T]) -> T:
+        """As ``persist``, in the name of this job."""
+
+        def in_its_name(session: Session) -> T:
+            agent_jobs.for_job(session, self.task.job_id)
+            return write(session)
+
+        return persist(self.database, self.interrupted, in_its_name)
 
     def tick(self) -> None:
         """Call it often: raises CancelledError or JobInterruptedError when it is time to stop."""
@@ -113,7 +154,7 @@ class JobContext:
                     bytes_per_s,
                     seconds_left,
                 )
-        except UnreachableError:
+        except (HinderedError, UnreachableError):
             return  # the job can go on without; its end will say when the database stays away
 
 
@@ -135,6 +176,12 @@ class Job(ABC):
 
     def finish(self, session: Session, result: dict[str, Any]) -> None:
         """Record what was made, in the transaction that ends the job."""
+
+    def discard(self) -> None:
+        """After a failure or cancel, before that is recorded: remove what was made so far.
+
+        The disk that ran full may be the database's. What another attempt would need stays.
+        """
 
     def revert(self, session: Session, error: ConsoleError) -> None:
         """After a failure or cancel: mark what was worked on, in the transaction that ends the job.

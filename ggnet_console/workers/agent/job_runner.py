@@ -17,16 +17,17 @@ from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job as QueueJob
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from psycopg import Error as PsycopgError
+from sqlalchemy.orm import Session
 
 from ... import log
 from ...config import Config
 from ...db.engine import Database
 from ...enums import JobStatus
-from ...errors import CancelledError, ConsoleError, UnreachableError, sentence
+from ...errors import CancelledError, ConsoleError, HinderedError, UnreachableError, sentence
 from ...services import agent_jobs
 from ..named_thread import NamedThread
 from .image_jobs import ConvertImage, ImportImage, RemoveImage, VerifyImage
-from .job import Job, JobContext, JobInterruptedError
+from .job import Job, JobContext, JobInterruptedError, persist
 from .orphan_files import remove_orphan_files
 from .reconciler import Reconciler
 from .target_jobs import (
@@ -45,6 +46,7 @@ _log = logging.getLogger(__name__)
 
 CONCURRENCY = 3
 _TASK = "ggnet.run"
+_LOOK_S = 5.0
 _KINDS: dict[str, type[Job]] = {
     kind.kind: kind
     for kind in (
@@ -109,10 +111,12 @@ def run_job(context: JobContext) -> None:
             )
         job.prepare()
         result = job.work()
-        with context.database.begin() as session:
-            agent_jobs.for_job(session, task.job_id)
+
+        def end(session: Session) -> None:
             job.finish(session, result)
             agent_jobs.end_job(session, task.job_id, JobStatus.SUCCEEDED, result=result)
+
+        context.persist(end)
     except (JobInterruptedError, UnreachableError) as error:
         _log.warning("job interrupted: %s", error)
         raise JobInterruptedError from error
@@ -134,14 +138,20 @@ def run_job(context: JobContext) -> None:
 def _failed(job: Job, error: ConsoleError, status: JobStatus) -> None:
     _log.warning("job ended as %s: %s (%s)", status, error, error.details)
     context, job_id = job.context, job.task.job_id
+
+    def end(session: Session) -> None:
+        job.revert(session, error)
+        agent_jobs.end_job(session, job_id, status, error=error.summary, details=error.details)
+
     try:
-        with context.database.begin() as session:
-            agent_jobs.for_job(session, job_id)
-            job.revert(session, error)
-            agent_jobs.end_job(session, job_id, status, error=error.summary, details=error.details)
+        job.discard()
+    except OSError as stays:
+        _log.warning("files of the job stay for now: %s", stays)
+    context.persist(end)
+    try:
         remove_orphan_files(context.database, context.tree, context.host_id)
-    except UnreachableError as lost:
-        raise JobInterruptedError from lost
+    except ConsoleError as later:  # it has ended all the same; the next end or start removes them
+        _log.warning("files of the job stay for now: %s (%s)", later, later.details)
 
 
 class JobRunner(NamedThread):
@@ -168,6 +178,7 @@ class JobRunner(NamedThread):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: asyncio.Task[None] | None = None
         self._has_run = False
+        self._at_work: set[int] = set()
 
     def stop(self) -> None:
         """End the loop; running jobs stop at once and go back into the queue. Then ``wait()``."""
@@ -212,19 +223,23 @@ class JobRunner(NamedThread):
         app.task(name=_TASK, pass_context=True, retry=_RetryInterrupted())(self._run_task)
         async with app.open_async():
             await asyncio.to_thread(self._take_over)
-            await app.run_worker_async(
-                queues=[self._config.host],
-                concurrency=CONCURRENCY,
-                install_signal_handlers=False,
-                # Anybody can NOTIFY, and the engine takes what it hears for facts: it would abort jobs.
-                listen_notify=False,
-                fetch_job_polling_interval=0.1,
-                abort_job_polling_interval=1.0,
-                update_heartbeat_interval=2.0,
-                stalled_worker_timeout=10.0,
-                # Jobs stop within moments and begin anew when the queue is back.
-                shutdown_graceful_timeout=0.0,
-            )
+            finding = asyncio.create_task(self._find_lost())
+            try:
+                await app.run_worker_async(
+                    queues=[self._config.host],
+                    concurrency=CONCURRENCY,
+                    install_signal_handlers=False,
+                    # Anybody can NOTIFY, and the engine takes that for facts: it would abort jobs.
+                    listen_notify=False,
+                    fetch_job_polling_interval=0.1,
+                    abort_job_polling_interval=1.0,
+                    update_heartbeat_interval=2.0,
+                    stalled_worker_timeout=10.0,
+                    # Jobs stop within moments and begin anew when the queue is back.
+                    shutdown_graceful_timeout=0.0,
+                )
+            finally:
+                finding.cancel()
 
     def _take_over(self) -> None:
         """What was being done when the agent died, or lost the queue, is queued again."""
@@ -236,7 +251,40 @@ class JobRunner(NamedThread):
         if orphans:
             _log.warning("jobs %s were interrupted and are queued again", orphans)
 
+    async def _find_lost(self) -> None:
+        """Queue again what nobody is at: the database did not take how it had ended.
+
+        The engine says that once. Until then such a job holds up all that wait for the same image
+        or for the targets.
+        """
+        lost: set[int] = set()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            lost = await asyncio.to_thread(self._requeue_lost, lost)
+
+    def _requeue_lost(self, lost_before: set[int]) -> set[int]:
+        """What is lost now; queued again if it was lost at the last look, too."""
+        try:
+            with self._database.begin() as session:
+                lost = agent_jobs.interrupted_jobs(session, self._config.host) - self._at_work
+                again = agent_jobs.requeue_interrupted(
+                    session, self._config.host, crashed=True, job_ids=lost & lost_before
+                )
+        except ConsoleError as error:
+            _log.warning("lost jobs are looked for later: %s (%s)", error, error.details)
+            return set()
+        if again:
+            _log.warning("jobs %s were lost and are queued again", again)
+        return lost.difference(again)
+
     async def _run_task(self, queue: procrastinate.JobContext, job_id: int) -> None:
+        self._at_work.add(job_id)
+        try:
+            await self._run_to_its_end(queue, job_id)
+        finally:
+            self._at_work.discard(job_id)
+
+    async def _run_to_its_end(self, queue: procrastinate.JobContext, job_id: int) -> None:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[BaseException | None] = loop.create_future()
 
@@ -258,11 +306,13 @@ class JobRunner(NamedThread):
 
     def _run_in_thread(self, queue: procrastinate.JobContext, job_id: int) -> None:
         """The whole of one job, in its thread."""
-        try:
-            with self._database.begin() as session:
-                task = agent_jobs.take_up(session, job_id)
-        except UnreachableError as error:
-            raise JobInterruptedError from error
+
+        def interrupted() -> bool:
+            return self._ending.is_set() or queue.abort_reason() is AbortReason.SHUTDOWN
+
+        task = persist(
+            self._database, interrupted, lambda session: agent_jobs.take_up(session, job_id)
+        )
         if task is None:
             return
         context = JobContext(
@@ -273,9 +323,7 @@ class JobRunner(NamedThread):
             self._keeper,
             self._reconciler,
             cancelled=lambda: task.cancel_requested or _asked_to_stop(queue),
-            interrupted=lambda: (
-                self._ending.is_set() or queue.abort_reason() is AbortReason.SHUTDOWN
-            ),
+            interrupted=interrupted,
         )
         with log.context(job=job_id, user=task.user, kind=task.kind, object=task.object_name):
             try:
@@ -288,7 +336,7 @@ class JobRunner(NamedThread):
         try:
             with self._database.begin() as session:
                 agent_jobs.put_back(session, job_id)
-        except UnreachableError as error:
+        except (HinderedError, UnreachableError) as error:
             _log.warning("job %s is put back when the database answers again: %s", job_id, error)
 
 
