@@ -39,13 +39,17 @@ Of its functions that hold, change or fill something (`VOLATILE` ones in `pg_cat
 connects may call these and no others: """
 BOUNDED = """.
 
-Nobody but the owner writes blocks in a procedural language. A connection fills at most {limit} of the
-disk with sorting, and on an embedded server at most 1 GiB of memory (a shared server's administrator
-limits that with systemd or ulimit); a person has at most 32 connections, and the server keeps 10 free, for agents and admins:
-every two seconds the agent ends the newest of whoever has most. It also ends connections that others wait
-for, that keep the queue of notifications from being cleared, or whose transaction is open for 10 minutes. A
-server with `max_prepared_transactions` above 0 lets a person keep locks without a connection; `ggnet db
-setup-server` says so.
+Nobody but the owner writes blocks in a procedural language. One connection fills at most {limit} of the
+disk with sorting, and one process of an embedded server takes at most 1 GiB of memory (on a shared server its
+administrator limits that, with systemd or ulimit). A person has at most 32 connections, and the server keeps 10
+free, for agents and admins: every two seconds the agent ends the newest of whoever has most. It also ends a
+connection that others wait for, that holds more than 500 locks, that does not show itself while it connects
+(`post_auth_delay`), that keeps the queue of notifications from being cleared, or whose transaction is open for
+10 minutes. A server with `max_prepared_transactions` above 0 lets a person keep locks without a connection, and
+one with a small `max_locks_per_transaction` is filled between two looks; `ggnet db setup-server` says so.
+
+What PostgreSQL cannot keep anybody from: using processor and memory for queries of their own, sending
+notifications, and writing into the server's log what a statement of theirs was refused for.
 """
 BENEATH = """
 ## Beneath

@@ -36,6 +36,7 @@ ssl = on
 ssl_cert_file = '{folder}/server.crt'
 ssl_key_file = '{folder}/server.key'
 fsync = off
+max_locks_per_transaction = 256
 lc_messages = 'C.UTF-8'
 timezone = 'UTC'
 """

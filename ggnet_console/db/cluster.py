@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import re
+import resource
 import shutil
 import tempfile
 import time
@@ -299,9 +300,11 @@ class Cluster:
         self._server.own(sockets)
         self._configure()
         self._disown_strangers()
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        memory = _MEMORY_BYTES if most == resource.RLIM_INFINITY else min(most, _MEMORY_BYTES)
         done = self._server.try_run(
             [
-                *("prlimit", f"--data={_MEMORY_BYTES}:{_MEMORY_BYTES}"),
+                *("prlimit", f"--data={memory}:{memory}"),
                 *(str(self._binaries() / "pg_ctl"), "start", "--wait", "--silent"),
                 *(f"--timeout={_START_TIMEOUT_S:.0f}", f"--pgdata={self._home.cluster}"),
                 f"--log={self._home.cluster}/start.log",

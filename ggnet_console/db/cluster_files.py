@@ -16,6 +16,7 @@ unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 password_encryption = 'scram-sha-256'
 max_connections = 100
+max_locks_per_transaction = 512
 shared_buffers = '64MB'
 timezone = 'UTC'
 log_timezone = 'UTC'

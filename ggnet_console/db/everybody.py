@@ -3,7 +3,7 @@
 
 A server trusts those who connect not to use it up: any role may fill its table of locks, its disk
 or its queue of notifications. Whoever may not is asked here. Done in the database by a superuser,
-when it is made, with every upgrade by one and with every ``ggnet db setup-server``.
+when it is made, with every upgrade by one, ``ggnet db setup-server`` and ``add-host``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from psycopg import sql
 if TYPE_CHECKING:
     import psycopg
 
+_COUNTED = (
+    *("blocks_fetched", "blocks_hit", "numscans", "function_calls", "function_self_time"),
+    *("function_total_time", "tuples_deleted", "tuples_fetched", "tuples_hot_updated"),
+    *("tuples_inserted", "tuples_newpage_updated", "tuples_returned", "tuples_updated"),
+)
 MAY_CALL = frozenset(
     {
         # Time, chance, numbers.
@@ -33,12 +38,14 @@ MAY_CALL = frozenset(
         *("pg_partition_ancestors", "pg_is_in_recovery", "pg_jit_available"),
         *("pg_current_wal_lsn", "pg_last_wal_receive_lsn", "pg_last_wal_replay_lsn"),
         *("pg_collation_actual_version", "pg_database_collation_actual_version"),
+        *(f"pg_stat_get_xact_{name}" for name in _COUNTED),
+        "pg_stat_get_recovery_prefetch",
         # Looks at a body; whoever makes a function calls it.
         "plpgsql_validator",
     }
 )
 """The volatile functions of ``pg_catalog`` that everybody may call; all others change, hold or fill
-something, or are for the server's own use. What is not volatile does none of that."""
+something, or are for the server's own use. What is not volatile holds and fills nothing."""
 
 TEMP_FILE_LIMIT = "128MB"
 """How much of the disk one connection of a person, a console or an agent fills with sorting."""
@@ -78,8 +85,16 @@ def take(connection: psycopg.Connection, owner: str, broker: str, signaller: str
         ("USAGE ON LANGUAGE plpgsql", owner),
         ("EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint)", owner),
         ("EXECUTE ON FUNCTION pg_terminate_backend(int, bigint)", signaller),
-        # Failures are counted one at a time; the sign-ins it makes are limited.
-        ("EXECUTE ON FUNCTION pg_advisory_lock(bigint), pg_advisory_unlock(bigint)", broker),
-        ("SET ON PARAMETER temp_file_limit", broker),
+        ("EXECUTE ON FUNCTION pg_export_snapshot()", owner),  # for pg_dump -j
+        # It counts failed sign-ins one at a time, under a lock.
+        ("EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint)", broker),
     ):
         connection.execute(sql.SQL("GRANT {} TO {}").format(sql.SQL(given), sql.Identifier(role)))
+    # So that it limits the sign-ins it makes. All databases of the server have it in one place.
+    limits = connection.execute(
+        "SELECT has_parameter_privilege(%s, 'temp_file_limit', 'SET')", [broker]
+    )
+    if limits.fetchone() == (False,):
+        connection.execute(
+            sql.SQL("GRANT SET ON PARAMETER temp_file_limit TO {}").format(sql.Identifier(broker))
+        )

@@ -174,7 +174,7 @@ MATRIX = (
         (AGENT,),
     ),
     Right("EXECUTE", ("host_report",), (AGENT,)),
-    Right("EXECUTE", ("tend_sign_ins",), (AGENT,)),
+    Right("EXECUTE", ("end_holders", "tend_sign_ins"), (AGENT,)),
     Right("UPDATE", ("machines",), (AGENT,), ("online", "last_seen_at")),
     Right(
         "UPDATE",
@@ -295,6 +295,7 @@ INNER = (
             "gen_random_bytes",
             "group_of",
             "hash_cost",
+            "hidden_connections",
             "hmac",
             "installation_id",
             "refuse_as",

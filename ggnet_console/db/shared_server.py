@@ -21,6 +21,7 @@ from .errors import in_sentences
 from .installation import make_database
 
 _OLDEST = 150000
+ENOUGH_LOCKS = 256
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def _let_in(
             "INSERT INTO public.hosts (name, agent_role) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [host, agent_role(host)],
         )
-    [(tls, language, prepared)] = database.execute(
+    [(tls, language, prepared, locks)] = database.execute(
         "SELECT current_setting('ssl'), current_setting('lc_messages'), "
-        "current_setting('max_prepared_transactions')::int"
+        "current_setting('max_prepared_transactions')::int, "
+        "current_setting('max_locks_per_transaction')::int"
     ).fetchall()
     name = database.info.dbname
     bootstrap.open_database(database, name, installation)
@@ -108,7 +110,7 @@ def _let_in(
         passwords=_give_passwords(database, roles),
         hba_line=f"hostssl {name} {members} all scram-sha-256",
         hba_reject=f"host all {members} all reject",
-        remarks=remarks(tls, language, _open_databases(database), prepared),
+        remarks=remarks(tls, language, _open_databases(database), prepared, locks),
     )
 
 
@@ -158,12 +160,16 @@ def _open_databases(server: psycopg.Connection) -> list[str]:
 
 
 def remarks(
-    tls: str, language: str, open_databases: Sequence[str] = (), prepared_transactions: int = 0
+    tls: str,
+    language: str,
+    open_databases: Sequence[str] = (),
+    prepared_transactions: int = 0,
+    locks: int = ENOUGH_LOCKS,
 ) -> tuple[str, ...]:
     """What to change on a server with these values of ``ssl`` and ``lc_messages``.
 
-    ``open_databases`` are those to which every role may connect, ``prepared_transactions`` is
-    ``max_prepared_transactions``.
+    ``open_databases`` are those to which every role may connect, ``prepared_transactions`` and
+    ``locks`` are ``max_prepared_transactions`` and ``max_locks_per_transaction``.
     """
     found = []
     if tls != "on":
@@ -193,6 +199,14 @@ def remarks(
             sentence(
                 "Everybody may leave locks behind with PREPARE TRANSACTION: set "
                 "max_prepared_transactions = 0 in postgresql.conf unless other programs need it."
+            )
+        )
+    if locks < ENOUGH_LOCKS:
+        found.append(
+            sentence(
+                "The server's table of locks is small enough for one person to fill it within "
+                "seconds: set max_locks_per_transaction = {enough} in postgresql.conf.",
+                enough=ENOUGH_LOCKS,
             )
         )
     return tuple(found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -371,6 +371,17 @@ def end_stale_connections(session: Session) -> None:
     in between.
     """
     _call(session, func.end_stale_connections)
+
+
+def end_holders(session: Session, hidden_before: Collection[int]) -> set[int]:
+    """As an agent: end connections that hold hundreds of locks, or hide; in a transaction of its own.
+
+    Answers the backends that do not show themselves now, to be given back at the next look.
+    """
+    hidden = session.execute(
+        text("SELECT end_holders(CAST(:before AS int[]))"), {"before": sorted(hidden_before)}
+    ).scalar_one()
+    return set(hidden)
 
 
 def tend_sign_ins(session: Session) -> None:

@@ -50,7 +50,8 @@ $$;
 COMMENT ON FUNCTION attempt_place IS 'The counter for this name or address, and the mark by which it is known as theirs.';
 
 -- One at a time: of two who find a time to be over, the second would forget what the first counted.
--- Held for moments and never beyond the call, so that no open transaction keeps others waiting.
+-- The lock goes with the inner transaction, which is always given up: nothing that ends the call keeps
+-- it, and no open transaction keeps others waiting. What is counted stays all the same.
 CREATE FUNCTION attempt_count(kind text, subject text, most bigint, lasts_s bigint, forgiven_at timestamptz,
                               OUT counted boolean, OUT began_ms bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
@@ -61,32 +62,29 @@ DECLARE
     seen record;
     failures bigint;
 BEGIN
-    PERFORM pg_advisory_lock(attempts_lock());
-    BEGIN
-        now_ms := epoch_ms(clock_timestamp());
-        SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
-        SELECT * INTO seen FROM attempt_read(place.counter);
-        began_ms := seen.began_ms;
-        failures := seen.failures;
-        IF failures = 0 OR began_ms <= epoch_ms(forgiven_at)
-           OR lasts_s > 0 AND began_ms + lasts_s * 1000 <= now_ms THEN
-            -- Kept in tenths of a second: in the tenth of the forgiving it would be forgiven as well.
-            began_ms := greatest(now_ms, (epoch_ms(forgiven_at) / 100 + 1) * 100);
-            failures := 0;
-            seen.mark := place.mark;
-        END IF;
-        counted := failures < most;
-        IF counted THEN
-            -- With the last one there is, the time begins to run.
-            PERFORM attempt_write(place.counter,
-                CASE WHEN failures + 1 = most THEN greatest(now_ms, began_ms) ELSE began_ms END,
-                seen.mark, failures + 1);
-        END IF;
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        PERFORM pg_advisory_unlock(attempts_lock());
-        RAISE;
-    END;
-    PERFORM pg_advisory_unlock(attempts_lock());
+    PERFORM pg_advisory_xact_lock(attempts_lock());
+    now_ms := epoch_ms(clock_timestamp());
+    SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
+    SELECT * INTO seen FROM attempt_read(place.counter);
+    began_ms := seen.began_ms;
+    failures := seen.failures;
+    IF failures = 0 OR began_ms <= epoch_ms(forgiven_at)
+       OR lasts_s > 0 AND began_ms + lasts_s * 1000 <= now_ms THEN
+        -- Kept in tenths of a second: in the tenth of the forgiving it would be forgiven as well.
+        began_ms := greatest(now_ms, (epoch_ms(forgiven_at) / 100 + 1) * 100);
+        failures := 0;
+        seen.mark := place.mark;
+    END IF;
+    counted := failures < most;
+    IF counted THEN
+        -- With the last one there is, the time begins to run.
+        PERFORM attempt_write(place.counter,
+            CASE WHEN failures + 1 = most THEN greatest(now_ms, began_ms) ELSE began_ms END,
+            seen.mark, failures + 1);
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'GG099';
+EXCEPTION WHEN SQLSTATE 'GG099' THEN
+    RETURN;
 END
 $$;
 COMMENT ON FUNCTION attempt_count IS
@@ -131,20 +129,17 @@ DECLARE
     place record;
     seen record;
 BEGIN
-    PERFORM pg_advisory_lock(attempts_lock());
-    BEGIN
-        SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
-        SELECT * INTO seen FROM attempt_read(place.counter);
-        IF seen.failures > 0 THEN
-            -- Of a place that is shared, no more than this attempt is one's own to take back.
-            PERFORM attempt_write(place.counter, seen.began_ms, seen.mark,
-                CASE WHEN all_forgiven AND seen.mark = place.mark THEN 0 ELSE seen.failures - 1 END);
-        END IF;
-    EXCEPTION WHEN query_canceled OR OTHERS THEN
-        PERFORM pg_advisory_unlock(attempts_lock());
-        RAISE;
-    END;
-    PERFORM pg_advisory_unlock(attempts_lock());
+    PERFORM pg_advisory_xact_lock(attempts_lock());
+    SELECT * INTO place FROM attempt_place(kind, subject, lasts_s);
+    SELECT * INTO seen FROM attempt_read(place.counter);
+    IF seen.failures > 0 THEN
+        -- Of a place that is shared, no more than this attempt is one's own to take back.
+        PERFORM attempt_write(place.counter, seen.began_ms, seen.mark,
+            CASE WHEN all_forgiven AND seen.mark = place.mark THEN 0 ELSE seen.failures - 1 END);
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'GG099';
+EXCEPTION WHEN SQLSTATE 'GG099' THEN
+    RETURN;
 END
 $$;
 COMMENT ON FUNCTION attempt_was_right IS 'Takes back what attempt() counted, or all of one''s own: only failures count.';

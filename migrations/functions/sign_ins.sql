@@ -255,7 +255,17 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE %I FROM %I', group_name, role_name);
     END LOOP;
-    EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL VALID UNTIL %L', role_name, '-infinity');
+    -- Without its group it connects no more. What is open may be changing the role over and over.
+    PERFORM end_connections(ARRAY[role_name]);
+    FOR tried IN 1..20 LOOP
+        BEGIN
+            EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL VALID UNTIL %L', role_name, '-infinity');
+            RETURN;
+        EXCEPTION WHEN internal_error THEN -- “tuple concurrently updated”
+            PERFORM pg_sleep(0.05);
+        END;
+    END LOOP;
+    RAISE LOG 'ggnet: % keeps its password for now, without rights', role_name;
 END
 $$;
 ALTER FUNCTION disarm OWNER TO <<broker>>;
@@ -314,8 +324,8 @@ COMMENT ON FUNCTION end_stale_connections IS
 ALTER FUNCTION end_stale_connections OWNER TO <<broker>>;
 
 -- A connection opened before the other rights were committed may have said SET ROLE; who says it
--- afterwards has the new ones. So one look after the commit finds all of them. A sign-in whose row
--- somebody holds is looked at again.
+-- afterwards has the new ones. So one look after the commit at which no connection is hidden finds all
+-- of them. A sign-in whose row somebody holds is looked at again.
 CREATE FUNCTION end_regrouped() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
@@ -328,9 +338,11 @@ BEGIN
             AND regrouped_in IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
     LOOP
         PERFORM end_connections(ARRAY[moved.role_name]);
-        UPDATE sign_ins SET regrouped_in = NULL WHERE id =
-            (SELECT id FROM sign_ins WHERE id = moved.id AND regrouped_in = moved.regrouped_in
-             FOR UPDATE SKIP LOCKED);
+        IF NOT EXISTS (SELECT FROM hidden_connections()) THEN
+            UPDATE sign_ins SET regrouped_in = NULL WHERE id =
+                (SELECT id FROM sign_ins WHERE id = moved.id AND regrouped_in = moved.regrouped_in
+                 FOR UPDATE SKIP LOCKED);
+        END IF;
     END LOOP;
 END
 $$;

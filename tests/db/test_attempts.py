@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 
@@ -162,6 +163,19 @@ def test_guesses_at_the_same_moment_are_not_more_than_allowed(database: RealData
         assert said.count(WRONG) == 5
         assert sum(bool(re.search(LOCKED_OUT, one)) for one in said) == 7
         database.rows("UPDATE users SET unlocked_at = clock_timestamp()")
+
+
+def test_guesses_that_end_at_any_moment_keep_no_lock(database: RealDatabase) -> None:
+    evil = psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name), autocommit=True)
+    with evil:
+        for number in range(300):
+            evil.execute(f"SET statement_timeout = {1 + number % 3}")
+            with contextlib.suppress(psycopg.errors.QueryCanceled):
+                evil.execute("SELECT login('viewer', 'x', '', '')")
+        assert database.rows("SELECT FROM pg_locks WHERE locktype = 'advisory'") == []
+    with psycopg.connect(database.server.dsn(CONSOLE_ROLE, database.name)) as open_transaction:
+        open_transaction.execute("SELECT login('operator', 'x', '', '')")
+        assert database.rows("SELECT FROM pg_locks WHERE locktype = 'advisory'") == []
 
 
 def test_a_guess_that_is_cancelled_while_it_is_counted_keeps_nobody_waiting(

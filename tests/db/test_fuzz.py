@@ -46,6 +46,7 @@ VALUES = {
     "uuid": st.uuids(),
     "jsonb": st.sampled_from(PARAMS),
     "bigint[]": st.lists(st.integers(-1, 5), max_size=4),
+    "integer[]": st.lists(st.integers(-1, 5), max_size=4),
     "text[]": st.lists(
         st.sampled_from([*ODD, "pc-01", "iqn.2026-11.net.ggnet:x", "x" * 224]), max_size=4
     ),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -98,6 +99,34 @@ def test_who_waits_in_turn_is_not_to_blame(database: RealDatabase) -> None:
     assert [name for name, *_ in cut_off(database)] == ["admin"]
     assert database.rows("SELECT notes FROM machines ORDER BY name") == [("between",), ("last",)]
     for connection in (evil, between, last):
+        connection.close()
+
+
+def test_who_waits_now_and_then_is_to_blame_all_the_same(database: RealDatabase) -> None:
+    """One of two connections of a person waits for the other, again and again, never for long."""
+    add_machines(database.sign_in(Role.OPERATOR), "pc-01", "pc-02")
+    lock = "SELECT FROM machines WHERE name = %s FOR UPDATE"
+    first, second, honest = (connect(database, who) for who in ("operator", "operator", "admin"))
+    first.execute("SET lock_timeout = '2s'")
+    first.execute(lock, ["pc-01"])
+    second.execute(lock, ["pc-02"])
+
+    def wait_again_and_again() -> None:
+        with pytest.raises(psycopg.OperationalError):
+            while True:
+                first.execute("SAVEPOINT a")
+                with contextlib.suppress(psycopg.errors.LockNotAvailable):
+                    first.execute(lock, ["pc-02"])
+                first.execute("ROLLBACK TO a")
+
+    with ThreadPoolExecutor(2) as pool:
+        evading = pool.submit(wait_again_and_again)
+        waiting = pool.submit(honest.execute, lock, ["pc-01"])
+        tend_until(database, waiting)
+        waiting.result()
+        evading.result()
+    assert {name for name, *_ in cut_off(database)} == {"operator"}
+    for connection in (first, second, honest):
         connection.close()
 
 

@@ -269,6 +269,10 @@ def test_a_server_that_is_not_ready_is_told_what_it_needs(
     # The server takes only languages that are installed on its computer.
     [remark] = shared_server.remarks("on", "de_DE.UTF-8")
     assert "words its refusals in de_DE.UTF-8: set lc_messages = 'C'" in remark
+    [remark] = shared_server.remarks("on", "C", prepared_transactions=10)
+    assert "set max_prepared_transactions = 0" in remark
+    [remark] = shared_server.remarks("on", "C", locks=64)
+    assert "set max_locks_per_transaction = 256" in remark
     for plain in ("", "C", "POSIX", "C.UTF-8", "en_US.UTF-8"):
         assert shared_server.remarks("on", plain) == ()
 

@@ -71,6 +71,7 @@ AGENT = {
     "schema_revision",
     "host_report",
     "tend_sign_ins",
+    "end_holders",
     "own_hosts",
     "host_compared",
     "host_secrets",

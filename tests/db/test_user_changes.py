@@ -228,6 +228,30 @@ def test_connecting_in_a_loop_while_being_demoted_leaves_no_connection_with_the_
         connection.close()
 
 
+def test_who_changes_their_role_over_and_over_is_ended_all_the_same(
+    database: RealDatabase, admin: Database
+) -> None:
+    signed_in = database.log_in("operator")
+
+    def change_again_and_again() -> None:
+        with psycopg.connect(database.dsn(signed_in)) as mine:
+            while True:
+                mine.execute("ALTER ROLE CURRENT_USER SET work_mem = '5MB'")
+                time.sleep(0.05)
+                mine.commit()
+
+    with ThreadPoolExecutor(4) as pool:
+        changing = [pool.submit(change_again_and_again) for _ in range(4)]
+        time.sleep(0.5)
+        with admin.begin() as session:
+            users.revoke_sign_ins(session, user_id(database, "operator"))
+        for each in changing:
+            with pytest.raises(psycopg.Error):
+                each.result()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(database.dsn(signed_in)).close()
+
+
 def test_the_next_sign_in_ends_the_connections_of_expired_ones(database: RealDatabase) -> None:
     with connect(database, "operator") as expired:
         database.rows("UPDATE sign_ins SET expires_at = clock_timestamp() - interval '1 minute'")

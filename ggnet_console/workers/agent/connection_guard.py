@@ -34,8 +34,11 @@ class ConnectionGuard(NamedThread):
         self._stopping.set()
 
     def run(self) -> None:
+        hidden: set[int] = set()
         while not self._stopping.wait(_LOOK_S):
             try:
+                with self._database.begin() as session:
+                    hidden = users.end_holders(session, hidden)
                 with self._database.begin() as session:
                     users.tend_sign_ins(session)
             except ConsoleError as error:
