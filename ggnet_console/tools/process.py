@@ -163,7 +163,7 @@ def run(
                         del streams[fd]
                 if tick is not None:
                     tick()
-                if running and time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     output.refuse(
                         sentence(
                             "{program} did not finish within {most:g} seconds and was stopped."
