@@ -20,26 +20,24 @@ from ggnet_console.errors import ConsoleError
 from ggnet_console.services import images
 
 
+@pytest.fixture
+def impatient(host: RealHost) -> RealHost:
+    """A storage host whose agent hears at once that it cannot write, as on a full disk."""
+    with host.owner.begin() as session:
+        session.execute(text("ALTER ROLE ggnet_agent_testhost SET lock_timeout = '300ms'"))
+    host.start()
+    return host
+
+
 @contextmanager
 def refusing(host: RealHost, table: str) -> Iterator[None]:
-    """While the block runs, the agent can write nothing into ``table``, and hears so at once."""
-    agent = "ggnet_agent_testhost"
+    """While the block runs, the agent can write nothing into ``table``."""
     with host.owner.engine.connect() as other:
         other.execute(text(f"LOCK TABLE {table} IN EXCLUSIVE MODE"))
-        with host.owner.begin() as session:
-            session.execute(text(f"ALTER ROLE {agent} SET lock_timeout = '50ms'"))
-            session.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = :agent"
-                ),
-                {"agent": agent},
-            )
         try:
             yield
         finally:
             other.rollback()
-            with host.owner.begin() as session:
-                session.execute(text(f"ALTER ROLE {agent} RESET lock_timeout"))
 
 
 def queue_rows(host: RealHost, status: str) -> int:
@@ -50,24 +48,26 @@ def queue_rows(host: RealHost, status: str) -> int:
 
 @pytest.mark.parametrize("ends", ["FAILED", "SUCCEEDED"])
 def test_how_an_import_ended_is_recorded_once_the_database_takes_it(
-    served: RealHost, disks: Path, ends: str
+    impatient: RealHost, disks: Path, ends: str
 ) -> None:
-    served.hold("convert")
-    image = served.import_file(disks / "disk.qcow2")
-    convert = served.held("convert")
-    with refusing(served, "jobs"):
+    impatient.hold("convert")
+    image = impatient.import_file(disks / "disk.qcow2")
+    convert = impatient.held("convert")
+    with refusing(impatient, "jobs"):
         if ends == "FAILED":
             os.kill(convert, 9)
-        served.let_go()
-        wait_for(lambda: not served.qemu_imgs(), "the conversion has ended")
+        impatient.let_go()
+        wait_for(lambda: not impatient.qemu_imgs(), "the conversion has ended")
         time.sleep(2)
-        assert served.job(image.job_id).status == "RUNNING"
-        assert not list(served.tree.work.glob("*/image.part")), "its disk may be the full one"
-    assert served.ended(image.job_id).status == ends
-    assert served.image(image.image_id).status == ("READY" if ends == "SUCCEEDED" else "ERROR")
-    file = served.tree.image_file(image.image_id, 1).relative_to(served.tree.root)
+        assert impatient.job(image.job_id).status == "RUNNING"
+        assert not list(impatient.tree.work.glob("*/image.part")), "its disk may be the full one"
+    assert impatient.ended(image.job_id).status == ends
+    assert impatient.image(image.image_id).status == ("READY" if ends == "SUCCEEDED" else "ERROR")
+    file = impatient.tree.image_file(image.image_id, 1).relative_to(impatient.tree.root)
     sealed = [str(file)] if ends == "SUCCEEDED" else []
-    wait_for(lambda: served.left_over() == sealed, f"nothing else is left: {served.left_over()}")
+    wait_for(
+        lambda: impatient.left_over() == sealed, f"nothing else is left: {impatient.left_over()}"
+    )
 
 
 def test_a_job_whose_end_the_queue_did_not_take_holds_up_nobody_for_long(
