@@ -297,6 +297,26 @@ class RealHost(QemuGate):
             )
 
 
+class OwnDiskHost(RealHost):
+    """Its home lies on a disk of its own, which only root can mount."""
+
+    disk_mib = 400
+
+    def prepare(self, blank: Path) -> None:
+        self.mount()
+        super().prepare(blank)
+
+    def mount(self) -> None:
+        options = f"size={self.disk_mib}m,mode=711"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", self.tree.root], check=True)
+
+    def end(self) -> None:
+        try:
+            super().end()
+        finally:
+            subprocess.run(["umount", self.tree.root], check=True)
+
+
 def initiator_options(row: BootSessionRow, initiator: str | None = None) -> str:
     """qemu's ``--image-opts`` for the disk of this session."""
     return (

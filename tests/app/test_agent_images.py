@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_host import MIB, RealHost, real_host, wait_for
+from real_host import MIB, OwnDiskHost, RealHost, real_host, wait_for
 
 from ggnet_console.enums import ImageFormat
 from ggnet_console.errors import ConsoleError
@@ -92,22 +92,15 @@ def test_an_image_larger_than_a_file_may_be_is_an_error_and_leaves_nothing(
 
 if AS_ROOT:  # an ordinary user cannot mount a small disk
 
-    class SmallDiskHost(RealHost):
-        """Everything but the database lies on a disk of 104 MiB."""
+    class SmallDiskHost(OwnDiskHost):
+        """Everything but the database lies on that disk."""
+
+        disk_mib = 104
 
         def prepare(self, blank: Path) -> None:
+            self.mount()
             subprocess.run(["cp", "-a", blank, self.folder / "cluster"], check=True)
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=104m,mode=711", "none", self.tree.root],
-                check=True,
-            )
             self.tree.cluster.symlink_to(self.folder / "cluster")
-
-        def end(self) -> None:
-            try:
-                super().end()
-            finally:
-                subprocess.run(["umount", self.tree.root], check=True)
 
     @pytest.fixture
     def small(blank: Path) -> Iterator[RealHost]:

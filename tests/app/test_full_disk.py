@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from patience import wait_for
-from real_host import MIB, RealHost, real_host
+from real_host import MIB, OwnDiskHost, RealHost, real_host
 from sqlalchemy import text
 
 from ggnet_console.cli import job_waiter
@@ -104,25 +104,10 @@ def test_whoever_waits_for_a_job_that_stands_still_is_told(
 
 if os.geteuid() == 0:
 
-    class OneDiskHost(RealHost):
-        """Images and the database lie on one disk of 400 MiB."""
-
-        def prepare(self, blank: Path) -> None:
-            subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=400m,mode=711", "none", self.tree.root],
-                check=True,
-            )
-            super().prepare(blank)
-
-        def end(self) -> None:
-            try:
-                super().end()
-            finally:
-                subprocess.run(["umount", self.tree.root], check=True)
-
     @pytest.fixture
     def one_disk(blank: Path) -> Iterator[RealHost]:
-        with real_host(blank, OneDiskHost) as host:
+        """Images and the database lie on one disk."""
+        with real_host(blank, OwnDiskHost) as host:
             host.start()
             yield host
 
