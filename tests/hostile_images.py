@@ -90,11 +90,23 @@ def _both_qcow2_and_partitioned(image: Path, secret: Path, qemu: Qemu) -> None:
         file.write(b"\x55\xaa")
 
 
+def change_vhd_footers(image: Path, at: int, data: bytes, places: tuple[int, ...]) -> None:
+    """Change a VHD's footers at these offsets, and make their checksums right again."""
+    with image.open("r+b") as file:
+        for place in places:
+            file.seek(place)
+            footer = bytearray(file.read(512))
+            footer[at : at + len(data)] = data
+            footer[64:68] = bytes(4)
+            footer[64:68] = struct.pack(">I", ~sum(footer) & 0xFFFFFFFF)
+            file.seek(place)
+            file.write(footer)
+
+
 def _vhd_differences(image: Path, secret: Path, qemu: Qemu) -> None:
     qemu("qemu-img", "create", "-f", "vpc", image, "8M")
-    with image.open("r+b") as file:
-        file.seek(60)
-        file.write(struct.pack(">I", 4))
+    last = image.stat().st_size - 512
+    change_vhd_footers(image, 60, struct.pack(">I", 4), (0, last))
 
 
 def _one_pebibyte(image: Path, secret: Path, qemu: Qemu) -> None:
@@ -160,8 +172,8 @@ STORIES: dict[str, tuple[Maker, str]] = {
     "a cut off QCOW2 header": (_cut_off("qcow2", 600), "damaged"),
     "a cut off VHDX header": (_cut_off("vhdx", 100_000), "damaged"),
     "an encrypted disk": (_encrypted, "is encrypted"),
-    "VDI": (_of_format("vdi"), "is of the format VDI"),
-    "QED": (_of_format("qed"), "is of the format QED"),
-    "Parallels": (_of_format("parallels"), "is of the format PARALLELS"),
+    "VDI": (_of_format("vdi"), r"a VirtualBox image \(VDI\)"),
+    "QED": (_of_format("qed"), "a QED image"),
+    "Parallels": (_of_format("parallels"), "a Parallels image"),
     "nothing": (_empty, "is empty"),
 }

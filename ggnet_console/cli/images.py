@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Disk images.")
 
 _COLUMNS = (
     *("name", "status", "percent", "type", "source_format", "virtual_size_bytes"),
-    *("actual_size_bytes", "used_by", "error"),
+    *("actual_size_bytes", "used_by", "error", "warning"),
 )
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the image.")]
 
@@ -34,7 +34,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the image.")
 @app.command(
     name="import",
     epilog="Example: ggnet image import win11.vhdx --name win11 --wait. RAW, QCOW2, VHDX, VHD "
-    "and VMDK files are read. A file whose name begins with a dash needs ./ before it. Ctrl+C "
+    "and VMDK files are read, also packed with gzip, xz, zstd or zip, and OVA. A file whose name begins with a dash needs ./ before it. Ctrl+C "
     "cancels the import.",
 )
 def import_(
@@ -91,8 +91,10 @@ def import_(
         print_one(rows[0], as_json=True)
     if failure is not None:
         raise failure
-    if not as_json:
-        for row in rows:
+    for row in rows:
+        for said in filter(None, (row.warning, row.remarks)):
+            complain(f"{row.name}: {said}")
+        if not as_json:
             say(_imported(row, begun[0].job_id))
 
 

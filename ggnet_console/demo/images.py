@@ -21,6 +21,15 @@ _SHA256 = "d3d112d8dab7fd360609f7d5a7b769904b7a2a7d7b6b8c535f65a23293c05478"
 _REFUSED = (
     "The disk names another file as its backing file; only self-contained images can be imported."
 )
+_CONTENTS = {
+    1: "GPT: EFI system (FAT32), Microsoft reserved, Windows data (NTFS), Windows recovery (NTFS)",
+    2: "GPT: EFI system (FAT32), Linux (ext4)",
+    3: "MBR: NTFS",
+}
+_NO_COPY = (
+    "The copy of its partition table at the end of the disk is missing or damaged: it may be cut off. "
+    "Compare it with the original, or repair the table there (sgdisk -e)."
+)
 
 
 def make_images(ago: Ago) -> list[ImageRow]:
@@ -52,6 +61,9 @@ def make_images(ago: Ago) -> list[ImageRow]:
             actual_size_bytes=int(actual * _GIB) if actual else None,
             version_number=1 if actual else None,
             verified_at=ago(60 * 30) if n == 1 else None,
+            contents=_CONTENTS.get(n, ""),
+            warning=_NO_COPY if n == 2 else "",
+            remarks="",
             used_by=0,
             error=_REFUSED if status is ImageStatus.ERROR else "",
             created_at=ago(60 * 24 * (8 - n)),
@@ -103,6 +115,7 @@ def end_work(room: Room, image_id: int, kind: JobKind) -> None:
             virtual_size_bytes=120 * _GIB,
             actual_size_bytes=40 * _GIB,
             version_number=1,
+            contents=_CONTENTS[1],
         )
     save(room, image, AGENT)
 

@@ -59,6 +59,12 @@ class ImageVersion(Base):
     sha256: Mapped[str]
     virtual_size_bytes: Mapped[Bytes]
     actual_size_bytes: Mapped[Bytes]
+    contents: Mapped[Text0]
+    """What was found on the disk when it was sealed, in one line."""
+    warning: Mapped[Text0]
+    """Why machines will perhaps not boot from it."""
+    remarks: Mapped[Text0]
+    """What else there is to know of how it came about."""
     created_at: Mapped[Created]
     verified_at: Mapped[Moment | None]
 

@@ -251,6 +251,9 @@ def finish_import(
     sha256: str,
     virtual_size: int,
     actual_size: int,
+    contents: str = "",
+    warning: str = "",
+    remarks: str = "",
 ) -> None:
     """The sealed file is in place: the image's first version, READY."""
     session.execute(
@@ -260,6 +263,9 @@ def finish_import(
             sha256=sha256,
             virtual_size_bytes=virtual_size,
             actual_size_bytes=actual_size,
+            contents=_storable(contents),
+            warning=_storable(warning),
+            remarks=_storable(remarks),
         )
     )
     session.execute(

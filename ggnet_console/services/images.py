@@ -52,6 +52,12 @@ class ImageRow:
     actual_size_bytes: int | None
     version_number: int | None
     verified_at: datetime | None
+    contents: str
+    """What was found on the disk, in one line; empty when nothing is known of it."""
+    warning: str
+    """Why machines will perhaps not boot from it; empty when nothing speaks against it."""
+    remarks: str
+    """What else there is to know of how it came about."""
     used_by: int
     """How many targets serve it."""
     error: str
@@ -112,6 +118,9 @@ def _select() -> Select[*tuple[Any, ...]]:
             newest.c.actual_size_bytes,
             newest.c.number.label("version_number"),
             newest.c.verified_at,
+            func.coalesce(newest.c.contents, "").label("contents"),
+            func.coalesce(newest.c.warning, "").label("warning"),
+            func.coalesce(newest.c.remarks, "").label("remarks"),
             used_by.label("used_by"),
             Image.error,
             Image.created_at,

@@ -5,44 +5,54 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..enums import ImageFormat
-from ..errors import CancelledError, ConsoleError, sentence
-from ..values import format_size
-from . import process
-from .copying import copy_in, hash_file, open_regular, shown
-from .qemu_img import Disk, Info, LogToReplayError, QemuImg
-from .sandbox import Limits, Sandbox
+from ..errors import CancelledError, ConsoleError, Sentence, sentence
+from . import examination, findings, process, storage
+from .copying import copy_in, hash_file, hash_speed, open_regular, shown
+from .examination import Examined
+from .file_kinds import PACKED, Packed
+from .findings import Findings
+from .image_work import DOES_NOT_FIT
+from .import_notes import ImportNotes
+from .qemu_img import Disk, QemuImg
+from .sandbox import Sandbox
+from .unpacking import MOST_LAYERS, unpack
 from .verdict import Verdict
 
 SOURCE_NAME = "source"
 """What ``make_raw`` calls the source inside the work folder."""
 PART_NAME = "image.part"
-_SECTOR_BYTES = 512
-_INSPECTOR_TIMEOUT_S = 300
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class Phase(StrEnum):
     """What is being done; the word for the job's row."""
 
+    UNPACKING = "unpacking"
     CHECKING = "checking"
     CONVERTING = "converting"
     COMPARING = "comparing"
+    HASHING = "hashing"
 
 
+_CONVERT_THERE = sentence("Convert it to QCOW2 where it came from, and import that.")
+_ANOTHER_FORMAT = sentence("Choose another format.")
+_CONVERTED_BYTES_PER_S = 300e6
+"""Of a usual disk, for a first guess."""
+
+Plan = Callable[[Mapping[Phase, float]], None]
+"""Is told the seconds that what is still to be done will take, by phase, as far as one can tell."""
 Progress = Callable[[Phase, int, int], None]
 """Phase, bytes done and bytes in total of that phase; called in the caller's thread."""
 
@@ -56,27 +66,14 @@ class RawImage:
     actual_size_bytes: int
     """Space it takes on the disk (st_blocks * 512)."""
     sha256: str
+    contents: str
+    """What was found on the disk, in one line; empty when nothing is known of it."""
+    warning: Sentence | None
+    """Why PCs will perhaps not boot from it."""
+    remarks: tuple[Sentence, ...]
+    """What else the operator should know of how it came about."""
 
 
-@dataclass(frozen=True)
-class _Format:
-    """A format as the three programs that name it: we, the inspector's verdict, qemu's probe."""
-
-    name: ImageFormat
-    driver: str
-    probed_as: str
-    compressible: bool = False
-
-
-_FORMATS = {
-    "raw": _Format(ImageFormat.RAW, "raw", "raw"),
-    "qcow2": _Format(ImageFormat.QCOW2, "qcow2", "qcow2", compressible=True),
-    "vhdx": _Format(ImageFormat.VHDX, "vhdx", "vhdx"),
-    "vhd": _Format(ImageFormat.VHD, "vpc", "vpc"),
-    # qemu probes the beginning only, and a fixed VHD has its footer at the end.
-    "vhd-fixed": _Format(ImageFormat.VHD, "vpc", "raw"),
-    "vmdk": _Format(ImageFormat.VMDK, "vmdk", "vmdk", compressible=True),
-}
 _EXPORT_OPTIONS = {
     # Without force_size a VHD is rounded up to a whole number of cylinders.
     ImageFormat.VHD: ("subformat=dynamic", "force_size=on"),
@@ -92,15 +89,16 @@ def make_raw(
     sandbox: Sandbox,
     max_virtual_size_bytes: int,
     timeout_s: float,
+    planned: Plan = lambda _seconds: None,
     progress: Progress = lambda _phase, _done, _total: None,
     tick: Callable[[], None] = lambda: None,
 ) -> RawImage:
     """Check the disk image ``source`` and make of it the sealed raw image ``destination``.
 
     ``source`` is consumed: it is moved into ``work`` (as ``SOURCE_NAME``, where it may already
-    be), a VHDX's log is replayed on it, a raw one becomes the image. ``work`` is a folder (0700)
-    of this job alone, on the file system of ``source`` and ``destination``; the caller removes it.
-    ``name`` is the image's name in sentences. ``tick`` is called at least every 100 ms from this
+    be), unpacked, a VHDX's log is replayed on it, a raw one becomes the image. ``work`` is a folder
+    (0700) of this job alone, on the file system of ``source`` and ``destination``; the caller
+    removes it. ``name`` is the image's name in sentences. ``tick`` is called at least every 100 ms from this
     thread and may raise CancelledError.
 
     Raises ConsoleError: refused, damaged, too large, does not fit, took longer than ``timeout_s``.
@@ -122,30 +120,52 @@ def make_raw(
             max_file_bytes=max(max_virtual_size_bytes, status.st_size),
             tick=tick,
         )
+        notes = ImportNotes(work)
         progress(Phase.CHECKING, 0, status.st_size)
-        image_format, size_bytes = _examine(source_fd, qemu, max_virtual_size_bytes)
-        size_bytes += -size_bytes % _SECTOR_BYTES
+        verdict = _unpacked(held, source_fd, qemu, progress, notes)
+        examination.note_flaws(verdict, notes)
+        examined = examination.examine(source_fd, verdict, qemu, max_virtual_size_bytes)
+        size_bytes = examined.size_bytes
         progress(Phase.CHECKING, status.st_size, status.st_size)
-        if image_format.name is ImageFormat.RAW:
-            part, part_fd, original = held, source_fd, None
-            os.ftruncate(part_fd, size_bytes)
+        original: Examined | None = None
+        hashing = {Phase.HASHING: size_bytes / hash_speed()}
+        if examined.disk.driver == "raw":
+            part, part_fd = held, source_fd
+            if os.fstat(part_fd).st_size < size_bytes:
+                os.ftruncate(part_fd, size_bytes)
+            planned(hashing)
         else:
-            part, original = work / PART_NAME, Disk(source_fd, image_format.driver)
-            _require_space(original, image_format, qemu, work)
-            part.unlink(missing_ok=True)  # of an attempt that was killed
-            part_fd = _make_part(part, sandbox)
+            part, original = work / PART_NAME, examined
+            data_bytes = examination.require_space(examined, qemu)
+            planned({Phase.CONVERTING: data_bytes / _CONVERTED_BYTES_PER_S, **hashing})
+            part_fd = sandbox.new_file(part)
             stack.callback(os.close, part_fd)
             os.ftruncate(part_fd, size_bytes)
-            qemu.convert(
-                original,
+            replace(qemu, tick=_keeping_a_reserve(qemu, work)).convert(
+                original.disk,
                 Disk(part_fd, "raw"),
                 lambda fraction: progress(Phase.CONVERTING, int(fraction * size_bytes), size_bytes),
             )
-        sha256 = _prove(part_fd, size_bytes, original, qemu, progress)
+        proved_fd = sandbox.lend(part_fd)
+        stack.callback(os.close, proved_fd)
+        if original is not None:
+            container_fd = sandbox.lend(source_fd)
+            stack.callback(os.close, container_fd)
+            original = replace(original, disk=replace(original.disk, fd=container_fd))
+        sha256, contents = _prove(proved_fd, size_bytes, original, qemu, progress, notes)
         _require_plain(part_fd, subject)
         tick()
+        os.ftruncate(part_fd, size_bytes)  # a fixed VHD's footer goes
         actual_size_bytes = _seal(part, part_fd, destination, 0o444)
-        return RawImage(image_format.name, size_bytes, actual_size_bytes, sha256)
+        return RawImage(
+            examined.format.name,
+            size_bytes,
+            actual_size_bytes,
+            sha256,
+            contents,
+            notes.warning,
+            notes.remarks,
+        )
 
 
 def verify_raw(
@@ -217,9 +237,9 @@ def export(
             part_fd = open_regular(part)
             stack.callback(os.close, part_fd)
         else:
-            part_fd = _make_part(part, sandbox)
+            part_fd = sandbox.new_file(part)
             stack.callback(os.close, part_fd)
-            driver = _FORMATS[image_format.value.lower()].driver
+            driver = examination.FORMATS[image_format.value.lower()].driver
             qemu = QemuImg(
                 subject,
                 sandbox,
@@ -236,121 +256,9 @@ def export(
                 _EXPORT_OPTIONS.get(image_format, ()),
             )
             progress(Phase.COMPARING, 0, size_bytes)
-            qemu.compare(original, made)
+            findings.compare(image_format, made, original, size_bytes, qemu, advice=_ANOTHER_FORMAT)
         _seal(part, part_fd, destination, 0o600)
         return destination.stat().st_size
-
-
-def _examine(fd: int, qemu: QemuImg, max_virtual_size_bytes: int) -> tuple[_Format, int]:
-    """The format all agree on and the virtual size in bytes; refuses what is not safe to read."""
-    verdict = _inspect(fd, qemu)
-    image_format = _FORMATS.get(verdict.format)
-    if image_format is None and verdict.format.isalnum():
-        _refuse_format(qemu.subject, verdict.format)
-    if image_format is None or not verdict.safe:
-        raise ConsoleError(
-            sentence(
-                "{subject} is refused: {why}. Import a disk image that is complete in one file.",
-                subject=qemu.subject,
-                why=verdict.why,
-            )
-        )
-    _require_size(verdict.virtual_size, max_virtual_size_bytes, qemu.subject)
-    info = _probe(fd, image_format, qemu)
-    if info.driver != image_format.probed_as:
-        if info.driver not in {known.driver for known in _FORMATS.values()}:
-            _refuse_format(qemu.subject, info.driver)
-        raise ConsoleError(
-            sentence(
-                "{subject} is refused: it could be {one} or {other}. Import a disk image of one "
-                "clear format.",
-                subject=qemu.subject,
-                one=verdict.format,
-                other=info.driver,
-            )
-        )
-    if info.encrypted:
-        raise ConsoleError(
-            sentence("{subject} is encrypted; decrypt it before the import.", subject=qemu.subject)
-        )
-    if info.backing_file:
-        raise ConsoleError(
-            sentence(
-                "{subject} is refused: it is based on another file. Import a disk image that is "
-                "complete in one file.",
-                subject=qemu.subject,
-            )
-        )
-    if image_format.probed_as != image_format.driver:
-        size_bytes = verdict.virtual_size
-    else:
-        size_bytes = info.virtual_size_bytes
-    _require_size(size_bytes, max_virtual_size_bytes, qemu.subject)
-    if image_format.name is not ImageFormat.RAW:
-        qemu.check(Disk(fd, image_format.driver))
-    return image_format, size_bytes
-
-
-def _inspect(fd: int, qemu: QemuImg) -> Verdict:
-    identity = [] if qemu.sandbox.uid is None else [str(qemu.sandbox.uid)]
-    limits = Limits(cpu_s=_INSPECTOR_TIMEOUT_S, file_size_bytes=0, address_space_bytes=2**30)
-    done = process.run(
-        qemu.sandbox.limited(
-            [sys.executable, "-I", "-m", f"{__package__}.inspector", str(fd), *identity], limits
-        ),
-        timeout_s=_INSPECTOR_TIMEOUT_S,
-        tick=qemu.tick,
-        pass_fds=[fd],
-    )
-    if done.returncode != 0:
-        raise ConsoleError(
-            sentence(
-                "{subject} is refused: its format cannot be told. It may be damaged; fetch it "
-                "again.",
-                subject=qemu.subject,
-            ),
-            done.details,
-        )
-    return Verdict(**json.loads(done.stdout))
-
-
-def _probe(fd: int, image_format: _Format, qemu: QemuImg) -> Info:
-    try:
-        return qemu.info(fd)
-    except LogToReplayError:
-        if image_format.name is not ImageFormat.VHDX:
-            raise
-    qemu.replay_log(Disk(fd, image_format.driver))
-    return qemu.info(fd)
-
-
-def _refuse_format(subject: str, found: str) -> NoReturn:
-    known = ", ".join(ImageFormat)
-    raise ConsoleError(
-        sentence(
-            "{subject} is of the format {format}, which is not supported; convert it to one of "
-            "{known} first.",
-            subject=subject,
-            format=found.upper(),
-            known=known,
-        )
-    )
-
-
-def _require_size(size_bytes: int, max_bytes: int, subject: str) -> None:
-    if size_bytes <= 0:
-        raise ConsoleError(
-            sentence("{subject} is empty; choose a file with a disk in it.", subject=subject)
-        )
-    if size_bytes > max_bytes:
-        raise ConsoleError(
-            sentence(
-                "{subject} claims a disk of {size}; at most {most} are allowed here.",
-                subject=subject,
-                size=format_size(size_bytes),
-                most=format_size(max_bytes),
-            )
-        )
 
 
 def _require_plain(fd: int, subject: str) -> os.stat_result:
@@ -363,42 +271,67 @@ def _require_plain(fd: int, subject: str) -> os.stat_result:
     return status
 
 
-def _require_space(disk: Disk, image_format: _Format, qemu: QemuImg, folder: Path) -> None:
-    """The data really in the image must fit: a thin disk needs far less than its virtual size."""
-    needed = qemu.data_bytes(disk)
-    if not image_format.compressible:
-        # qemu does not tell a VHDX's holes, but without compression there is no more than this.
-        needed = min(needed, os.fstat(disk.fd).st_blocks * 512)
-    file_system = os.statvfs(folder)
-    free = file_system.f_bavail * file_system.f_frsize
-    if needed > free:
-        raise ConsoleError(
-            sentence(
-                "{subject} holds {needed} of data, and only {free} are free on the disk of the "
-                "storage host; free some space and try again.",
-                subject=qemu.subject,
-                needed=format_size(needed),
-                free=format_size(free),
-            )
+def _unpacked(
+    held: Path, fd: int, qemu: QemuImg, progress: Progress, notes: ImportNotes
+) -> Verdict:
+    """What the source is; when it is packed, the disk image in it takes its place before."""
+    for _ in range(MOST_LAYERS):
+        verdict = examination.inspect(fd, qemu)
+        if verdict.format not in PACKED:
+            return verdict
+        size_bytes = os.fstat(fd).st_size
+
+        def on_read(done: int, total: int = size_bytes) -> None:
+            progress(Phase.UNPACKING, min(done, total - 1), total)
+
+        on_read(0)
+        unpack(
+            Packed(verdict.format),
+            fd,
+            held,
+            held.with_name(PART_NAME),
+            replace(qemu, tick=_keeping_a_reserve(qemu, held.parent)),
+            on_read,
+            notes,
         )
+        progress(Phase.UNPACKING, size_bytes, size_bytes)
+    return examination.inspect(fd, qemu)
 
 
-def _make_part(part: Path, sandbox: Sandbox) -> int:
-    fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    sandbox.own(fd)
-    return fd
+def _keeping_a_reserve(qemu: QemuImg, folder: Path) -> Callable[[], None]:
+    """``tick`` that also stops the work before the disk is full: others write there, too."""
+
+    def tick() -> None:
+        if qemu.tick is not None:
+            qemu.tick()
+        if storage.free_bytes(folder) < 0:
+            raise ConsoleError(DOES_NOT_FIT.with_values(subject=qemu.subject))
+
+    return tick
 
 
 def _prove(
-    fd: int, size_bytes: int, original: Disk | None, qemu: QemuImg, progress: Progress
-) -> str:
-    """Compare the raw file with what it was made from, hash it and flush it, all at once."""
+    fd: int,
+    size_bytes: int,
+    original: Examined | None,
+    qemu: QemuImg,
+    progress: Progress,
+    notes: ImportNotes,
+) -> tuple[str, str]:
+    """Compare the raw file with what it was made from, hash it and flush it, all at once.
+
+    Returns its SHA-256 and what is on it.
+    """
     stop = threading.Event()
     hashed_bytes = 0
+    compared: Future[Findings] | None = None
 
     def on_block(done: int) -> None:
         nonlocal hashed_bytes
         hashed_bytes = done
+        stop_when_told()
+
+    def stop_when_told() -> None:
         if stop.is_set():
             raise CancelledError
 
@@ -411,21 +344,38 @@ def _prove(
                     "{subject} took longer to read back than was allowed.", subject=qemu.subject
                 )
             )
-        progress(Phase.COMPARING, hashed_bytes, size_bytes)
+        comparing = compared is not None and not compared.done()
+        progress(Phase.COMPARING if comparing else Phase.HASHING, hashed_bytes, size_bytes)
 
-    with ThreadPoolExecutor(2, "prove-image") as pool:
+    aside = replace(qemu, tick=stop_when_told)
+    with ThreadPoolExecutor(4, "prove-image") as pool:
         try:
             sha256 = pool.submit(hash_file, fd, size_bytes, on_block)
-            flushed = pool.submit(os.fsync, fd)
+            seen = pool.submit(findings.look_at, fd, size_bytes, aside)
+            pending: set[Future[Any]] = {sha256, seen, pool.submit(os.fsync, fd)}
             if original is not None:
-                replace(qemu, tick=tick).compare(original, Disk(fd, "raw"))
-            pending: list[Future[Any]] = [sha256, flushed]
-            while wait(pending, timeout=process.TICK_S).not_done:
+                compared = pool.submit(
+                    findings.compare,
+                    original.format.name,
+                    original.disk,
+                    Disk(fd, "raw"),
+                    size_bytes,
+                    aside,
+                    advice=_CONVERT_THERE,
+                    by_geometry=original.by_geometry,
+                )
+                pending.add(compared)
+            while pending:
                 tick()
+                done, pending = wait(pending, timeout=process.TICK_S)
+                for each in done:
+                    each.result()  # what failed ends the others
         finally:
             stop.set()
-        flushed.result()
-        return sha256.result()
+        found = seen.result()
+        for one in (found, compared.result() if compared is not None else found):
+            notes.add(one.warning, one.remarks)
+        return sha256.result(), found.contents
 
 
 def _seal(part: Path, fd: int, destination: Path, mode: int) -> int:
@@ -451,11 +401,7 @@ def _storage_errors(subject: str, destination: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            why = sentence(
-                "{subject} does not fit on the disk of the storage host; free some space and try "
-                "again.",
-                subject=subject,
-            )
+            why = DOES_NOT_FIT.with_values(subject=subject)
         elif error.errno == errno.ELOOP:
             why = sentence(
                 "{subject} is a symbolic link; import the file it points to.", subject=subject

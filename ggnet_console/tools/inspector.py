@@ -1,28 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tells a disk image's format and whether it is safe to open; a program run in the sandbox.
 
-``python -I -m ggnet_console.tools.inspector FD [UID]`` gives up root (when UID is given) after its
-imports and before it reads the open file FD, and prints one JSON object (see ``Verdict``).
-It starts as root because a virtual environment may lie where the sandbox's user cannot go.
+Its argument is the descriptor of the open file, its answer a ``Verdict`` (see ``sandboxed``).
 """
 
 from __future__ import annotations
 
-import ctypes
-import json
+import contextlib
 import os
-import signal
 import struct
-import sys
-from dataclasses import asdict
+import tarfile
 from typing import BinaryIO
 
 from oslo_utils.imageutils import format_inspector
 
-from .verdict import Verdict
+from ..values import format_size
+from . import vhd, vhdx, vmdk
+from .file_kinds import Packed, kind_of
+from .sandboxed import answer
+from .verdict import Flaw, Verdict
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 _HEAD_BYTES = 4 * 2**20
 """Formats are told by the beginning of a file; VHDX, the deepest, within its first MiB."""
 _CHUNK_BYTES = 4096
@@ -37,28 +34,38 @@ _WHY = {
     "footer": "its footer does not agree with its header",
 }
 """oslo.utils' safety checks, in the middle of a sentence."""
-
-# Virtual Hard Disk Image Format Specification 1.0: "Hard Disk Footer Format".
-_FOOTER_BYTES = 512
-_FOOTER_COOKIE = b"conectix"
-_FOOTER_SIZE = struct.Struct(">40x8xQ")
-_FOOTER_TYPE = struct.Struct(">60xI")
-_FOOTER_CHECKSUM_AT = 64
-_TYPE_FIXED = 2
-_TYPE_DIFFERENCING = 4
+_SECTOR_BYTES = 512
+_SOME_MEMBERS = 100
+"""An OVA's description is the first of its files (DSP0243); some writers put it later."""
+# QCOW2 (qemu's docs/interop/qcow2.txt): version, incompatible features.
+_QCOW2_VERSION = struct.Struct(">4xI64xQ")
+_QCOW2_EXTENDED_L2 = 0x10
 
 
 def inspect(file: BinaryIO) -> Verdict:
     """Tell the format of an open file by its content, and whether it refers to other files."""
     size_bytes = os.fstat(file.fileno()).st_size
+    kind = kind_of(file, size_bytes)
+    if kind == "tar" and _holds_ovf(file):
+        kind = Packed.OVA
+    if kind is not None:
+        return Verdict(str(kind), 0, safe=False)
     names = _formats(file)
     if names <= _RAW:
-        return _raw_or_fixed_vhd(file, size_bytes)
+        return _raw_or_vhd(file, size_bytes)
     if len(names) > 1:
         several = " and ".join(sorted(names))
         return Verdict(several, 0, safe=False, why=f"it looks like {several} at the same time")
     (name,) = names
-    return _check(file, name)
+    verdict = _check(file, name)
+    if verdict.safe and name == "vhd":
+        return _dynamic_vhd(file, size_bytes)
+    if verdict.safe and name == "vhdx" and (found := vhdx.metadata(file)) is not None:
+        if found.has_parent:
+            return Verdict("avhdx", 0, safe=False)
+        if found.sector_bytes != _SECTOR_BYTES:
+            return Verdict("vhdx-4096", 0, safe=False)
+    return verdict
 
 
 def _formats(file: BinaryIO) -> frozenset[str]:
@@ -71,70 +78,143 @@ def _formats(file: BinaryIO) -> frozenset[str]:
     return frozenset(str(found) for found in head.formats or ())
 
 
+def _holds_ovf(file: BinaryIO) -> bool:
+    file.seek(0)
+    with (
+        contextlib.suppress(tarfile.TarError, OSError, ValueError),
+        tarfile.open(fileobj=file, mode="r:") as archive,
+    ):
+        for _ in range(_SOME_MEMBERS):
+            member = archive.next()
+            if member is None:
+                break
+            if member.name.lower().endswith(".ovf"):
+                return True
+    return False
+
+
 def _check(file: BinaryIO, name: str) -> Verdict:
     """Run the safety checks of the one format found."""
     inspector = format_inspector.ALL_FORMATS[name]()
     # Only a VMDK may have to be read to its end (streamOptimized has a footer); the others are
     # complete early, and VHDX wants to find its tables in small pieces.
     step = _BIG_CHUNK_BYTES if name == "vmdk" else _CHUNK_BYTES
+    descriptor_end = vmdk.descriptor_end(file) if name == "vmdk" else 0
     file.seek(0)
-    while not inspector.complete and (chunk := file.read(step)):
-        inspector.eat_chunk(chunk)
-    inspector.finish()
+    at = 0
     try:
+        while not inspector.complete and (chunk := file.read(step)):
+            inspector.eat_chunk(vmdk.in_ascii(chunk, at, descriptor_end))
+            at += len(chunk)
+        inspector.finish()
         inspector.safety_check()
     except format_inspector.SafetyCheckFailed as error:
+        if name == "qcow2" and _has_extended_l2(file):
+            return Verdict("qcow2-extended-l2", 0, safe=False)
         why = " and ".join(_WHY.get(check, str(why)) for check, why in error.failures.items())
         return Verdict(name, inspector.virtual_size, safe=False, why=why)
     except format_inspector.ImageFormatError as error:
-        return Verdict(name, 0, safe=False, why=f"it is damaged or cut off ({error})")
-    if name == "vhd":
-        file.seek(0)
-        if _FOOTER_TYPE.unpack_from(file.read(_FOOTER_BYTES))[0] == _TYPE_DIFFERENCING:
-            why = "it holds only the differences from another disk"
-            return Verdict(name, inspector.virtual_size, safe=False, why=why)
-    return Verdict(name, inspector.virtual_size, safe=True)
+        why = f"it is damaged or cut off ({error})"
+        return Verdict(name, 0, safe=False, why=why, damaged=True)
+    size_bytes = os.fstat(file.fileno()).st_size
+    flaws = (Flaw.ODD_LENGTH,) if size_bytes % _SECTOR_BYTES and name != "vhd" else ()
+    return Verdict(name, inspector.virtual_size, safe=True, flaws=flaws)
 
 
-def _raw_or_fixed_vhd(file: BinaryIO, size_bytes: int) -> Verdict:
+def _has_extended_l2(file: BinaryIO) -> bool:
+    """Whether a QCOW2 has subclusters, which oslo.utils does not know, nor the second reader."""
+    file.seek(0)
+    version, features = _QCOW2_VERSION.unpack(file.read(_QCOW2_VERSION.size))
+    return version == 3 and bool(features & _QCOW2_EXTENDED_L2)
+
+
+def _raw_or_vhd(file: BinaryIO, size_bytes: int) -> Verdict:
     """A VHD of fixed size is a raw disk with a footer behind it, which probes do not look at."""
-    file.seek(max(0, size_bytes - _FOOTER_BYTES))
-    footer = file.read(_FOOTER_BYTES)
-    if (
-        len(footer) == _FOOTER_BYTES
-        and footer.startswith(_FOOTER_COOKIE)
-        and _FOOTER_TYPE.unpack_from(footer)[0] == _TYPE_FIXED
-        and _FOOTER_SIZE.unpack_from(footer)[0] == size_bytes - _FOOTER_BYTES
-        and _checksum(footer) == struct.unpack_from(">I", footer, _FOOTER_CHECKSUM_AT)[0]
-    ):
-        return Verdict("vhd-fixed", size_bytes - _FOOTER_BYTES, safe=True)
-    return Verdict("raw", size_bytes, safe=True)
+    found = vhd.last_footer(file, size_bytes)
+    if found is None or not _closes(file, *found, size_bytes):
+        flaws = (Flaw.ODD_LENGTH,) if size_bytes % _SECTOR_BYTES else ()
+        return Verdict("raw", size_bytes, safe=True, flaws=flaws)
+    footer, disk_end = found
+    if _is_dynamic(footer):
+        return _dynamic_vhd(file, size_bytes)
+    if not footer.sound:
+        # What it says cannot be trusted: all before it is the disk.
+        flaws = (Flaw.ONLY_FOOTER_DAMAGED,)
+        return Verdict("vhd-fixed", disk_end, safe=True, flaws=flaws)
+    if footer.type == vhd.DiskType.DIFFERENCING:
+        return Verdict("avhd", 0, safe=False)
+    if footer.disk_bytes > disk_end:
+        return _damaged(
+            f"it is cut off: its footer tells of {format_size(footer.disk_bytes)}, and it holds "
+            f"{format_size(disk_end)}"
+        )
+    goes_on = footer.current_size < disk_end or disk_end + vhd.FOOTER_BYTES < size_bytes
+    flaws = (Flaw.LONGER,) if goes_on else ()
+    return Verdict("vhd-fixed", footer.disk_bytes, safe=True, flaws=flaws)
 
 
-def _checksum(footer: bytes) -> int:
-    """One's complement of the sum of all bytes but the checksum's own."""
-    own = sum(footer[_FOOTER_CHECKSUM_AT : _FOOTER_CHECKSUM_AT + 4])
-    return ~(sum(footer) - own) & 0xFFFFFFFF
+def _is_dynamic(footer: vhd.Footer) -> bool:
+    is_fixed = footer.type == vhd.DiskType.FIXED or footer.header_at == vhd.NO_HEADER
+    return not is_fixed and footer.type != vhd.DiskType.DIFFERENCING
 
 
-def _drop_privileges(uid: int | None) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if uid is not None:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-    # Changing the user clears the parent-death signal, so it comes after that (prctl(2)).
-    for option, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_PDEATHSIG, signal.SIGKILL)):
-        if libc.prctl(option, int(value), 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), f"prctl({option})")  # no text
+def _closes(file: BinaryIO, footer: vhd.Footer, at: int, size_bytes: int) -> bool:
+    """Whether a footer is that of the whole file, and not part of the data on a raw disk."""
+    if _is_dynamic(footer):
+        end = vhd.blocks_end(file, footer)
+        return end is not None and end <= at
+    if at + vhd.FOOTER_BYTES >= size_bytes:
+        return True
+    # Something fills the file up behind it.
+    sizes = (footer.current_size, footer.disk_bytes)
+    return footer.sound and footer.type == vhd.DiskType.FIXED and at in sizes
 
 
-def main() -> None:
-    """Inspect the file whose descriptor is given and print the verdict."""
-    _drop_privileges(int(sys.argv[2]) if len(sys.argv) > 2 else None)
-    with open(int(sys.argv[1]), "rb", closefd=False) as file:
-        sys.stdout.write(json.dumps(asdict(inspect(file))))
+def _damaged(why: str) -> Verdict:
+    return Verdict("vhd", 0, safe=False, why=why, damaged=True)
+
+
+def _dynamic_vhd(file: BinaryIO, size_bytes: int) -> Verdict:
+    """It has a footer at the end and a copy at the beginning, which is what qemu goes by."""
+    first = vhd.footer_at(file, 0)
+    data_end = vhd.blocks_end(file, first) if first is not None and first.sound else None
+    found = vhd.last_footer(file, size_bytes, data_end or vhd.FOOTER_BYTES)
+    last = found[0] if found is not None else None
+    sound = [footer for footer in (first, last) if footer is not None and footer.sound]
+    if not sound:
+        return _damaged("it is damaged: its footers are not valid")
+    footer = sound[0]
+    if footer.type == vhd.DiskType.DIFFERENCING:
+        return Verdict("avhd", 0, safe=False)
+    if footer.type != vhd.DiskType.DYNAMIC:
+        return _damaged("it is damaged: its footer is of no known type")
+    if not footer.tells_the_same(sound[-1]):
+        return _damaged("it is damaged: its two footers do not agree")
+    end = vhd.blocks_end(file, footer)
+    if end is None:
+        return _damaged("it is damaged: its header or block table is not valid")
+    if end > size_bytes:
+        return _damaged(
+            f"it is cut off: its data reaches to {format_size(end)}, and it holds "
+            f"{format_size(size_bytes)}"
+        )
+    flaws = []
+    if footer is not first:
+        flaws.append(Flaw.FIRST_FOOTER_DAMAGED)
+    elif len(sound) == 1:
+        flaws.append(Flaw.LAST_FOOTER_DAMAGED)
+    elif found is not None and found[1] + vhd.FOOTER_BYTES < size_bytes:
+        flaws.append(Flaw.LONGER)
+    return Verdict(
+        "vhd", footer.disk_bytes, safe=True, by_geometry=footer.by_geometry, flaws=tuple(flaws)
+    )
+
+
+def main(descriptor: str) -> Verdict:
+    """Inspect the file whose descriptor is given."""
+    with open(int(descriptor), "rb", closefd=False) as file:
+        return inspect(file)
 
 
 if __name__ == "__main__":
-    main()
+    answer(main)

@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 from ..errors import ConsoleError, Sentence, sentence
 from ..program_call import ProgramCall, open_files
 from . import process
-from .sandbox import Limits, Sandbox
+from .image_work import DOES_NOT_FIT, ImageWork
+from .sandbox import Limits
 
 _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
 _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
@@ -39,6 +40,8 @@ class Disk:
 
     fd: int
     driver: str
+    size_calc: str = ""
+    """Of a VHD: ``chs`` or ``current_size``, what its size is, whoever wrote it."""
 
     @property
     def path(self) -> str:
@@ -49,6 +52,8 @@ class Disk:
         """A pinned node: this format, this file, and nothing the image itself names beside it."""
         file = {"driver": "file", "filename": self.path}
         node = {"driver": self.driver, "read-only": read_only, "backing": None, "file": file}
+        if self.size_calc:
+            node["force_size_calc"] = self.size_calc
         return f"json:{json.dumps(node)}"
 
 
@@ -82,19 +87,8 @@ class _DataSum:
                 raise _NotUnderstoodError(line) from error
 
 
-@dataclass(frozen=True)
-class QemuImg:
-    """Runs qemu-img for one piece of work on files that are open in this process.
-
-    ``subject`` names that work's image in error sentences. ``deadline`` (``time.monotonic()``)
-    is shared by all calls, ``tick`` may cancel any of them, see ``process.run``.
-    """
-
-    subject: str
-    sandbox: Sandbox
-    deadline: float
-    max_file_bytes: int
-    tick: Callable[[], None] | None = None
+class QemuImg(ImageWork):
+    """Runs qemu-img for one piece of work on files that are open in this process."""
 
     def info(self, fd: int) -> Info:
         """qemu's own probe of the format; the only call that does not pin a driver.
@@ -235,10 +229,7 @@ class QemuImg:
                 "{subject} cannot be processed: qemu-img was ended by signal {signal}; try again."
             )
         elif _FULL.search(done.messages):
-            what = sentence(
-                "{subject} does not fit on the disk of the storage host; free some space and try "
-                "again."
-            )
+            what = DOES_NOT_FIT
         raise ConsoleError(
             what.with_values(subject=self.subject, signal=-done.returncode), done.details
         )

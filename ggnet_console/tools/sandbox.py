@@ -3,14 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
+import signal
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from ..errors import ConsoleError, sentence
 from . import process
 
 _FIRST_UID = 61184
+_END_S, _POLL_S = 5.0, 0.02
 _UID_COUNT = 4000
 """Inside systemd's range for DynamicUser= (systemd.io/UIDS-GIDS), 61184-65519: no passwd entry."""
 
@@ -47,6 +54,62 @@ class Sandbox:
             os.fchown(fd, self.uid, self.uid)
         os.fchmod(fd, 0o600)
 
+    def lend(self, fd: int) -> int:
+        """Open a file anew, so that this sandbox may read it and no longer write it.
+
+        What escaped from its group and still runs in the sandbox is killed: it could write into
+        the file after it was proved. ConsoleError when that cannot be ended.
+        """
+        if self.uid is not None:
+            os.fchown(fd, 0, self.uid)
+            os.fchmod(fd, 0o440)
+            deadline = time.monotonic() + _END_S
+            while left := self._escaped():
+                if time.monotonic() > deadline:
+                    raise ConsoleError(
+                        sentence(
+                            "A program that works on the image cannot be ended (process {process}); "
+                            "restart the storage host.",
+                            process=left[0],
+                        )
+                    )
+                for pid in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                time.sleep(_POLL_S)
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def _escaped(self) -> list[int]:
+        """What runs as this sandbox's user, and whoever started it has ended.
+
+        Its parent is the next reaper above us (PR_SET_CHILD_SUBREAPER, at last process 1); that of
+        another agent's program is that agent. Which files it holds does not count: a descriptor may
+        be on its way through a socket.
+        """
+        above = set()
+        process = _Process.find(os.getpid())
+        while process is not None and process.parent:
+            above.add(process.parent)
+            process = _Process.find(process.parent)
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            pid = int(folder.name)
+            top = _Process.find(pid)
+            if top is None or top.uid != self.uid or top.is_zombie:
+                continue
+            while (parent := _Process.find(top.parent)) is not None and parent.uid == self.uid:
+                top = parent
+            if top.parent in above:
+                found.append(pid)
+        return found
+
+    def new_file(self, path: Path) -> int:
+        """Open a new, empty file that this sandbox may write; what an earlier attempt left goes."""
+        path.unlink(missing_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self.own(fd)
+        return fd
+
     def wrap(self, argv: Sequence[str], limits: Limits) -> list[str]:
         """``argv`` as this sandbox's user, with no-new-privs and rlimits (setpriv(1), prlimit(1)).
 
@@ -60,11 +123,19 @@ class Sandbox:
         )
         privileges = ["--no-new-privs", "--pdeathsig", "KILL"]
         inner = [process.find(argv[0]), *argv[1:]]
-        return self.limited([process.find("setpriv"), *identity, *privileges, "--", *inner], limits)
+        return self._limited(
+            [process.find("setpriv"), *identity, *privileges, "--", *inner], limits
+        )
+
+    def own_program(self, name: str, arguments: Sequence[str], limits: Limits) -> list[str]:
+        """One of this package's programs, which becomes this sandbox's user itself (`sandboxed`)."""
+        identity = "-" if self.uid is None else str(self.uid)
+        program = [sys.executable, "-I", "-m", f"{__package__}.{name}", identity]
+        return self._limited([*program, *arguments], limits)
 
     @staticmethod
-    def limited(argv: Sequence[str], limits: Limits) -> list[str]:
-        """``argv`` under resource limits only, for a program that gives up its rights itself."""
+    def _limited(argv: Sequence[str], limits: Limits) -> list[str]:
+        """``argv`` under resource limits."""
         return [
             process.find("prlimit"),
             f"--as={_possible(resource.RLIMIT_AS, limits.address_space_bytes)}",
@@ -75,6 +146,27 @@ class Sandbox:
             "--",
             *argv,
         ]
+
+
+@dataclass(frozen=True)
+class _Process:
+    """A process as proc(5) shows it."""
+
+    parent: int
+    uid: int
+    is_zombie: bool
+
+    @classmethod
+    def find(cls, pid: int) -> _Process | None:
+        """None when it has ended."""
+        try:
+            status = Path("/proc", str(pid), "status").read_text("utf-8", "replace")
+        except OSError:
+            return None
+        fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+        return cls(
+            int(fields["PPid"]), int(fields["Uid"].split()[0]), fields["State"].split()[0] == "Z"
+        )
 
 
 def _possible(limit: int, wanted: int) -> int:

@@ -71,7 +71,7 @@ def require_space(folder: Path, source_fd: int) -> None:
         )
 
 
-def free_bytes(folder: Path) -> int:
-    """Space an image may take in ``folder``: what is free less a small reserve."""
+def free_bytes(folder: Path | int) -> int:
+    """Space an image may take in ``folder`` (or beside an open file): less a small reserve."""
     space = os.statvfs(folder)
     return space.f_bavail * space.f_frsize - _RESERVE_BYTES

@@ -90,6 +90,7 @@ FIELDS = {
     "boot_mode": tr("Boot mode"),
     "cancel_requested": tr("Cancel asked for"),
     "chap_user": tr("CHAP name"),
+    "contents": tr("Contents"),
     "created_by_name": tr("Created by"),
     "description": tr("Description"),
     "disabled": tr("Disabled"),
@@ -129,6 +130,7 @@ FIELDS = {
     "reason": tr("Reason"),
     "refused_unseen": tr("Refused unseen"),
     "result": tr("Result"),
+    "remarks": tr("Remarks"),
     "role": tr("Role"),
     "room": tr("Room"),
     "serial": tr("Serial"),
@@ -150,6 +152,7 @@ FIELDS = {
     "verified_at": tr("Verified"),
     "virtual_size_bytes": tr("Virtual size"),
     "workstation": tr("Workstation"),
+    "warning": tr("Warning"),
     "write_back": tr("Write back"),
 }
 """The words for columns, and for what else an entry tells."""

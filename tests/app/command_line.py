@@ -78,6 +78,13 @@ class CommandLine:
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
         return done.stdout
 
+    def warned(self, warning: str, *arguments: str) -> Any:
+        """What is printed as JSON, with exit status 0, beside one line on stderr with this."""
+        done = self.run(*arguments, "--json")
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1), done
+        assert warning in done.stderr
+        return json.loads(done.stdout)
+
     def json(self, *arguments: str) -> Any:
         return json.loads(self.works(*arguments, "--json"))
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import bz2
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ import pytest
 from PySide6.QtCore import QEvent, QSettings
 from PySide6.QtWidgets import QApplication
 from real_database import RealDatabase
-from real_host import DATA, MIB, LoggedIn, RealHost, blank_cluster, real_host
+from real_host import MIB, LoggedIn, RealHost, blank_cluster, real_host
+from samples import make_disk, sample_bytes
 from slow_uploader import SlowImport
 
 from ggnet_console.enums import Role
@@ -52,11 +51,9 @@ def disks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``disk.raw`` (4 MiB of data in 8 MiB), the same as ``disk.qcow2``, and Hyper-V's VHDX."""
     folder = tmp_path_factory.mktemp("disks")
     raw = folder / "disk.raw"
-    raw.write_bytes(os.urandom(4 * MIB))
-    os.truncate(raw, 8 * MIB)
+    make_disk(raw, 4 * MIB, 8 * MIB)
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, folder / "disk.qcow2"], check=True)
-    packed = DATA / "iotest-dynamic-1G.vhdx.bz2"
-    (folder / "hyper-v.vhdx").write_bytes(bz2.decompress(packed.read_bytes()))
+    (folder / "hyper-v.vhdx").write_bytes(sample_bytes("iotest-dynamic-1G.vhdx"))
     return folder
 
 

@@ -44,7 +44,6 @@ from ggnet_console.tools.tgtd import Daemon, Tgtd
 from ggnet_console.workers.upload import upload
 
 CHECKOUT = Path(__file__).parents[2]
-DATA = CHECKOUT / "tests" / "data"
 MIB = 2**20
 
 

@@ -53,7 +53,7 @@ def test_an_import_cancelled_while_its_agent_works_on_others_leaves_nothing(
         served.succeeded(other.job_id)
 
 
-@pytest.mark.parametrize("verb", ["info", "convert", "compare"])
+@pytest.mark.parametrize("verb", ["info", "check", "convert"])
 def test_a_running_import_is_cancelled_and_its_qemu_img_dies(
     verb: str, served: RealHost, disks: Path
 ) -> None:

@@ -14,7 +14,7 @@ from real_host import MIB, RealHost, is_running, wait_for
 from slow_uploader import SlowImport
 from sqlalchemy import text
 
-VERBS = {"Checking": "check", "Converting": "convert", "Comparing": "compare"}
+VERBS = {"Checking": "check", "Converting": "convert"}
 
 
 def expect_ready(host: RealHost, image_id: int) -> None:
@@ -53,6 +53,40 @@ def test_an_agent_killed_in_any_phase_finishes_the_import_after_its_restart(
     served.succeeded(image.job_id)
     assert served.job(image.job_id).attempts == 2
     expect_ready(served, image.image_id)
+
+
+def test_an_agent_killed_while_it_compares_and_hashes_finishes_the_import_after_its_restart(
+    served: RealHost, disks: Path
+) -> None:
+    """Its file belongs to root by then, and the readers are programs of ours."""
+    big = served.folder / "big.raw"
+    with big.open("wb") as file:
+        file.write((disks / "disk.raw").read_bytes())
+        file.truncate(8 << 30)
+    image = served.import_file(_as_qcow2(big))
+    wait_for(lambda: _own_programs(served, "second_reader"), "it is compared")
+    served.kill()
+    wait_for(lambda: not _own_programs(served), "what reads dies with its agent")
+    served.start()
+    served.succeeded(image.job_id)
+    assert served.job(image.job_id).attempts == 2
+    expect_ready(served, image.image_id)
+
+
+def _own_programs(host: RealHost, name: str = "") -> list[str]:
+    """Programs of ours that read this host's images in the sandbox."""
+    own = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            files = [str(link.readlink()) for link in (folder / "fd").iterdir()]
+        except OSError:
+            continue  # ended while we looked
+        if f"ggnet_console.tools.{name}".encode() in words and any(
+            file.startswith(str(host.tree.work)) for file in files
+        ):
+            own.append(folder.name)
+    return own
 
 
 def test_an_agent_killed_while_qemu_img_writes_finishes_the_import_after_its_restart(

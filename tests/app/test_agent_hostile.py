@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import bz2
 import hashlib
 import os
 import pwd
@@ -15,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from hostile_images import SECRET, STORIES
-from real_host import DATA, RealHost, real_host, wait_for
+from real_host import RealHost, real_host, wait_for
+from samples import sample_bytes
 
 from ggnet_console.errors import ConsoleError
 
@@ -84,10 +84,8 @@ def files_with(text: bytes, folder: Path) -> list[Path]:
 def test_hostile_images_end_as_errors_and_no_byte_of_the_host_comes_in(
     served: RealHost, secret: Path
 ) -> None:
-    words = {FUZZED: "it is damaged or not a disk image"}
-    (served.import_folder / FUZZED).write_bytes(
-        bz2.decompress((DATA / "afl5.img.bz2").read_bytes())
-    )
+    words = {FUZZED: "it is damaged"}
+    (served.import_folder / FUZZED).write_bytes(sample_bytes("afl5.img"))
     for number, name in enumerate(THROUGH_THE_CHAIN):
         make, sentence = STORIES[name]
         make(served.import_folder / name, write_secret(served.folder / f"victim-{number}"), qemu)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import os
 import resource
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from real_host import MIB, OwnDiskHost, RealHost, real_host, wait_for
+from samples import sample_bytes
 
 from ggnet_console.enums import ImageFormat
 from ggnet_console.errors import ConsoleError
@@ -135,3 +138,18 @@ if AS_ROOT:  # an ordinary user cannot mount a small disk
         with pytest.raises(ConsoleError, match=r"needs 60\.0 MiB, but only .* are free"):
             small.import_file(tmp_path / "big")
         assert small.left_over() == []
+
+
+def test_a_packed_disk_says_what_is_on_it_and_what_is_wrong(
+    served: RealHost, tmp_path: Path
+) -> None:
+    """Sectors of 4096 bytes: no PC finds the partitions, and that is said on the image."""
+    packed = tmp_path / "lab.raw.gz"
+    packed.write_bytes(gzip.compress(sample_bytes("disk-4kn.raw")))
+    image = served.import_ready(packed)
+    assert (image.contents, image.source_name) == ("GPT: Windows data", "lab.raw.gz")
+    assert image.warning.startswith(
+        "Its partitions are those of a disk with sectors of 4096 bytes."
+    )
+    assert image.sha256 == hashlib.sha256(sample_bytes("disk-4kn.raw")).hexdigest()
+    assert served.left_over() == [f"images/{image.id}-1.raw"]

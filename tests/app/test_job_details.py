@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import bz2
 import json
 from pathlib import Path
 
-from real_host import DATA, RealHost
+from real_host import RealHost
 from repeating import repeat
+from samples import make_damaged_qcow2
 from test_target_drift import tid
 
 from ggnet_console.enums import Drift
@@ -24,7 +24,7 @@ def logged(host: RealHost) -> str:
 def test_a_failed_import_shows_its_command_in_the_jobs_row_and_in_the_log(
     served: RealHost, tmp_path: Path
 ) -> None:
-    (tmp_path / "damaged").write_bytes(bz2.decompress((DATA / "afl5.img.bz2").read_bytes()))
+    make_damaged_qcow2(tmp_path / "damaged")
     job = served.ended(served.import_file(tmp_path / "damaged").job_id)
     assert job.status == "FAILED"
     assert job.error == ("The image “disk” cannot be opened; it is damaged or not a disk image.")
@@ -33,7 +33,7 @@ def test_a_failed_import_shows_its_command_in_the_jobs_row_and_in_the_log(
     assert "qemu-img info --output=json" in command
     assert f"<>{served.tree.work}/job-{job.id}/source" in command
     assert end == "exit code 1"
-    assert any("Max Table Entries too large" in line for line in said)
+    assert any("L1 table offset invalid" in line for line in said)
     assert f"{job.error} ({job.error_details})" in logged(served)
 
 

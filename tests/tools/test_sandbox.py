@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
 from patience import wait_for
 
 from ggnet_console.tools import process
@@ -80,14 +83,75 @@ process.run(Sandbox.for_job(5).wrap(argv, Limits(10, 1 << 20)), timeout_s=600, p
     )
 
 
-def test_the_inspector_gives_up_its_rights_before_it_reads() -> None:
-    uid = Sandbox.for_job(5).uid
-    program = (
-        "from ggnet_console.tools import inspector;"
-        f"inspector._drop_privileges({uid});"
-        "print(open('/proc/self/status').read())"
+@pytest.mark.parametrize("program", ["inspector", "unpacker", "second_reader", "disk_contents"])
+def test_our_own_programs_give_up_their_rights_before_they_read(program: str) -> None:
+    sandbox = Sandbox.for_job(5)
+    code = (
+        f"import ggnet_console.tools.{program} as program, pathlib, sys\n"
+        "from ggnet_console.tools import sandboxed\n"
+        "def work(*arguments):\n"
+        "    status = pathlib.Path('/proc/self/status').read_text()\n"
+        "    return program.Told(status)\n"
+        "import dataclasses\n"
+        "program.Told = dataclasses.make_dataclass('Told', ['status'])\n"
+        "sandboxed.answer(work)\n"
     )
-    status = process.run([sys.executable, "-I", "-c", program], timeout_s=30).stdout.decode()
-    assert _uids(status) == {uid if uid is not None else os.geteuid()}
+    argv = [sys.executable, "-I", "-c", code, str(sandbox.uid or "-")]
+    status = json.loads(process.run(argv, timeout_s=30).stdout)["status"]
+    assert _uids(status) == {sandbox.uid if sandbox.uid is not None else os.geteuid()}
     assert "NoNewPrivs:\t1" in status
     assert "CapEff:\t0000000000000000" in status
+
+
+_IN_FLIGHT = """
+import socket
+one, other = socket.socketpair()
+socket.send_fds(one, [b"x"], [fd])
+os.close(fd)
+time.sleep(0.3)
+fd = socket.recv_fds(other, 1, 1)[1][0]
+while True:
+    os.pwrite(fd, b"late", 0)
+    time.sleep(0.001)
+"""
+
+if ROOT:
+
+    @pytest.mark.parametrize("how", ["fd", "mmap", "in flight"])
+    def test_who_escaped_from_its_group_does_not_write_into_what_is_proved(
+        how: str, tmp_path: Path
+    ) -> None:
+        """A second fork in a session of its own outlives the program that was taken over."""
+        sandbox = Sandbox.for_job(6)
+        fd = sandbox.new_file(tmp_path / "image.part")
+        os.ftruncate(fd, 4096)
+        code = (
+            "import mmap, os, sys, time\n"
+            f"fd = {fd}\n"
+            "if os.fork(): os._exit(0)\n"
+            "os.setsid()\n"
+            "if os.fork(): os._exit(0)\n"
+            "for n in (1, 2): os.close(n)\n"
+            "view = mmap.mmap(fd, 4096)\n"
+            + ("os.close(fd)\n" if how == "mmap" else "")
+            + ("view[:4] = b'late'\nview.close()\n" + _IN_FLIGHT if how == "in flight" else "")
+            + "while True:\n    view[:4] = b'late'\n    time.sleep(0.001)\n"
+        )
+        argv = sandbox.wrap([sys.executable, "-c", code], LIMITS)
+        subprocess.run(argv, pass_fds=[fd], check=True)
+        wait_for(lambda: os.pread(fd, 4, 0) == b"late", "it writes")
+        lent = sandbox.lend(fd)
+        os.pwrite(fd, b"done", 0)
+        time.sleep(0.5)
+        assert os.pread(lent, 4, 0) == b"done"
+        again = f"/proc/self/fd/{lent}"
+        done = process.run(
+            sandbox.wrap(["sh", "-c", f"cat {again} >&2; echo x > {again}"], LIMITS),
+            timeout_s=10,
+            pass_fds=[lent],
+        )
+        assert "done" in done.messages  # it may be read
+        assert done.returncode != 0
+        assert os.pread(lent, 4, 0) == b"done"
+        os.close(lent)
+        os.close(fd)

@@ -68,7 +68,7 @@ def test_counts_stand_beside_the_pages(qtbot, window):
             ["Running  23", "Waiting  4", "Disconnected  1", "Failed  6", "Ended  5"],
             "39, 28 open",
         ),
-        ("images", ["Ready  2", "Working  3", "Failed  1"], "6"),
+        ("images", ["Ready  1", "Warning  1", "Working  3", "Failed  1"], "6"),
         ("jobs", ["Running  2", "Waiting  1", "Failed  1", "Ended  2"], "6, 3 open"),
     ],
 )

@@ -15,6 +15,7 @@ from ...services.boot_sessions import StartedAgain
 from ...services.images import ImageRow
 from ...services.machines import MachineRow
 from ..enum_words import word
+from ..image_choice import image_choice
 from ..kit import format as fmt
 from ..kit.asking_dialog import Done, Failed, Waiting
 from ..kit.form import Field
@@ -48,7 +49,9 @@ def start_sessions(
         choose(
             parent.window(),
             tr("There is no image to boot from yet"),
-            tr("Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file."),
+            tr(
+                "Import a disk image first; it takes a VHDX, VHD, QCOW2, VMDK or raw file, also packed."
+            ),
             [(tr("Open Images"), False, lambda: _open_images(context))],
         )
         return None
@@ -111,9 +114,7 @@ def _images(
     rows: Sequence[MachineRow], ready: Sequence[ImageRow]
 ) -> tuple[object, list[tuple[object, str]], str]:
     """What to propose, None for nothing; what can be chosen; what they had, where that differs."""
-    choices: list[tuple[object, str]] = [
-        (image.id, f"{image.name}   {fmt.size(image.virtual_size_bytes)}") for image in ready
-    ]
+    choices: list[tuple[object, str]] = [(image.id, image_choice(image)) for image in ready]
     ids = {image.name: image.id for image in ready}
     had = Counter(row.image for row in rows)
     if len(had) == 1:

@@ -21,7 +21,8 @@ from ..kit.form_dialog import FormDialog
 from ..kit.translate import tr
 from ..page_context import PageContext
 
-_PATTERNS = "*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso"  # no text
+_PATTERNS = "*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso *.ova *.zip *.gz *.xz *.zst"  # no text
+_PACKED = (".gz", ".xz", ".zst", ".zstd")
 _FILES = ";;".join((tr("Disk images ({patterns})").format(patterns=_PATTERNS), tr("All files (*)")))
 
 
@@ -60,7 +61,7 @@ def import_image(
                 value=str(source) if source else "",
                 parse=_source,
                 required=True,
-                help=tr("VHDX, VHD, QCOW2, VMDK or raw."),
+                help=tr("VHDX, VHD, QCOW2, VMDK or raw; also packed (gzip, xz, zstd, zip, OVA)."),
                 files=_FILES,
             ),
             Field(
@@ -107,7 +108,10 @@ def import_image(
 
 
 def _suggested(source: Path | None) -> str:
-    """A name from a file's, in printable characters."""
+    """A name from a file's, in printable characters, without “.vhdx” or “.img.gz”."""
     if source is None:
         return ""
-    return "".join(c for c in source.stem if c.isprintable())[:64].strip()
+    inner = Path(source.stem)
+    is_packed = source.suffix.lower() in _PACKED and f"*{inner.suffix.lower()}" in _PATTERNS.split()
+    name = inner.stem if is_packed else source.stem
+    return "".join(c for c in name if c.isprintable())[:64].strip()

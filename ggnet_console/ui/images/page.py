@@ -41,6 +41,8 @@ def state_of(row: ImageRow) -> tuple[State, str]:
             filter(None, (translated(row.job_phase or ""), fmt.percent(_share(row)), left))
         )
         return State.WORKING, doing
+    if row.warning:
+        return State.ATTENTION, f"{word(row.status)} · {translated(row.warning)}"
     return sign(row.status), word(row.status)
 
 
@@ -54,7 +56,7 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
         "state",
         tr("State"),
         lambda r: state_of(r)[1],
-        sort=lambda r: (r.status is not ImageStatus.ERROR, r.status.value),
+        sort=lambda r: (r.status is not ImageStatus.ERROR, not r.warning, r.status.value),
         state=lambda r: state_of(r)[0],
         progress=_share,
         width=296,
@@ -73,6 +75,7 @@ COLUMNS: tuple[Column[ImageRow], ...] = (
     size_column("actual_size", tr("Actual size"), lambda r: r.actual_size_bytes),
     count_column("used_by", tr("Targets"), lambda r: r.used_by),
     time_column("added", tr("Added"), lambda r: r.created_at),
+    Column("contents", tr("Contents"), lambda r: r.contents or fmt.NONE, width=200, hidden=True),
     Column("host", tr("Storage host"), lambda r: r.host, width=112, hidden=True),
     Column(
         "source_name",
@@ -92,6 +95,7 @@ def _is_failed(row: ImageRow) -> bool:
 
 CHIPS: tuple[Chip[ImageRow], ...] = (
     Chip(tr("Ready"), lambda r: state_of(r)[0] is State.RUNNING),
+    Chip(tr("Warning"), lambda r: state_of(r)[0] is State.ATTENTION),
     Chip(tr("Working"), lambda r: state_of(r)[0] is State.WORKING),
     Chip(tr("Failed"), _is_failed, failed=_is_failed),
 )
@@ -111,6 +115,7 @@ def facts(row: ImageRow) -> list[Fact]:
             fmt.size(row.actual_size_bytes),
             fmt.exact_size(row.actual_size_bytes),
         ),
+        Fact(tr("Contents"), row.contents or fmt.NONE),
         Fact(tr("Served by"), tr("%n target(s)", "", row.used_by) if row.used_by else fmt.NONE),
         Fact(tr("Verified"), fmt.ago(row.verified_at), fmt.exact(row.verified_at)),
         Fact(tr("Storage host"), row.host),
@@ -121,6 +126,8 @@ def facts(row: ImageRow) -> list[Fact]:
         Fact(tr("Image"), row.sha256 or fmt.NONE, section="SHA-256", copy=tr("Copy SHA-256")),
         Fact(tr("File"), row.source_sha256 or fmt.NONE, copy=tr("Copy SHA-256 of the file")),
     ]
+    if row.remarks:
+        result.append(Fact(tr("Import"), translated(row.remarks), section=tr("Remarks")))
     if row.notes:
         result.append(Fact(tr("Notes"), row.notes, section=tr("Notes")))
     return result
@@ -190,7 +197,7 @@ class ImagesPage(Page[ImageRow]):
                 tr("No images yet"),
                 tr(
                     "An image is the disk a machine boots from. Import a VHDX, VHD, QCOW2, VMDK or "
-                    "raw file; you can also drop it on this window."
+                    "raw file, also packed; you can also drop it on this window."
                 ),
                 tr("Import image"),
             ),

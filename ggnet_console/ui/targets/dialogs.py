@@ -12,6 +12,7 @@ from ...enums import ImageStatus
 from ...services import target_plans, targets
 from ...services.jobs import JobRow
 from ...services.targets import ChapMade, TargetRow
+from ..image_choice import image_choice
 from ..job_dialog import JobDialog
 from ..job_waiter import error_of
 from ..kit.asking_dialog import Done, Failed, Waiting
@@ -66,7 +67,7 @@ def new_target(parent: QWidget, context: PageContext) -> FormDialog | None:
                 tr("Image"),
                 "choice",
                 value=images[0].id,
-                choices=[(row.id, row.name) for row in images],
+                choices=[(row.id, image_choice(row)) for row in images],
             ),
         ],
         submit=submit,

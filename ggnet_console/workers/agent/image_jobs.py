@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,21 @@ from ...tools.sandbox import Sandbox
 from .job import Job
 
 _SPANS = {
+    Phase.UNPACKING: (0.0, 40.0),
     Phase.CHECKING: (0.0, 5.0),
     Phase.CONVERTING: (5.0, 60.0),
     Phase.COMPARING: (60.0, 100.0),
+    Phase.HASHING: (60.0, 100.0),
 }
+"""Percent of the job, as long as nothing better is known."""
 _FETCHING = (0.0, 40.0)
 """Where the file is copied by the job itself; the rest is the other phases'."""
 _WORDS = {
+    Phase.UNPACKING: "Unpacking",
     Phase.CHECKING: "Checking",
     Phase.CONVERTING: "Converting",
     Phase.COMPARING: "Comparing",
+    Phase.HASHING: "Hashing",
 }
 
 
@@ -38,6 +44,8 @@ class ImageJob(Job):
 
     _begun = 0.0
     """Percent of the job that were done before the first of the phases."""
+    _seconds: Mapping[Phase, float] = {}
+    """What is planned of the phases to come."""
 
     @property
     def image_id(self) -> int:
@@ -58,10 +66,25 @@ class ImageJob(Job):
             )
         return versions[0]
 
+    def plan(self, seconds: Mapping[Phase, float]) -> None:
+        """Learn what is still to be done, so that percent and time left go by it."""
+        self._seconds = seconds
+
     def note(self, phase: Phase, done: int, total: int) -> None:
         """Progress of the tools, as the job's."""
-        begin, end = (self._begun + (100 - self._begun) * at / 100 for at in _SPANS[phase])
-        self.context.progress(_WORDS[phase], done, total, (begin, end))
+        span = _SPANS[phase]
+        after_s = None
+        if self._seconds and phase is not Phase.CHECKING:
+            hashing_s = self._seconds[Phase.HASHING]
+            converting_s = self._seconds.get(Phase.CONVERTING, 0.0)
+            share = 95.0 * converting_s / (converting_s + hashing_s)
+            is_first = phase is Phase.CONVERTING
+            span = (5.0, 5.0 + share) if is_first else (5.0 + share, 100.0)
+            after_s = hashing_s if is_first else 0.0
+        begin, end = (self._begun + (100 - self._begun) * at / 100 for at in span)
+        self.context.progress(_WORDS[phase], done, total, (begin, end), after_s)
+        if phase is Phase.UNPACKING and done == total:
+            self._begun = end
 
 
 class ImportImage(ImageJob):
@@ -77,7 +100,8 @@ class ImportImage(ImageJob):
         if destination.exists() and not held.exists():
             # A raw source was sealed as it was, and the agent died before that was recorded.
             destination.rename(held)
-            held.chmod(0o600)
+        if held.exists() and not held.is_symlink():
+            held.chmod(0o600)  # it may have been on its way there
         entry = self.task.params.get("entry")
         if entry is not None and not held.exists():
             self._fetch(entry)
@@ -93,6 +117,7 @@ class ImportImage(ImageJob):
             sandbox=Sandbox.for_job(self.task.job_id),
             max_virtual_size_bytes=self.context.setting("max_virtual_size_bytes"),
             timeout_s=self.context.setting("image_timeout_s"),
+            planned=self.plan,
             progress=self.note,
             tick=self.context.tick,
         )
@@ -106,6 +131,9 @@ class ImportImage(ImageJob):
             result["sha256"],
             self.made.virtual_size_bytes,
             self.made.actual_size_bytes,
+            self.made.contents,
+            self.made.warning or "",
+            " ".join(self.made.remarks),
         )
 
     def discard(self) -> None:

@@ -110,11 +110,17 @@ class JobContext:
             raise JobInterruptedError
 
     def progress(
-        self, phase: str, done: int, total: int, span: tuple[float, float] = (0.0, 100.0)
+        self,
+        phase: str,
+        done: int,
+        total: int,
+        span: tuple[float, float] = (0.0, 100.0),
+        after_s: float | None = None,
     ) -> None:
         """Say how far ``phase`` is; ``span`` is its part of the whole job in percent.
 
-        The time left is that of the whole job, as if each part took its share of the time.
+        The time left is that of the whole job; what comes after takes ``after_s`` seconds, or, when
+        that is None, its share of the time.
         """
         self.tick()
         if not self._pace.due():
@@ -122,7 +128,7 @@ class JobContext:
         fraction = done / total if total else 1.0
         speed, left = self._pace.measure(done, total)
         if speed and left is not None:
-            left += rest_s(total / speed, span)
+            left += rest_s(total / speed, span) if after_s is None else round(after_s)
         percent = span[0] + (span[1] - span[0]) * fraction
         self._note(phase, percent, done, total, speed, left)
 

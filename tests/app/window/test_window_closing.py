@@ -64,6 +64,10 @@ def reads(row: BootSessionRow) -> bool:
     ).returncode
 
 
+def is_ready(text: str) -> bool:
+    return text.startswith("Ready")
+
+
 def is_running_now(text: str) -> bool:
     return text.startswith("Running")
 
@@ -189,7 +193,7 @@ def test_with_a_second_console_open_nothing_is_asked_and_that_one_takes_over(
     )
     second.order(f"import {disks / 'hyper-v.vhdx'}")
     spin(
-        lambda: is_shown(second.shown, "images", "hyper-v", state="Ready".__eq__),
+        lambda: is_shown(second.shown, "images", "hyper-v", state=is_ready),
         "the second console works on its import",
     )
 
