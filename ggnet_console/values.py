@@ -5,16 +5,69 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 
-from .errors import FieldError, sentence
+from .errors import FieldError, Sentence, sentence
 
 _HEX12 = re.compile(r"[0-9a-f]{12}\Z")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _IQN = re.compile(rf"iqn\.\d{{4}}-(?:0[1-9]|1[0-2])(?:\.{_LABEL}){{2,}}(?::[a-z0-9.:-]+)?\Z")
+_THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
+"""RFC 791, 3.2; the reserved ones (RFC 1112, 4) include the broadcast."""
 _DIGEST_DIGITS = {"SHA-256": 64, "MD5": 32}
 _IQN_AUTHORITY = "iqn.2026-11.net.ggnet"
 IQN_MAX_BYTES = 223
 """RFC 3720, 3.2.6.1."""
+
+
+NAME_MOST = 64
+"""Characters of a machine's, an image's or a user's name."""
+
+
+def tidy(name: str) -> str:
+    """A name as it is stored and looked for: composed (Unicode NFC), with plain spaces, trimmed.
+
+    What is typed on one computer and pasted from another looks the same and is the same then.
+    """
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(" " if unicodedata.category(c) == "Zs" else c for c in composed).strip()
+
+
+def parse_name(text: str, refused: Sentence) -> str:
+    """``tidy`` of a name; FieldError("name"): ``refused`` for none or one of too many characters.
+
+    And for a character that nobody sees, which is named.
+    """
+    name = tidy(parse_text("name", text))
+    if not name or len(name) > NAME_MOST:
+        raise FieldError("name", refused)
+    for character in name:
+        if not character.isprintable():
+            raise FieldError(
+                "name",
+                sentence(
+                    "A name cannot contain {character}, which nobody sees; type it anew.",
+                    character=unicodedata.name(character, f"U+{ord(character):04X}"),
+                ),
+            )
+    return name
+
+
+def parse_text(field: str, text: str) -> str:
+    """``text`` as it is; FieldError for what is no text: bytes that are not UTF-8, and NUL."""
+    if "\0" in text:
+        raise FieldError(field, sentence("This text cannot contain a NUL character."))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise FieldError(
+            field,
+            sentence(
+                "“{text}” is no text in UTF-8; have the terminal or the script use UTF-8.",
+                text=text.encode("utf-8", "backslashreplace").decode(),
+            ),
+        ) from None
+    return text
 
 
 def parse_mac(text: str) -> str:
@@ -49,7 +102,7 @@ def parse_ip(text: str) -> str | None:
     """An IPv4 or IPv6 host address in its usual form, None for an empty text.
 
     Raises FieldError("ip") for anything else, and for addresses no machine can have (multicast,
-    unspecified, loopback, broadcast).
+    unspecified, loopback, broadcast, reserved) or that say nothing outside one wire (link-local).
     """
     if not text.strip():
         return None
@@ -66,7 +119,8 @@ def parse_ip(text: str) -> str | None:
         address.is_multicast
         or address.is_unspecified
         or address.is_loopback
-        or str(address) == "255.255.255.255"
+        or address.is_link_local
+        or (address.version == 4 and (address.is_reserved or address in _THIS_NETWORK))
         # A scope (%eth0) means something to one host only; a mapped address is IPv4's other coat.
         or (address.version == 6 and (address.scope_id or address.ipv4_mapped))
     ):

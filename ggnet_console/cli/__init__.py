@@ -29,10 +29,12 @@ from . import (
     targets,
     users,
 )
-from .output import complain, complain_lines
+from .output import complain, complain_lines, prepare_streams, put
+from .verbs import Verbs
 
 app = typer.Typer(
     name="ggnet",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -63,7 +65,7 @@ _log = logging.getLogger(__name__)
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"ggnet {__version__}")  # noqa: T201
+        put(f"ggnet {__version__}")
         raise typer.Exit
 
 
@@ -102,9 +104,7 @@ def _options(
 
 def main() -> None:
     """Run one command; ends the process with the exit status the help names."""
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold bytes that are no text; nothing printed may end in a fault.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    prepare_streams()
     # Without this, what is logged before there is a log file would go to the terminal.
     logging.getLogger().addHandler(logging.NullHandler())
     # SIGTERM unwinds like Ctrl+C: half-made uploads go, the database is left in order.

@@ -17,11 +17,12 @@ from ..errors import ConsoleError
 from . import context
 from .options import AsJson, one_of
 from .output import print_json, print_list, say
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..services.audit import AuditFilter, AuditHead
 
-app = typer.Typer(no_args_is_help=True, help="Who changed what; for admins.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Who changed what; for admins.")
 
 User = Annotated[str, typer.Option("--user", metavar="NAME", help="Only what this user did.")]
 Noun = Annotated[

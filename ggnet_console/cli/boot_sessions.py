@@ -12,12 +12,13 @@ from ..errors import ConsoleError
 from . import context, job_waiter
 from .options import AsJson, one_of
 from .output import print_list, print_one, print_one_or_list
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..db.engine import Database
     from ..services.boot_sessions import BootSessionRow
 
-app = typer.Typer(no_args_is_help=True, help="Machines at work: who has which image.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Machines at work: who has which image.")
 
 _COLUMNS = (
     *("id", "machine", "image", "status", "connected", "client_address"),

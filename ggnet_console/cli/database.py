@@ -16,6 +16,7 @@ from ..errors import ConsoleError, SchemaError
 from . import context
 from .options import AsJson, OwnerDsn, PasswordStdin
 from .output import print_one, say
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..db.shared_server import Prepared
@@ -33,7 +34,7 @@ Passwords = Annotated[
     ),
 ]
 
-app = typer.Typer(no_args_is_help=True, help="The database and its schema.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The database and its schema.")
 
 
 @app.command()

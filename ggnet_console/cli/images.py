@@ -15,6 +15,7 @@ from ..errors import ConsoleError
 from . import context, job_waiter
 from .options import AsJson, Wait, one_of
 from .output import complain, print_list, print_one, say
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..services.images import ImageRow, ImageSpec, Upload
     from ..services.jobs import JobRow
 
-app = typer.Typer(no_args_is_help=True, help="Disk images.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Disk images.")
 
 _COLUMNS = (
     *("name", "status", "percent", "type", "source_format", "virtual_size_bytes"),
@@ -66,6 +67,8 @@ def import_(
     from ..services import images
     from ..values import parse_digest
 
+    if not file:
+        raise ConsoleError("The name of the FILE is empty; name a disk image.")
     call = context.of(ctx)
     spec = images.ImageSpec(name, image_type)
     sha256, md5 = parse_digest(sha256, "SHA-256"), parse_digest(md5, "MD5")

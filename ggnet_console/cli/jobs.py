@@ -10,8 +10,9 @@ import typer
 from . import context, job_waiter
 from .options import AsJson, Wait
 from .output import print_list, print_one, say
+from .verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, help="Long work on the storage hosts.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Long work on the storage hosts.")
 
 _COLUMNS = ("id", "kind", "object_name", "status", "percent", "phase", "created_by_name", "error")
 _Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Number of the job.")]

@@ -3,26 +3,95 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
 import json
+import os
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ..errors import ConsoleError
 from ..tools.copying import shown
 from ..values import format_size
+
+_GAP = "  "
+_NARROWEST = 8
+
+
+class OutputError(ConsoleError):
+    """What a command has to say cannot be written; what it did is done."""
+
+
+class _Stdout(io.TextIOWrapper):
+    """Standard output, for what is no text as well, and with a sentence when it takes nothing."""
+
+    def write(self, text: str, /) -> int:
+        with _in_sentences():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with _in_sentences():
+            super().flush()
+
+
+class _Closed(io.RawIOBase):
+    """A standard stream that was closed before the program began (the shell's ``>&-``)."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _data: object, /) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+@contextlib.contextmanager
+def _in_sentences() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        # Else the interpreter tries once more at its end, and says that it could not.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        if isinstance(error, BrokenPipeError):
+            raise SystemExit(1) from None  # “| head”: nobody waits for more
+        raise OutputError(
+            f"The output cannot be written ({error.strerror}); what was asked for has been done.",
+            str(error),
+        ) from error
+
+
+def prepare_streams() -> None:
+    """Nothing that is printed may end in a fault: names with bytes that are no text, closed streams."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding, binary = sys.stdout.encoding, sys.stdout.detach()
+    else:
+        encoding, binary = "utf-8", io.BufferedWriter(_Closed())
+    sys.stdout = _Stdout(binary, encoding, "backslashreplace", line_buffering=True)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+    else:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def put(line: str) -> None:
+    """One line on stdout as it is. OutputError when it cannot be written."""
+    print(line, flush=True)  # noqa: T201
 
 
 def say(text: str) -> None:
     """One line for people on stdout; control characters in it are escaped."""
-    print(shown(text), flush=True)  # noqa: T201
+    put(shown(text))
 
 
 def complain(text: str) -> None:
     """One line for people on stderr; control characters in it are escaped."""
-    print(shown(text), file=sys.stderr, flush=True)  # noqa: T201
+    with contextlib.suppress(OSError):  # there is nobody to tell
+        print(shown(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def complain_lines(text: str) -> None:
@@ -33,7 +102,7 @@ def complain_lines(text: str) -> None:
 
 def print_json(value: object) -> None:
     """``value`` made of rows, lists and mappings; ASCII only, so a terminal cannot be led astray."""
-    print(json.dumps(value, default=_plain, indent=2), flush=True)  # noqa: T201
+    put(json.dumps(value, default=_plain, indent=2))
 
 
 def print_list(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool) -> None:
@@ -44,9 +113,25 @@ def print_list(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool) ->
     cells = [[_heading(name) for name in columns]]
     cells += [[_text(name, getattr(row, name)) for name in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if sys.stdout.isatty():
+        widths = fitted(widths, shutil.get_terminal_size().columns)
     for line in cells:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(text.rstrip(), flush=True)  # noqa: T201
+        parts = (_cut(cell, width) for cell, width in zip(line, widths, strict=True))
+        put(_GAP.join(parts).rstrip())
+
+
+def fitted(widths: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that fit into ``room``: the widest give way, none below ``_NARROWEST``."""
+    found = list(widths)
+    excess = sum(found) + len(_GAP) * (len(found) - 1) - room
+    while excess > 0 and max(found) > _NARROWEST:
+        found[found.index(max(found))] -= 1
+        excess -= 1
+    return found
+
+
+def _cut(cell: str, width: int) -> str:
+    return cell.ljust(width) if len(cell) <= width else f"{cell[: width - 1]}…"
 
 
 def print_one(row: Any, *, as_json: bool) -> None:
@@ -57,7 +142,7 @@ def print_one(row: Any, *, as_json: bool) -> None:
     fields = row if isinstance(row, Mapping) else asdict(row)
     width = max(map(len, fields))
     for name, value in fields.items():
-        print(f"{name.ljust(width)}  {_text(name, value)}", flush=True)  # noqa: T201
+        put(f"{name.ljust(width)}{_GAP}{_text(name, value)}")
 
 
 def print_one_or_list(

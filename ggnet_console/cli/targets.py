@@ -12,8 +12,9 @@ from ..errors import ConsoleError
 from . import context, job_waiter, target_plans
 from .options import AsJson, OnOff
 from .output import print_list, print_one, say
+from .verbs import Verbs
 
-app = typer.Typer(no_args_is_help=True, help="The iSCSI targets, one per machine.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The iSCSI targets, one per machine.")
 for _verb in (
     *(target_plans.plan, target_plans.apply, target_plans.repair, target_plans.undo),
     *(target_plans.adopt, target_plans.release),

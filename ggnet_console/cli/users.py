@@ -17,6 +17,7 @@ from ..errors import ConsoleError, SignInError, UnreachableError
 from . import context
 from .options import AsJson, OwnerDsn, PasswordStdin, one_of
 from .output import print_list, print_one, say
+from .verbs import Verbs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..services.users import PublicUser
     from ..tools.secret_store import KeptSignIn
 
-app = typer.Typer(no_args_is_help=True, help="Users.")
+app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Users.")
 _log = logging.getLogger(__name__)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 

@@ -32,6 +32,9 @@ _DUPLICATES = {
     "uq_users_name": ("name", sentence("Another user already has this name.")),
 }
 _CHECKS = {
+    "ck_machines_composed": ("name", sentence("A name is written in composed letters (NFC).")),
+    "ck_images_composed": ("name", sentence("A name is written in composed letters (NFC).")),
+    "ck_users_composed": ("name", sentence("A name is written in composed letters (NFC).")),
     "ck_machines_name": ("name", sentence("A machine's name has 1 to 64 characters.")),
     "ck_machines_location": (
         "location",
@@ -210,12 +213,26 @@ def in_sentences() -> Iterator[None]:
     """Turn errors of psycopg and SQLAlchemy raised inside into ConsoleErrors; bugs pass as they are."""
     try:
         yield
-    except exc.DBAPIError as error:
+    except UnicodeEncodeError as error:
+        raise _no_text(error) from error
+    except exc.StatementError as error:
+        if isinstance(error.orig, UnicodeEncodeError):
+            raise _no_text(error.orig) from error
         if not isinstance(error.orig, psycopg.Error):
             raise
         raise (as_console_error(error.orig) or error) from error
     except psycopg.Error as error:
         raise (as_console_error(error) or error) from error
+
+
+def _no_text(error: UnicodeEncodeError) -> ConsoleError:
+    """Bytes of a command line that are not UTF-8 (surrogateescape), which no database takes."""
+    return ConsoleError(
+        sentence(
+            "“{text}” is no text in UTF-8; have the terminal or the script use UTF-8.",
+            text=error.object.encode("utf-8", "backslashreplace").decode(),
+        )
+    )
 
 
 def as_console_error(error: psycopg.Error) -> ConsoleError | None:

@@ -23,7 +23,7 @@ from .fingerprint import Change, Difference
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in ``migrations/versions``; a constant, since loading alembic takes 280 ms."""
 _LOCK_TIMEOUT_S = 30.0
 

@@ -43,6 +43,7 @@ class Image(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
+        CheckConstraint("name IS NFC NORMALIZED", "composed"),
         CheckConstraint("char_length(notes) <= 4000", "notes"),
         CheckConstraint("char_length(source_sha256) <= 64", "source_sha256"),
     )

@@ -42,6 +42,7 @@ class Machine(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
+        CheckConstraint("name IS NFC NORMALIZED", "composed"),
         # What is written here stays in the audit trail, where nobody can remove it.
         CheckConstraint("char_length(location) <= 200", "location"),
         CheckConstraint("char_length(room) <= 200", "room"),

@@ -34,6 +34,7 @@ class User(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
+        CheckConstraint("name IS NFC NORMALIZED", "composed"),
         Index("uq_users_name", func.lower(text("name")), unique=True),
     )
 

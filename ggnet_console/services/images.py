@@ -15,8 +15,9 @@ from sqlalchemy import BigInteger, Select, bindparam, func, literal, select, tex
 from sqlalchemy.orm import Session
 
 from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
-from ..errors import FieldChange, FieldError, NotFoundError, sentence
+from ..errors import FieldChange, NotFoundError, sentence
 from ..models import Host, Image, ImageVersion, Job, Lun
+from ..values import parse_name, parse_text, tidy
 from . import concurrent_edits
 from .jobs import OPEN
 from .rows import first_row, one_row, rows
@@ -147,7 +148,7 @@ def list_images(session: Session, ids: Iterable[int] | None = None) -> list[Imag
 
 def get_image(session: Session, name: str) -> ImageRow:
     """The image called ``name`` (case does not count); NotFoundError when there is none."""
-    query = _select().where(func.lower(Image.name) == name.lower())
+    query = _select().where(func.lower(Image.name) == tidy(name).lower())
     row = first_row(session.execute(query), ImageRow)
     if row is None:
         raise NotFoundError(sentence("There is no image “{name}”.", name=name))
@@ -155,11 +156,8 @@ def get_image(session: Session, name: str) -> ImageRow:
 
 
 def checked_name(name: str) -> str:
-    """``name`` without surrounding space; FieldError unless 1 to 64 printable characters."""
-    name = name.strip()
-    if not name or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", sentence("An image's name has 1 to 64 printable characters."))
-    return name
+    """``name`` as it is stored; FieldError unless it has 1 to 64 printable characters."""
+    return parse_name(name, sentence("An image's name has 1 to 64 printable characters."))
 
 
 def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[FieldChange, ...]:
@@ -169,6 +167,7 @@ def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[Fie
     changed the same fields; RemovedError when the image is gone; FieldError for a bad name.
     """
     values = asdict(spec) | {"name": checked_name(spec.name)}
+    parse_text("notes", spec.notes)
     merge = concurrent_edits.merge(session, "image", read, values, list_images)
     if merge.own:
         session.execute(update(Image).where(Image.id == read.id).values(**merge.own))

@@ -18,7 +18,7 @@ from sqlalchemy.sql.expression import Label
 from ..enums import BootMode, Drift, FoundIn, MachineStatus, SessionStatus, TargetStatus
 from ..errors import FieldChange, FieldError, NotFoundError, RemovedError, sentence
 from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
-from ..values import parse_ip, parse_mac
+from ..values import parse_ip, parse_mac, parse_name, parse_text, tidy
 from . import concurrent_edits
 from .rows import first_row, rows
 
@@ -152,7 +152,7 @@ def list_machines(session: Session, ids: Iterable[int] | None = None) -> list[Ma
 
 def get_machine(session: Session, name: str) -> MachineRow:
     """The machine called ``name`` (case does not count); NotFoundError when there is none."""
-    query = _select().where(func.lower(Machine.name) == name.lower())
+    query = _select().where(func.lower(Machine.name) == tidy(name).lower())
     row = first_row(session.execute(query), MachineRow)
     if row is None:
         raise NotFoundError(sentence("There is no machine “{name}”.", name=name))
@@ -166,21 +166,15 @@ def get_machines(session: Session, names: Sequence[str]) -> list[MachineRow]:
 
 def checked(spec: MachineSpec) -> dict[str, object]:
     """The column values of ``spec``; FieldError says what is wrong with which field."""
-    name = spec.name.strip()
-    if not name or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", sentence("A machine's name has 1 to 64 printable characters."))
     values: dict[str, object] = asdict(spec)
-    values["name"] = name
+    values["name"] = parse_name(
+        spec.name, sentence("A machine's name has 1 to 64 printable characters.")
+    )
     values["mac"] = parse_mac(spec.mac)
     values["ip"] = parse_ip(spec.ip or "")
     for field in ("location", "room", "asset_tag", "notes"):
-        _refuse_nul(field, values[field])
+        parse_text(field, str(values[field]))
     return values
-
-
-def _refuse_nul(field: str, value: object) -> None:
-    if "\0" in str(value):
-        raise FieldError(field, sentence("This text cannot contain a NUL character."))
 
 
 def _refuse_duplicate(session: Session, values: dict[str, object], own_id: int | None) -> None:
@@ -271,7 +265,7 @@ def change_machines(
     """Change the machines that are still as they were ``read``; returns those left alone."""
     values = {field: value for field, value in asdict(changes).items() if value is not None}
     for field, value in values.items():
-        _refuse_nul(field, value)
+        parse_text(field, str(value))
     # In one order, so that two people who change the same room wait instead of deadlock.
     held = session.execute(
         select(Machine.id, Machine.version)

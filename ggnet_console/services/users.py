@@ -18,6 +18,7 @@ from ..db import sentences
 from ..enums import Role
 from ..errors import FieldError, NotFoundError, SignInError, sentence
 from ..models import SignIn, User
+from ..values import parse_name, tidy
 from .rows import first_row, rows, rows_by
 
 MIN_PASSWORD_CHARACTERS = 8
@@ -169,7 +170,7 @@ def sign_in(session: Session, name: str, password: str, program: str) -> SignedI
     if "\0" in name + password:
         raise SignInError(sentence("The name or the password is wrong."))
     answer = session.execute(
-        select(func.login(name, password, program, f"{_user()}@{socket.gethostname()}"))
+        select(func.login(tidy(name), password, program, f"{_user()}@{socket.gethostname()}"))
     ).scalar_one()
     if not answer["ok"]:
         # The failure has its place in the audit trail; raising alone would roll it back.
@@ -247,12 +248,9 @@ def add_hashed_user(
     session: Session, name: str, role: Role, password_hash: str, *, must_change: bool = False
 ) -> int:
     """Add a user whose bcrypt hash was made before; ConsoleError for another kind of hash."""
-    if not name.strip() or len(name) > 64 or not name.isprintable():
-        raise FieldError("name", sentence("A user's name has 1 to 64 printable characters."))
+    name = parse_name(name, sentence("A user's name has 1 to 64 printable characters."))
     created: int = session.execute(
-        select(
-            func.user_create(name.strip(), cast(role, User.role.type), password_hash, must_change)
-        )
+        select(func.user_create(name, cast(role, User.role.type), password_hash, must_change))
     ).scalar_one()
     return created
 

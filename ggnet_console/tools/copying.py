@@ -26,9 +26,15 @@ _UPLOAD_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,63}\Z")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _KINDS = (
     (stat.S_ISDIR, sentence("“{name}” is a folder, not a disk image; choose a regular file.")),
-    (stat.S_ISFIFO, sentence("“{name}” is a pipe, not a disk image; choose a regular file.")),
+    (
+        stat.S_ISFIFO,
+        sentence("“{name}” is a pipe; save what comes out of it to a file, and import that."),
+    ),
     (stat.S_ISBLK, sentence("“{name}” is a device, not a disk image; choose a regular file.")),
-    (stat.S_ISCHR, sentence("“{name}” is a device, not a disk image; choose a regular file.")),
+    (
+        stat.S_ISCHR,
+        sentence("“{name}” is a device or a terminal, not a disk image; choose a regular file."),
+    ),
     (stat.S_ISSOCK, sentence("“{name}” is a socket, not a disk image; choose a regular file.")),
 )
 _NO_FILE = sentence("“{name}” is not a file, not a disk image; choose a regular file.")
@@ -68,13 +74,27 @@ def open_regular(path: Path, *, dir_fd: int | None = None) -> int:
     except FileNotFoundError as error:
         raise NotFoundError(sentence("The file “{name}” does not exist.", name=name)) from error
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            _refuse_other_kinds(path, dir_fd, name)
         raise ConsoleError(_why_not_opened(name, error), str(error)) from error
     mode = os.fstat(fd).st_mode
     if stat.S_ISREG(mode):
         return fd
     os.close(fd)
-    refusal = next((why for test, why in _KINDS if test(mode)), _NO_FILE)
-    raise ConsoleError(refusal.with_values(name=name))
+    raise _refusal(mode, name)
+
+
+def _refusal(mode: int, name: str) -> ConsoleError:
+    why = next((why for test, why in _KINDS if test(mode)), _NO_FILE)
+    return ConsoleError(why.with_values(name=name))
+
+
+def _refuse_other_kinds(link: Path, dir_fd: int | None, name: str) -> None:
+    """Of a link to no file (/dev/stdin) say what it is: the file it points to cannot be chosen."""
+    with contextlib.suppress(OSError):
+        mode = os.stat(link, dir_fd=dir_fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise _refusal(mode, name)
 
 
 def _why_not_opened(name: str, error: OSError | ValueError) -> str:

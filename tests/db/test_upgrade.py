@@ -77,6 +77,26 @@ def test_a_database_of_a_release_with_rows_in_every_table_becomes_like_a_fresh_o
         assert lost(kept, contents(old)) == {}
 
 
+def test_names_that_looked_alike_are_told_apart(server: Server) -> None:
+    """Composed and decomposed letters were two machines; now both are composed, one with a number."""
+    composed, apart, alone = "Žabac", "Z\u030cabac", "U\u0308bung"
+    with server.bare() as old:
+        with psycopg.connect(server.dsn(SUPERUSER, old.name), autocommit=True) as connection:
+            bootstrap.prepare_database(connection, old.installation)
+        with old.owner.engine.connect() as connection:
+            schema.upgrade(connection, "0003")
+        for number, name in enumerate((apart, composed, apart.lower() + "x", alone)):
+            old.rows(
+                "INSERT INTO machines (name, mac) VALUES (%s, %s)",
+                name,
+                f"02:00:00:00:00:0{number}",
+            )
+        with old.owner.engine.connect() as connection:
+            schema.upgrade(connection)
+        names = [name for (name,) in old.rows("SELECT name FROM machines ORDER BY id")]
+        assert names == [f"{composed} (1)", composed, f"{composed.lower()}x", "Übung"]
+
+
 def changed_since_release(migrations: Path) -> list[str]:
     """Files of ``migrations`` that ``released.sha256``, made by sha256sum, has otherwise."""
     lines = [line.split("  ") for line in (migrations / "released.sha256").read_text().splitlines()]

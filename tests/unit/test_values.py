@@ -48,7 +48,6 @@ def test_what_no_network_card_can_have_is_refused(text: str, reason: str) -> Non
         ("10.0.2.11", "10.0.2.11"),
         (" 192.168.0.1 ", "192.168.0.1"),
         ("FD00:0:0::0011", "fd00::11"),
-        ("fe80::1", "fe80::1"),
         ("", None),
         ("  ", None),
     ],
@@ -73,6 +72,10 @@ def test_an_ip_address_comes_back_in_its_usual_form(text: str, address: str | No
         "224.0.0.1",
         "ff02::1",
         "255.255.255.255",
+        "240.0.0.1",
+        "0.1.2.3",
+        "169.254.7.7",
+        "fe80::1",
     ],
 )
 def test_what_no_machine_can_have_is_refused(text: str) -> None:
