@@ -265,7 +265,7 @@ def list_public_users(session: Session) -> list[PublicUser]:
 
 def get_user(session: Session, name: str) -> PublicUser:
     """The user called ``name``, whatever its case; NotFoundError when there is none."""
-    query = select(*_SHOWN).where(func.lower(User.name) == func.lower(name))
+    query = select(*_SHOWN).where(func.lower(User.name) == func.lower(tidy(name)))
     row = first_row(session.execute(query), PublicUser)
     if row is None:
         raise NotFoundError(sentence("There is no user “{name}”.", name=name))

@@ -302,7 +302,7 @@ def blocks(fd: int, size_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
     """(offset, bytes, whether it is a hole) from the beginning to the end; holes are not read."""
     offset = 0
     while offset < size_bytes:
-        data = _next_data(fd, offset, size_bytes)
+        data = next_data(fd, offset, size_bytes)
         while offset < data:
             length = min(BLOCK_BYTES, data - offset)
             yield offset, _ZEROS if length == BLOCK_BYTES else bytes(length), True
@@ -318,7 +318,8 @@ def blocks(fd: int, size_bytes: int) -> Iterator[tuple[int, bytes, bool]]:
             offset += len(block)
 
 
-def _next_data(fd: int, offset: int, size_bytes: int) -> int:
+def next_data(fd: int, offset: int, size_bytes: int) -> int:
+    """Offset of what is no hole, from ``offset`` on; the size when there is nothing any more."""
     try:
         return min(os.lseek(fd, offset, os.SEEK_DATA), size_bytes)
     except OSError as error:

@@ -27,15 +27,14 @@ class Packed(StrEnum):
 PACKED: frozenset[str] = frozenset(Packed)
 """The words of ``Packed``."""
 
-
 _UNPACK = sentence("Unpack it, and import the disk image in it.")
 _CONVERT = sentence("Convert it with “qemu-img convert -O qcow2 FILE DISK.qcow2”, and import that.")
 _RESTORE = sentence("Restore it to a disk with the program that made it, and import that disk.")
 _WHOLE = sentence(
     "Merge it with what it is based on, or export the whole machine, and import the disk that "
-    "comes of it."
+    "results."
 )
-_DECRYPT = sentence("Decrypt it, and import the disk image that comes of it.")
+_DECRYPT = sentence("Decrypt it, and import the disk image that results.")
 _FETCH = sentence("Fetch the disk image itself again.")
 
 
@@ -94,7 +93,7 @@ REFUSED = {
 """By the inspector's word."""
 
 _HEAD_BYTES = 1024
-_XML = rb"(\xef\xbb\xbf)?\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+"
+_XML = rb"(?i)(\xef\xbb\xbf)?\s*+(<\?xml[^>]*+>\s*+)?(<!--.*?-->\s*+)*+"
 """What may come before the first tag; possessive, for a stranger's file must not cost much time."""
 _AT_BEGINNING: tuple[tuple[bytes, str], ...] = (
     (rb"\x1f\x8b\x08", Packed.GZIP),
@@ -130,7 +129,7 @@ _AT_BEGINNING: tuple[tuple[bytes, str], ...] = (
     (rb"%PDF-", "pdf"),
 )  # fmt: skip
 """Published signatures (file(1)'s magic has most of them), the word they stand for."""
-_PATTERNS = tuple((re.compile(bytes_, re.DOTALL | re.IGNORECASE if word in ("html", "ovf") else re.DOTALL), word) for bytes_, word in _AT_BEGINNING)  # fmt: skip
+_PATTERNS = tuple((re.compile(magic, re.DOTALL), word) for magic, word in _AT_BEGINNING)
 _DMG_TRAILER_BYTES = 512
 _DMG_TRAILER = b"koly\0\0\0\x04\0\0\x02\0"
 

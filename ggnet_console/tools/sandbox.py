@@ -83,11 +83,13 @@ class Sandbox:
         """What runs as this sandbox's user, and whoever started it has ended.
 
         Its parent is the next reaper above us (PR_SET_CHILD_SUBREAPER, at last process 1); that of
-        another agent's program is that agent. Which files it holds does not count: a descriptor may
-        be on its way through a socket.
+        another agent's program is that agent. A service that systemd runs under the same number
+        (DynamicUser=) has such a parent, too, but a control group of its own, which nothing in the
+        sandbox can leave for another. Which files it holds does not count: a descriptor may be on
+        its way through a socket.
         """
         above = set()
-        process = _Process.find(os.getpid())
+        own = process = _Process.find(os.getpid())
         while process is not None and process.parent:
             above.add(process.parent)
             process = _Process.find(process.parent)
@@ -95,7 +97,9 @@ class Sandbox:
         for folder in Path("/proc").glob("[0-9]*"):
             pid = int(folder.name)
             top = _Process.find(pid)
-            if top is None or top.uid != self.uid or top.is_zombie:
+            if top is None or own is None or top.uid != self.uid or top.is_zombie:
+                continue
+            if top.control_groups != own.control_groups:
                 continue
             while (parent := _Process.find(top.parent)) is not None and parent.uid == self.uid:
                 top = parent
@@ -155,17 +159,24 @@ class _Process:
     parent: int
     uid: int
     is_zombie: bool
+    control_groups: str
+    """See cgroups(7)."""
 
     @classmethod
     def find(cls, pid: int) -> _Process | None:
         """None when it has ended."""
+        folder = Path("/proc", str(pid))
         try:
-            status = Path("/proc", str(pid), "status").read_text("utf-8", "replace")
+            status = (folder / "status").read_text("utf-8", "replace")
+            control_groups = (folder / "cgroup").read_text("utf-8", "replace")
         except OSError:
             return None
         fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
         return cls(
-            int(fields["PPid"]), int(fields["Uid"].split()[0]), fields["State"].split()[0] == "Z"
+            int(fields["PPid"]),
+            int(fields["Uid"].split()[0]),
+            fields["State"].split()[0] == "Z",
+            control_groups,
         )
 
 

@@ -8,7 +8,6 @@ qemu: a conversion is not proved by the program that made it. What it cannot rea
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from dissect.hypervisor.disk import qcow2, vhd, vhdx, vmdk
 from dissect.util.stream import AlignedStream
 
 from . import vmdk as vmdk_file
+from .copying import next_data
 from .sandboxed import answer
 
 _STEP_BYTES = 2**20
@@ -127,7 +127,7 @@ def _compare(disk: _Disk, raw_fd: int) -> Reading:
     for at in range(0, end, _STEP_BYTES):
         length = min(_STEP_BYTES, end - at)
         if at + length > data_at:
-            data_at = max(at, _next_data(raw_fd, at, raw_bytes))
+            data_at = max(at, next_data(raw_fd, at, raw_bytes))
         is_hole = at + length <= data_at
         ours = _ZEROS[:length] if is_hole else os.pread(raw_fd, length, at)
         wanted = min(length, disk.size - at)
@@ -137,16 +137,6 @@ def _compare(disk: _Disk, raw_fd: int) -> Reading:
         if theirs.ljust(length, b"\0") != ours:
             return Reading(size_bytes, differs_at=at)
     return Reading(size_bytes)
-
-
-def _next_data(fd: int, at: int, size_bytes: int) -> int:
-    """Offset of what is no hole, from ``at`` on; the size when there is nothing any more."""
-    try:
-        return os.lseek(fd, at, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return size_bytes
-        raise
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 
 import pytest
-from cli_installation import fresh_installation
+from cli_installation import PASSWORD, fresh_installation
 from command_line import COMMAND, CommandLine
 
 pytestmark = pytest.mark.xdist_group("command line texts")
@@ -35,6 +35,11 @@ def test_letters_composed_or_not_are_one_name(ggnet: CommandLine) -> None:
     add(ggnet, apart, 1)
     assert json.loads(ggnet.works("machine", "show", name, "--json"))["name"] == name
     assert json.loads(ggnet.works("machine", "show", apart, "--json"))["name"] == name
+    assert json.loads(ggnet.works("session", "list", "--json")) == []
+    ggnet.works("user", "add", apart, "--role", "VIEWER", "--password-stdin", stdin=f"{PASSWORD}\n")
+    for spelling in (name, apart):
+        ggnet.works("user", "lock", spelling)
+        ggnet.works("user", "unlock", spelling)
     again = ggnet.run("machine", "add", name, "--mac", "02:00:00:00:00:02")
     assert again.returncode == 1
     assert again.stderr == f"The name {name} already belongs to the machine {name}.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +115,46 @@ while True:
     os.pwrite(fd, b"late", 0)
     time.sleep(0.001)
 """
+
+GROUPS = next(
+    (
+        Path(fields[1])
+        for fields in (line.split() for line in Path("/proc/self/mounts").read_text().splitlines())
+        if (fields[2] == "cgroup2" or (fields[2] == "cgroup" and fields[3].endswith("pids")))
+        and os.access(f"{fields[1]}/cgroup.procs", os.W_OK)
+    ),
+    None,
+)
+"""Where control groups can be made; nowhere in some containers."""
+
+if ROOT and GROUPS is not None:
+
+    def test_a_service_with_the_same_number_lives_on(tmp_path: Path) -> None:
+        """systemd gives its dynamic users numbers of the same range, and a control group each."""
+        assert GROUPS is not None
+        sandbox = Sandbox.for_job(7)
+        fd = sandbox.new_file(tmp_path / "image.part")
+        group = GROUPS / f"ggnet-test-{os.getpid()}"
+        group.mkdir()
+        pid = tmp_path / "pid"
+        script = (
+            f"echo $$ > {group}/cgroup.procs; setsid setpriv --reuid {sandbox.uid} "
+            f"--regid {sandbox.uid} --clear-groups sleep 60 > /dev/null 2>&1 & echo $! > {pid}"
+        )
+        subprocess.run(["sh", "-c", script], check=True)
+        service = int(pid.read_text())
+        try:
+            wait_for(
+                lambda: Path(f"/proc/{service}").stat().st_uid == sandbox.uid, "it is that user's"
+            )
+            os.close(sandbox.lend(fd))
+            assert Path(f"/proc/{service}/stat").read_text().rpartition(") ")[2][0] == "S"
+        finally:
+            os.kill(service, signal.SIGKILL)
+            wait_for(lambda: not (group / "cgroup.procs").read_text(), "it has ended")
+            group.rmdir()
+            os.close(fd)
+
 
 if ROOT:
 

@@ -77,10 +77,12 @@ class ImageJob(Job):
         if self._seconds and phase is not Phase.CHECKING:
             hashing_s = self._seconds[Phase.HASHING]
             converting_s = self._seconds.get(Phase.CONVERTING, 0.0)
-            share = 95.0 * converting_s / (converting_s + hashing_s)
-            is_first = phase is Phase.CONVERTING
-            span = (5.0, 5.0 + share) if is_first else (5.0 + share, 100.0)
-            after_s = hashing_s if is_first else 0.0
+            checked = _SPANS[Phase.CHECKING][1]
+            converted = checked + (100 - checked) * converting_s / (converting_s + hashing_s)
+            if phase is Phase.CONVERTING:
+                span, after_s = (checked, converted), hashing_s
+            else:
+                span, after_s = (converted, 100.0), 0.0
         begin, end = (self._begun + (100 - self._begun) * at / 100 for at in span)
         self.context.progress(_WORDS[phase], done, total, (begin, end), after_s)
         if phase is Phase.UNPACKING and done == total:
