@@ -3,14 +3,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
+from patience import PATIENCE_S, wait_for
 from real_database import HOST, RealDatabase
 from steps import BIG, SHA256, add_image, begin_upload
 
+from ggnet_console.config import Config
 from ggnet_console.db.engine import Database
 from ggnet_console.enums import ImageFormat, ImageStatus, JobKind, JobStatus, Role
+from ggnet_console.errors import UnreachableError
 from ggnet_console.services import agent_jobs, images, jobs
 from ggnet_console.services.agent_jobs import Task
+from ggnet_console.workers.agent import job_runner
+from ggnet_console.workers.agent.job import Job
+from ggnet_console.workers.agent.reconciler import Reconciler
+from ggnet_console.workers.agent.target_keeper import TargetKeeper
 
 pytestmark = pytest.mark.furnished
 
@@ -81,6 +91,47 @@ def test_a_job_is_taken_up_with_all_that_is_to_be_done(
     assert again is not None
     assert again.attempt == 2
     assert job(database, job_id).started_at == row.started_at
+
+
+def test_an_interruption_that_the_database_learns_of_late_is_no_attempt(
+    database: RealDatabase, job_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue has the job begun anew before the database could be told of its interruption."""
+    lost = UnreachableError("It was restarted.")
+    answers = {"work": [lost], "put_back": [lost]}
+    put_back = agent_jobs.put_back
+
+    def answer(name: str) -> None:
+        if answers[name]:
+            raise answers[name].pop()
+
+    class Convert(Job):
+        def work(self) -> dict[str, Any]:
+            answer("work")
+            return {}
+
+    def put_back_if_it_answers(*args: Any, **options: Any) -> None:
+        answer("put_back")
+        put_back(*args, **options)
+
+    monkeypatch.setitem(job_runner._KINDS, JobKind.IMAGE_CONVERT, Convert)
+    monkeypatch.setattr(agent_jobs, "put_back", put_back_if_it_answers)
+    runner = job_runner.JobRunner(
+        database.agent.dsn,
+        Config(home=tmp_path, host=HOST),
+        database.host_id,
+        database.agent,
+        cast(TargetKeeper, None),  # only jobs of targets use them
+        cast(Reconciler, None),
+    )
+    runner.start()
+    try:
+        wait_for(lambda: job(database, job_id).status is JobStatus.SUCCEEDED, "it succeeds")
+    finally:
+        runner.stop()
+        assert runner.wait(int(PATIENCE_S * 1000))
+    assert answers == {"work": [], "put_back": []}
+    assert job(database, job_id).attempts == 1
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED])

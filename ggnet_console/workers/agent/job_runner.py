@@ -179,6 +179,11 @@ class JobRunner(NamedThread):
         self._worker: asyncio.Task[None] | None = None
         self._has_run = False
         self._at_work: set[int] = set()
+        self._to_put_back: set[int] = set()
+        """Jobs that were interrupted while the database could not be told, and are not begun again.
+
+        Their next beginning tells it first, or it would count the interruption as an attempt.
+        """
 
     def stop(self) -> None:
         """End the loop; running jobs stop at once and go back into the queue. Then ``wait()``."""
@@ -267,6 +272,8 @@ class JobRunner(NamedThread):
         try:
             with self._database.begin() as session:
                 lost = agent_jobs.interrupted_jobs(session, self._config.host) - self._at_work
+                for job_id in lost & lost_before & self._to_put_back:
+                    agent_jobs.put_back(session, job_id)
                 again = agent_jobs.requeue_interrupted(
                     session, self._config.host, crashed=True, job_ids=lost & lost_before
                 )
@@ -310,9 +317,13 @@ class JobRunner(NamedThread):
         def interrupted() -> bool:
             return self._ending.is_set() or queue.abort_reason() is AbortReason.SHUTDOWN
 
-        task = persist(
-            self._database, interrupted, lambda session: agent_jobs.take_up(session, job_id)
-        )
+        def take_up(session: Session) -> agent_jobs.Task | None:
+            if job_id in self._to_put_back:
+                agent_jobs.put_back(session, job_id)
+            return agent_jobs.take_up(session, job_id)
+
+        task = persist(self._database, interrupted, take_up)
+        self._to_put_back.discard(job_id)
         if task is None:
             return
         context = JobContext(
@@ -337,6 +348,7 @@ class JobRunner(NamedThread):
             with self._database.begin() as session:
                 agent_jobs.put_back(session, job_id)
         except (HinderedError, UnreachableError) as error:
+            self._to_put_back.add(job_id)
             _log.warning("job %s is put back when the database answers again: %s", job_id, error)
 
 
