@@ -193,6 +193,8 @@ def load(
         if environ.get(f"GGNET_{name.upper()}")
     }
     values |= {name: value for name, value in command_line.items() if value is not None}
+    for name, value in values.items():
+        _require_text(name, str(value))
     for name in _PATHS & values.keys():
         values[name] = Path(values[name]).expanduser().absolute()
     config = Config(home=values.pop("home", None) or _default_home(environ))
@@ -201,6 +203,20 @@ def load(
         config = replace(config, host=config.kept_host or _host_name())
     config.check()
     return config
+
+
+def _require_text(name: str, value: str) -> None:
+    """Refuse what no program could be given; the value is not told, it may hold a password."""
+    if name in _PATHS:  # whose bytes may be any but NUL
+        value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = "\0"
+    if "\0" in value:
+        raise ConsoleError(
+            sentence("The setting “{name}” is no text in UTF-8; correct it.", name=name)
+        )
 
 
 def _read(file: Path, *, required: bool) -> dict[str, Any]:

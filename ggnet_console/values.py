@@ -14,12 +14,19 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _IQN = re.compile(rf"iqn\.\d{{4}}-(?:0[1-9]|1[0-2])(?:\.{_LABEL}){{2,}}(?::[a-z0-9.:-]+)?\Z")
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 """RFC 791, 3.2; the reserved ones (RFC 1112, 4) include the broadcast."""
+_UNICAST = (ipaddress.ip_network("2000::/3"), ipaddress.ip_network("fc00::/7"))
+"""Global (RFC 4291, 2.4) and unique local (RFC 4193) addresses: no others are given to computers."""
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Letters and marks without a shape (Unicode, DerivedCoreProperties: Default_Ignorable), the blank
+of braille."""
 _DIGEST_DIGITS = {"SHA-256": 64, "MD5": 32}
 _IQN_AUTHORITY = "iqn.2026-11.net.ggnet"
 IQN_MAX_BYTES = 223
 """RFC 3720, 3.2.6.1."""
-
-
+NOT_UTF8 = sentence("A text is not UTF-8; have the terminal or the script use UTF-8.")
+"""Of a text that nobody may repeat: it may be a password."""
 NAME_MOST = 64
 """Characters of a machine's, an image's or a user's name."""
 
@@ -29,8 +36,17 @@ def tidy(name: str) -> str:
 
     What is typed on one computer and pasted from another looks the same and is the same then.
     """
-    composed = unicodedata.normalize("NFC", name)
-    return "".join(" " if unicodedata.category(c) == "Zs" else c for c in composed).strip()
+    return composed(name).strip()
+
+
+def composed(text: str) -> str:
+    """With composed letters (Unicode NFC) and plain spaces."""
+    return _plain(unicodedata.normalize("NFC", text))
+
+
+def _plain(text: str) -> str:
+    """With plain spaces in place of the no-break and other ones."""
+    return "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
 
 
 def parse_name(text: str, refused: Sentence) -> str:
@@ -42,19 +58,33 @@ def parse_name(text: str, refused: Sentence) -> str:
     if not name or len(name) > NAME_MOST:
         raise FieldError("name", refused)
     for character in name:
-        if not character.isprintable():
+        named = unicodedata.name(character, f"U+{ord(character):04X}")
+        if unicodedata.category(character) == "Cf" or _UNSEEN.match(character):
             raise FieldError(
                 "name",
                 sentence(
                     "A name cannot contain {character}, which nobody sees; type it anew.",
-                    character=unicodedata.name(character, f"U+{ord(character):04X}"),
+                    character=named,
                 ),
+            )
+        if not character.isprintable():
+            raise FieldError(
+                "name",
+                sentence("A name cannot contain {character}; leave it out.", character=named),
             )
     return name
 
 
+def parse_line(field: str, text: str) -> str:
+    """``tidy`` of a short text; FieldError as ``parse_text``."""
+    return tidy(parse_text(field, text))
+
+
 def parse_text(field: str, text: str) -> str:
-    """``text`` as it is; FieldError for what is no text: bytes that are not UTF-8, and NUL."""
+    """``text``, composed (Unicode NFC).
+
+    FieldError for what is no text: bytes that are not UTF-8 (surrogateescape), and NUL.
+    """
     if "\0" in text:
         raise FieldError(field, sentence("This text cannot contain a NUL character."))
     try:
@@ -64,10 +94,22 @@ def parse_text(field: str, text: str) -> str:
             field,
             sentence(
                 "“{text}” is no text in UTF-8; have the terminal or the script use UTF-8.",
-                text=text.encode("utf-8", "backslashreplace").decode(),
+                text=shown(text),
             ),
         ) from None
-    return text
+    return unicodedata.normalize("NFC", text)
+
+
+def shown(text: object) -> str:
+    """A text or file name fit for the screen: control characters and bytes that are no text escaped."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in _plain(str(text)))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: one byte that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def parse_mac(text: str) -> str:
@@ -121,11 +163,17 @@ def parse_ip(text: str) -> str | None:
         or address.is_loopback
         or address.is_link_local
         or (address.version == 4 and (address.is_reserved or address in _THIS_NETWORK))
+        or (address.version == 6 and not any(address in network for network in _UNICAST))
         # A scope (%eth0) means something to one host only; a mapped address is IPv4's other coat.
         or (address.version == 6 and (address.scope_id or address.ipv4_mapped))
     ):
         raise FieldError(
-            "ip", sentence("{address} cannot be the address of a machine.", address=address)
+            "ip",
+            sentence(
+                "{address} cannot be the address of a machine; give the one at which other "
+                "computers reach it, or none.",
+                address=address,
+            ),
         )
     return str(address)
 

@@ -16,6 +16,7 @@ import typer
 
 from .. import __version__
 from ..errors import ConsoleError
+from ..values import NOT_UTF8
 from . import (
     audit,
     boot_sessions,
@@ -29,7 +30,8 @@ from . import (
     targets,
     users,
 )
-from .output import complain, complain_lines, prepare_streams, put
+from .options import path
+from .output import complain, complain_lines, exit_status, prepare_streams, put
 from .verbs import Verbs
 
 app = typer.Typer(
@@ -58,7 +60,7 @@ for _name, _noun in (
     ("audit", audit),
     ("db", database),
 ):
-    app.add_typer(_noun.app, name=_name)
+    app.add_typer(_noun.app, name=_name, cls=Verbs)
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +76,9 @@ def _options(
     ctx: typer.Context,
     home: Annotated[
         Path | None,
-        typer.Option("--home", metavar="DIR", help="Folder of the installation (GGNET_HOME)."),
+        typer.Option(
+            "--home", parser=path, metavar="DIR", help="Folder of the installation (GGNET_HOME)."
+        ),
     ] = None,
     database_url: Annotated[
         str | None,
@@ -84,7 +88,9 @@ def _options(
     ] = None,
     config_file: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Configuration file (GGNET_CONFIG)."),
+        typer.Option(
+            "--config", parser=path, metavar="FILE", help="Configuration file (GGNET_CONFIG)."
+        ),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show the details of an error as well.")
@@ -112,11 +118,16 @@ def main() -> None:
     call = context.Call()
     try:
         app(obj=call)
+    except SystemExit as ended:
+        sys.exit(exit_status(int(ended.code or 0)))
     except ConsoleError as error:
         _log.warning("%s", error.summary, extra={"details": error.details})
         complain(error.summary)
         if call.verbose:
             complain_lines(error.details)
+    except UnicodeEncodeError as error:
+        _log.warning("%s", NOT_UTF8, extra={"details": f"{error.encoding} at {error.start}"})
+        complain(NOT_UTF8)
     except Exception as error:  # noqa: BLE001 - the edge: whatever it is goes into the log
         file = call.start_log()
         _log.exception("a fault in ggnet")

@@ -15,14 +15,13 @@ import typer
 from ..enums import Severity
 from ..errors import ConsoleError
 from . import context
-from .options import AsJson, one_of
-from .output import print_json, print_list, say
-from .verbs import Verbs
+from .options import MOST_ROWS, AsJson, one_of, path
+from .output import is_read, print_json, print_list, say
 
 if TYPE_CHECKING:
     from ..services.audit import AuditFilter, AuditHead
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Who changed what; for admins.")
+app = typer.Typer(no_args_is_help=True, help="Who changed what; for admins.")
 
 User = Annotated[str, typer.Option("--user", metavar="NAME", help="Only what this user did.")]
 Noun = Annotated[
@@ -68,9 +67,16 @@ def _filter(
         object_id=object_id,
         contains=contains,
         severity=severity,
-        since=since and since.astimezone(),
-        until=until and until.astimezone(),
+        since=_moment(since),
+        until=_moment(until),
     )
+
+
+def _moment(local: datetime | None) -> datetime | None:
+    try:
+        return local and local.astimezone()
+    except (ValueError, OverflowError):
+        raise ConsoleError(f"{local} is outside of what a calendar here knows.") from None
 
 
 @app.command(name="list", epilog="Example: ggnet audit list --user anna --noun machine")
@@ -84,7 +90,8 @@ def list_(
     since: Since = None,
     until: Until = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="N", help="At most so many.")
+        int,
+        typer.Option("--limit", min=1, max=MOST_ROWS, metavar="N", help="At most so many."),
     ] = 50,
     *,
     as_json: AsJson = False,
@@ -119,7 +126,8 @@ def export(
 
     wanted = _filter(user, noun, object_id, contains, severity, since, until)
     with context.of(ctx).signed_in() as database, database.begin() as session:
-        write_audit(audit.all_audit(session, wanted), sys.stdout, as_csv=form is Format.CSV)
+        entries = itertools.takewhile(lambda _: is_read(), audit.all_audit(session, wanted))
+        write_audit(entries, sys.stdout, as_csv=form is Format.CSV)
 
 
 @app.command(epilog="Example: ggnet audit head > /mnt/elsewhere/head.json")
@@ -136,7 +144,9 @@ def verify(
     ctx: typer.Context,
     head_file: Annotated[
         Path | None,
-        typer.Option("--head", metavar="FILE", help="What “ggnet audit head” printed before."),
+        typer.Option(
+            "--head", parser=path, metavar="FILE", help="What “ggnet audit head” printed before."
+        ),
     ] = None,
     *,
     as_json: AsJson = False,
@@ -171,7 +181,8 @@ def _read_head(file: Path) -> AuditHead:
 def prune(
     ctx: typer.Context,
     keep_days: Annotated[
-        int, typer.Option("--keep-days", min=1, metavar="DAYS", help="Keep this many days.")
+        int,
+        typer.Option("--keep-days", min=1, max=36_500, metavar="DAYS", help="Keep this many days."),
     ],
 ) -> None:
     """Remove old entries, and sign-ins that ended before; the trail says so, and still verifies."""

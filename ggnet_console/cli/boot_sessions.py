@@ -10,15 +10,14 @@ import typer
 from ..enums import SessionStatus, SessionType
 from ..errors import ConsoleError
 from . import context, job_waiter
-from .options import AsJson, one_of
+from .options import MOST_ROWS, AsJson, one_of
 from .output import print_list, print_one, print_one_or_list
-from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..db.engine import Database
     from ..services.boot_sessions import BootSessionRow
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Machines at work: who has which image.")
+app = typer.Typer(no_args_is_help=True, help="Machines at work: who has which image.")
 
 _COLUMNS = (
     *("id", "machine", "image", "status", "connected", "client_address"),
@@ -124,7 +123,9 @@ def list_(
     machine: Annotated[
         str | None, typer.Option("--machine", metavar="NAME", help="Only those of one machine.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 300,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=MOST_ROWS, help="How many at most.")
+    ] = 300,
     *,
     as_json: AsJson = False,
 ) -> None:

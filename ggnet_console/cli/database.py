@@ -14,9 +14,8 @@ import typer
 from .. import paths
 from ..errors import ConsoleError, SchemaError
 from . import context
-from .options import AsJson, OwnerDsn, PasswordStdin
+from .options import AsJson, OwnerDsn, PasswordStdin, path
 from .output import print_one, say
-from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..db.shared_server import Prepared
@@ -30,11 +29,14 @@ RequiredOwnerDsn = Annotated[
 Passwords = Annotated[
     Path | None,
     typer.Option(
-        "--passwords", metavar="FILE", help="New file for the passwords; default: the screen."
+        "--passwords",
+        parser=path,
+        metavar="FILE",
+        help="New file for the passwords; default: the screen.",
     ),
 ]
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The database and its schema.")
+app = typer.Typer(no_args_is_help=True, help="The database and its schema.")
 
 
 @app.command()

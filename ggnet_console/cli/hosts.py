@@ -11,11 +11,10 @@ from ..enums import BackendChoice
 from . import context
 from .options import AsJson, one_of
 from .output import print_list, say
-from .verbs import Verbs
 
 _COLUMNS = ("name", "portal", "backend", "backend_reason", "alive", "problem", "saved_problem")
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The storage hosts.")
+app = typer.Typer(no_args_is_help=True, help="The storage hosts.")
 
 
 @app.command(name="list")

@@ -13,9 +13,8 @@ import typer
 from ..enums import ImageFormat, ImageType
 from ..errors import ConsoleError
 from . import context, job_waiter
-from .options import AsJson, Wait, one_of
+from .options import AsJson, Wait, one_of, path
 from .output import complain, print_list, print_one, say
-from .verbs import Verbs
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ..services.images import ImageRow, ImageSpec, Upload
     from ..services.jobs import JobRow
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Disk images.")
+app = typer.Typer(no_args_is_help=True, help="Disk images.")
 
 _COLUMNS = (
     *("name", "status", "percent", "type", "source_format", "virtual_size_bytes"),
@@ -35,8 +34,8 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the image.")
 @app.command(
     name="import",
     epilog="Example: ggnet image import win11.vhdx --name win11 --wait. RAW, QCOW2, VHDX, VHD "
-    "and VMDK files are read, also packed with gzip, xz, zstd or zip, and OVA. A file whose name begins with a dash needs ./ before it. Ctrl+C "
-    "cancels the import.",
+    "and VMDK files are read, also packed with gzip, xz, zstd or zip, and OVA. A file whose name "
+    "begins with a dash needs ./ before it. Ctrl+C cancels the import.",
 )
 def import_(
     ctx: typer.Context,
@@ -65,13 +64,12 @@ def import_(
 ) -> None:
     """Copy a file in and have it checked and stored; prints the image as it is then."""
     from ..services import images
-    from ..values import parse_digest
 
     if not file:
         raise ConsoleError("The name of the FILE is empty; name a disk image.")
     call = context.of(ctx)
     spec = images.ImageSpec(name, image_type)
-    sha256, md5 = parse_digest(sha256, "SHA-256"), parse_digest(md5, "MD5")
+    sha256, md5 = _expected(sha256, "SHA-256"), _expected(md5, "MD5")
     with call.signed_in() as database:
         begun: list[Upload] = []
         failure: ConsoleError | None = None
@@ -105,6 +103,15 @@ def _imported(row: ImageRow, job_id: int) -> str:
     if row.job_id is None:
         return f"{row.name} is {row.status}."
     return f"{row.name} is {row.status}; “ggnet job wait {job_id}” waits for it."
+
+
+def _expected(digest: str | None, kind: str) -> str | None:
+    """A script whose variable is empty is not to import unchecked."""
+    from ..values import parse_digest
+
+    if digest is not None and not digest.strip():
+        raise ConsoleError(f"The expected {kind} is empty; name it, or leave the option out.")
+    return parse_digest(digest, kind)
 
 
 def _upload(
@@ -227,7 +234,9 @@ def convert(
     image_format: Annotated[ImageFormat, one_of("--format", ImageFormat, "Format to write.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="Copy the result there; implies --wait."),
+        typer.Option(
+            "--output", parser=path, metavar="FILE", help="Copy the result there; implies --wait."
+        ),
     ] = None,
     wait: Wait = False,
     *,

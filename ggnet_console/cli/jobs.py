@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from . import context, job_waiter
-from .options import AsJson, Wait
+from .options import MOST_ROWS, AsJson, Wait
 from .output import print_list, print_one, say
-from .verbs import Verbs
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Long work on the storage hosts.")
+app = typer.Typer(no_args_is_help=True, help="Long work on the storage hosts.")
 
 _COLUMNS = ("id", "kind", "object_name", "status", "percent", "phase", "created_by_name", "error")
 _Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="Number of the job.")]
@@ -24,7 +23,9 @@ def list_(
     open_only: Annotated[
         bool, typer.Option("--open", help="Only queued and running ones.")
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 300,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=MOST_ROWS, help="How many at most.")
+    ] = 300,
     *,
     as_json: AsJson = False,
 ) -> None:

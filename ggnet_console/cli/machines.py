@@ -12,9 +12,8 @@ from ..enums import BootMode, MachineStatus
 from . import context
 from .options import AsJson, one_of
 from .output import print_list, print_one, say
-from .verbs import Verbs
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The PCs without disks.")
+app = typer.Typer(no_args_is_help=True, help="The PCs without disks.")
 
 _COLUMNS = (
     *("name", "mac", "ip", "boot_mode", "status", "online", "room"),

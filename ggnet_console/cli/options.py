@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,6 +30,17 @@ PasswordStdin = Annotated[
     bool,
     typer.Option("--password-stdin", help="Read the password from standard input's first line."),
 ]
+
+
+MOST_ROWS = 10**6
+"""Of a list at once."""
+
+
+def path(text: str) -> Path:
+    """The parser of options that name a file or folder: an empty one would be the present folder."""
+    if not text:
+        raise typer.BadParameter("it is empty; name a file or folder.")
+    return Path(text)
 
 
 def one_of(name: str, values: type[StrEnum], help_text: str) -> OptionInfo:

@@ -3,41 +3,53 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from ..errors import ConsoleError
-from ..tools.copying import shown
-from ..values import format_size
+from ..values import format_size, shown
 
 _GAP = "  "
-_NARROWEST = 8
+_SHORT = 17
+"""Cells of a MAC address: what is no longer says little when it is cut."""
+_FEW = 8
+"""Cells in which a text can still be told from another."""
+_NARROWEST = 3
 
 
-class OutputError(ConsoleError):
-    """What a command has to say cannot be written; what it did is done."""
+class _Output(io.TextIOWrapper):
+    """A standard output, for what is no text as well; what it does not take any more is let go.
 
+    The command goes on: what it does is not undone for want of a reader, and what fails later is
+    still told. ``exit_status`` says at its end that something was lost.
+    """
 
-class _Stdout(io.TextIOWrapper):
-    """Standard output, for what is no text as well, and with a sentence when it takes nothing."""
+    lost: OSError | None = None
+    """Why nothing is written any more."""
 
     def write(self, text: str, /) -> int:
-        with _in_sentences():
-            return super().write(text)
+        if self.lost is None:
+            try:
+                return super().write(text)
+            except OSError as error:
+                self.lost = error
+        return len(text)
 
     def flush(self) -> None:
-        with _in_sentences():
-            super().flush()
+        if self.lost is None:
+            try:
+                super().flush()
+            except OSError as error:
+                self.lost = error
 
 
 class _Closed(io.RawIOBase):
@@ -50,36 +62,45 @@ class _Closed(io.RawIOBase):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
 
 
-@contextlib.contextmanager
-def _in_sentences() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        # Else the interpreter tries once more at its end, and says that it could not.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-        if isinstance(error, BrokenPipeError):
-            raise SystemExit(1) from None  # “| head”: nobody waits for more
-        raise OutputError(
-            f"The output cannot be written ({error.strerror}); what was asked for has been done.",
-            str(error),
-        ) from error
-
-
 def prepare_streams() -> None:
-    """Nothing that is printed may end in a fault: names with bytes that are no text, closed streams."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        encoding, binary = sys.stdout.encoding, sys.stdout.detach()
+    """Nothing that is read or printed may end in a fault: bytes that are no text, closed streams."""
+    sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
+    # By this name the size of the terminal is asked for.
+    sys.__stdout__ = sys.stdout  # type: ignore[misc]
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
+
+
+def _prepared(stream: object) -> _Output:
+    if isinstance(stream, io.TextIOWrapper):
+        encoding, binary = stream.encoding, stream.detach()
     else:
         encoding, binary = "utf-8", io.BufferedWriter(_Closed())
-    sys.stdout = _Stdout(binary, encoding, "backslashreplace", line_buffering=True)
-    if isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors="backslashreplace")
-    else:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    return _Output(binary, encoding, "backslashreplace", line_buffering=True)
+
+
+def is_read() -> bool:
+    """Whether standard output still takes what is printed; if not, more of it helps nobody."""
+    return not isinstance(sys.stdout, _Output) or sys.stdout.lost is None
+
+
+def exit_status(status: int) -> int:
+    """How a command ends that has done what it was asked for, or (not 0) has said why not.
+
+    It failed when somebody misses some of its output; not that a reader left (``| head``) is told.
+    """
+    lost = sys.stdout.lost if isinstance(sys.stdout, _Output) else None
+    if lost is None or status != 0:
+        return status
+    if not isinstance(lost, BrokenPipeError):
+        complain(
+            f"The output cannot be written ({lost.strerror}); what was asked for has been done."
+        )
+    return 1
 
 
 def put(line: str) -> None:
-    """One line on stdout as it is. OutputError when it cannot be written."""
+    """One line on stdout as it is."""
     print(line, flush=True)  # noqa: T201
 
 
@@ -90,8 +111,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """One line for people on stderr; control characters in it are escaped."""
-    with contextlib.suppress(OSError):  # there is nobody to tell
-        print(shown(text), file=sys.stderr, flush=True)  # noqa: T201
+    print(shown(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def complain_lines(text: str) -> None:
@@ -110,28 +130,62 @@ def print_list(rows: Sequence[Any], columns: Sequence[str], *, as_json: bool) ->
     if as_json:
         print_json(rows)
         return
-    cells = [[_heading(name) for name in columns]]
-    cells += [[_text(name, getattr(row, name)) for name in columns] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    heading = [_heading(name) for name in columns]
+    cells = [[_text(name, getattr(row, name)) for name in columns] for row in rows]
+    needed = [
+        max((_cells(line[index]) for line in cells), default=0) for index in range(len(columns))
+    ]
+    widths = [max(_cells(name), need) for name, need in zip(heading, needed, strict=True)]
     if sys.stdout.isatty():
-        widths = fitted(widths, shutil.get_terminal_size().columns)
-    for line in cells:
+        widths = fitted(widths, needed, shutil.get_terminal_size().columns)
+    for line in (heading, *cells):
         parts = (_cut(cell, width) for cell, width in zip(line, widths, strict=True))
         put(_GAP.join(parts).rstrip())
 
 
-def fitted(widths: Sequence[int], room: int) -> list[int]:
-    """Widths of columns that fit into ``room``: the widest give way, none below ``_NARROWEST``."""
+def fitted(widths: Sequence[int], needed: Sequence[int], room: int) -> list[int]:
+    """Widths of columns that fit into ``room``; their cells without the heading are ``needed``.
+
+    First long texts give way, of which the beginning says most, then headings, then all. Of those
+    that give way the widest does.
+    """
     found = list(widths)
     excess = sum(found) + len(_GAP) * (len(found) - 1) - room
-    while excess > 0 and max(found) > _NARROWEST:
-        found[found.index(max(found))] -= 1
-        excess -= 1
+    for floors in (
+        [_SHORT if need > _SHORT else width for need, width in zip(needed, widths, strict=True)],
+        [max(min(need, _SHORT), _NARROWEST) for need in needed],
+        [_FEW if need > _SHORT else max(need, _NARROWEST) for need in needed],
+        [_NARROWEST] * len(found),
+    ):
+        while excess > 0:
+            over = [index for index, width in enumerate(found) if width > floors[index]]
+            if not over:
+                break
+            found[max(over, key=found.__getitem__)] -= 1
+            excess -= 1
     return found
 
 
+def _cells(text: str) -> int:
+    """How many cells of a terminal it takes (Unicode Standard Annex 11)."""
+    return sum(map(_width, text))
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
 def _cut(cell: str, width: int) -> str:
-    return cell.ljust(width) if len(cell) <= width else f"{cell[: width - 1]}…"
+    """``cell`` in ``width`` cells of a terminal, with a mark where something is missing."""
+    missing = _cells(cell) > width
+    if missing:
+        mark = "…" if sys.stdout.encoding.lower().startswith("utf") else "~"
+        while _cells(cell) >= width and cell:
+            cell = cell[:-1]
+        cell += mark
+    return cell + " " * (width - _cells(cell))
 
 
 def print_one(row: Any, *, as_json: bool) -> None:

@@ -10,11 +10,8 @@ import typer
 from . import context
 from .options import AsJson
 from .output import print_list, say
-from .verbs import Verbs
 
-app = typer.Typer(
-    cls=Verbs, no_args_is_help=True, help="What admins adjust for the whole installation."
-)
+app = typer.Typer(no_args_is_help=True, help="What admins adjust for the whole installation.")
 
 
 @app.command(name="list")

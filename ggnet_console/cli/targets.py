@@ -11,10 +11,9 @@ import typer
 from ..errors import ConsoleError
 from . import context, job_waiter, target_plans
 from .options import AsJson, OnOff
-from .output import print_list, print_one, say
-from .verbs import Verbs
+from .output import complain, is_read, print_list, print_one, say
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="The iSCSI targets, one per machine.")
+app = typer.Typer(no_args_is_help=True, help="The iSCSI targets, one per machine.")
 for _verb in (
     *(target_plans.plan, target_plans.apply, target_plans.repair, target_plans.undo),
     *(target_plans.adopt, target_plans.release),
@@ -123,6 +122,8 @@ def chap(
         if made is not None:
             secret = {"iqn": row.iqn, "chap_user": made.user, "chap_secret": made.secret}
             print_one(secret, as_json=as_json)
+            if not is_read():
+                complain(f"The secret is lost; run “ggnet target chap {name} on” for another one.")
         job_waiter.finish(database, job_id)
     if made is None:
         say(f"{row.iqn} asks for no secret any more.")

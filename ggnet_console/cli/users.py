@@ -14,10 +14,10 @@ import typer
 
 from ..enums import Role
 from ..errors import ConsoleError, SignInError, UnreachableError
+from ..values import tidy
 from . import context
 from .options import AsJson, OwnerDsn, PasswordStdin, one_of
 from .output import print_list, print_one, say
-from .verbs import Verbs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -26,21 +26,27 @@ if TYPE_CHECKING:
     from ..services.users import PublicUser
     from ..tools.secret_store import KeptSignIn
 
-app = typer.Typer(cls=Verbs, no_args_is_help=True, help="Users.")
+app = typer.Typer(no_args_is_help=True, help="Users.")
 _log = logging.getLogger(__name__)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
 
 
 def read_password(*, from_stdin: bool, new: bool) -> str:
     """The password from standard input, or asked for without echo (a new one twice)."""
-    if from_stdin:
-        try:
-            return sys.stdin.readline().rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise ConsoleError("The password on standard input is not UTF-8 text.") from error
-    if not sys.stdin.isatty():
-        raise ConsoleError("There is no terminal to ask for the password; use --password-stdin.")
-    answer: str = typer.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
+    try:
+        if from_stdin:
+            answer = sys.stdin.readline().rstrip("\r\n")
+        elif sys.stdin.isatty():
+            answer = typer.prompt("Password", hide_input=True, confirmation_prompt=new, err=True)
+        else:
+            raise ConsoleError(
+                "There is no terminal to ask for the password; use --password-stdin."
+            )
+        answer.encode()  # bytes that are no text come as surrogates, or as an error
+    except UnicodeError:
+        raise ConsoleError("The password is not UTF-8 text.") from None
+    except OSError as error:
+        raise ConsoleError(f"The password cannot be read ({error.strerror}).") from error
     return answer
 
 
@@ -66,7 +72,8 @@ def init(
         password = read_password(from_stdin=password_stdin, new=True)
         with owner.begin() as session:
             users.create_user(session, admin, Role.ADMIN, password)
-    say(f"Made the admin {admin.strip()}; sign in with “ggnet login {admin.strip()}”.")
+    admin = tidy(admin)
+    say(f"Made the admin {admin}; sign in with “ggnet login {admin}”.")
 
 
 def login(
@@ -168,7 +175,7 @@ def add(
         with database.begin() as session:
             users.create_user(session, name, role, password, must_change=must_change)
     then = ", who must choose a new password at the first sign-in" if must_change else ""
-    say(f"Added {name.strip()} ({role}){then}.")
+    say(f"Added {tidy(name)} ({role}){then}.")
 
 
 @app.command(name="list")

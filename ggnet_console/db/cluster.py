@@ -193,11 +193,12 @@ class Cluster:
             )
         # initdb and pg_ctl put the path between double quotes into a shell's command line;
         # libpq takes a host with a comma for a list of hosts.
-        if re.search(r'[,"$`\\]|[^ -\U0010ffff]', str(self._home.root)):
+        if re.search(r'[,"$`\\\ud800-\udfff]|[^ -\U0010ffff]', str(self._home.root)):
             raise ConsoleError(
                 sentence(
                     "The folder {folder!r} has a comma, quotation mark, $, `, \\ or control "
-                    "character in its path; set GGNET_HOME to a folder without.",
+                    "character in its path, or bytes that are no UTF-8; set GGNET_HOME to a folder "
+                    "without.",
                     folder=str(self._home.root),
                 )
             )

@@ -22,6 +22,7 @@ from ..errors import (
     UnreachableError,
     sentence,
 )
+from ..values import NOT_UTF8
 from . import sentences
 
 _DUPLICATES = {
@@ -31,10 +32,14 @@ _DUPLICATES = {
     "uq_images_name": ("name", sentence("Another image already has this name.")),
     "uq_users_name": ("name", sentence("Another user already has this name.")),
 }
+_TIDY = (
+    "name",
+    sentence("A name has composed letters (Unicode NFC) and plain spaces, none at its ends."),
+)
 _CHECKS = {
-    "ck_machines_composed": ("name", sentence("A name is written in composed letters (NFC).")),
-    "ck_images_composed": ("name", sentence("A name is written in composed letters (NFC).")),
-    "ck_users_composed": ("name", sentence("A name is written in composed letters (NFC).")),
+    "ck_machines_tidy": _TIDY,
+    "ck_images_tidy": _TIDY,
+    "ck_users_tidy": _TIDY,
     "ck_machines_name": ("name", sentence("A machine's name has 1 to 64 characters.")),
     "ck_machines_location": (
         "location",
@@ -214,25 +219,17 @@ def in_sentences() -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        raise _no_text(error) from error
+        if error.encoding != "utf-8":
+            raise
+        raise ConsoleError(NOT_UTF8) from None
     except exc.StatementError as error:
-        if isinstance(error.orig, UnicodeEncodeError):
-            raise _no_text(error.orig) from error
+        if isinstance(error.orig, UnicodeEncodeError) and error.orig.encoding == "utf-8":
+            raise ConsoleError(NOT_UTF8) from None
         if not isinstance(error.orig, psycopg.Error):
             raise
         raise (as_console_error(error.orig) or error) from error
     except psycopg.Error as error:
         raise (as_console_error(error) or error) from error
-
-
-def _no_text(error: UnicodeEncodeError) -> ConsoleError:
-    """Bytes of a command line that are not UTF-8 (surrogateescape), which no database takes."""
-    return ConsoleError(
-        sentence(
-            "“{text}” is no text in UTF-8; have the terminal or the script use UTF-8.",
-            text=error.object.encode("utf-8", "backslashreplace").decode(),
-        )
-    )
 
 
 def as_console_error(error: psycopg.Error) -> ConsoleError | None:

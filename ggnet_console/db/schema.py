@@ -150,6 +150,9 @@ def _upgrade(connection: Connection, revision: str, found: list[Difference]) -> 
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
+    # What rows that were changed have still to do at the end, such as the audit trail's link: the
+    # triggers that do it are made anew below.
+    connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
     connection.exec_driver_sql("RESET ROLE")
     if revision != "head":
         return Upgraded(moves, [], found, still_open)

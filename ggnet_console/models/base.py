@@ -36,6 +36,12 @@ Created = Annotated[
 ]
 Version = Annotated[int, mapped_column(server_default="1")]
 
+TIDY_NAME = (
+    "name = btrim(translate(normalize(name, NFC), U&'\\00A0\\1680\\2000\\2001\\2002\\2003\\2004"
+    "\\2005\\2006\\2007\\2008\\2009\\200A\\202F\\205F\\3000', repeat(' ', 16)))"
+)
+"""``values.tidy`` in SQL: what the check of every name says."""
+
 
 def enum_type(enum: type[StrEnum], name: str) -> Enum:
     """The PostgreSQL enum type ``name`` whose labels are the members of ``enum``."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..enums import ImageFormat, ImageStatus, ImageType
-from .base import Base, Bytes, Created, Id, Line, Moment, Text0, Version, enum_type
+from .base import TIDY_NAME, Base, Bytes, Created, Id, Line, Moment, Text0, Version, enum_type
 
 
 class Image(Base):
@@ -43,7 +43,7 @@ class Image(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
-        CheckConstraint("name IS NFC NORMALIZED", "composed"),
+        CheckConstraint(TIDY_NAME, "tidy"),
         CheckConstraint("char_length(notes) <= 4000", "notes"),
         CheckConstraint("char_length(source_sha256) <= 64", "source_sha256"),
     )

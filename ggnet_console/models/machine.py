@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import INET, MACADDR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..enums import BootMode, MachineStatus
-from .base import Base, Created, Id, Line, Moment, Text0, Version, enum_type
+from .base import TIDY_NAME, Base, Created, Id, Line, Moment, Text0, Version, enum_type
 
 
 class Machine(Base):
@@ -42,7 +42,7 @@ class Machine(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
-        CheckConstraint("name IS NFC NORMALIZED", "composed"),
+        CheckConstraint(TIDY_NAME, "tidy"),
         # What is written here stays in the audit trail, where nobody can remove it.
         CheckConstraint("char_length(location) <= 200", "location"),
         CheckConstraint("char_length(room) <= 200", "room"),

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import INET, UUID
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..enums import Role
-from .base import Base, Created, Id, Line, Moment, Text0, Version, enum_type
+from .base import TIDY_NAME, Base, Created, Id, Line, Moment, Text0, Version, enum_type
 
 
 class User(Base):
@@ -34,7 +34,7 @@ class User(Base):
         CheckConstraint(
             "char_length(name) >= 1 AND char_length(name) <= 64 AND name !~ '[[:cntrl:]]'", "name"
         ),
-        CheckConstraint("name IS NFC NORMALIZED", "composed"),
+        CheckConstraint(TIDY_NAME, "tidy"),
         Index("uq_users_name", func.lower(text("name")), unique=True),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from ..enums import Severity
 from ..errors import ConsoleError, sentence
 from ..models import SEARCHED, AuditEntry
+from ..values import tidy
 from .rows import one_row, rows
 
 PAGE = 200
@@ -162,8 +164,12 @@ def _wanted(wanted: AuditFilter) -> Select[*tuple[Any, ...]]:
         entry.changes,
         entry.job_id,
     )
+    if wanted.user_name:
+        name = tidy(wanted.user_name)
+        # As it is written now, and as it may have been written when the entry was made.
+        spellings = {wanted.user_name, name, unicodedata.normalize("NFD", name)}
+        query = query.where(entry.user_name.in_(spellings))
     for column, value in (
-        (entry.user_name, wanted.user_name),
         (entry.noun, wanted.noun),
         (entry.object_id, wanted.object_id),
         (entry.severity, wanted.severity),
@@ -175,7 +181,8 @@ def _wanted(wanted: AuditFilter) -> Select[*tuple[Any, ...]]:
     if wanted.until is not None:
         query = query.where(entry.at < wanted.until)
     if wanted.contains:
-        literally = re.sub(r"([\\%_])", r"\\\1", wanted.contains)
+        composed = unicodedata.normalize("NFC", wanted.contains)
+        literally = re.sub(r"([\\%_])", r"\\\1", composed)
         query = query.where(literal_column(SEARCHED, Text).ilike(f"%{literally}%"))
     return query
 

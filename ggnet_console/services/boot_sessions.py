@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from ..enums import ImageStatus, SessionStatus, SessionType
 from ..errors import ConsoleError, NotFoundError, Sentence, listed, sentence
 from ..models import BootSession, Host, Image, ImageVersion, Machine, User
-from ..values import tidy
+from .names import is_named
 from .rows import first_row, one_row, rows
 
 PAGE = 300
@@ -166,7 +166,7 @@ def boot_session_totals(session: Session) -> list[BootSessionTotal]:
 def get_boot_session(session: Session, name: str) -> BootSessionRow:
     """The session with this number, or the newest of the machine called ``name``."""
     query = _select().limit(1)
-    by_machine = func.lower(Machine.name) == tidy(name).lower()
+    by_machine = is_named(Machine.name, name)
     row = first_row(session.execute(query.where(by_machine)), BootSessionRow)
     if row is None and name.isascii() and name.isdigit() and len(name) < 19:
         by_number = query.where(BootSession.id == int(name))

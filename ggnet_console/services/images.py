@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 from ..enums import ImageFormat, ImageStatus, ImageType, JobKind
 from ..errors import FieldChange, NotFoundError, sentence
 from ..models import Host, Image, ImageVersion, Job, Lun
-from ..values import parse_name, parse_text, tidy
+from ..values import parse_name, parse_text
 from . import concurrent_edits
 from .jobs import OPEN
+from .names import is_named
 from .rows import first_row, one_row, rows
 
 _KINDS = [kind for kind in JobKind if kind.startswith("image.")]
@@ -148,7 +149,7 @@ def list_images(session: Session, ids: Iterable[int] | None = None) -> list[Imag
 
 def get_image(session: Session, name: str) -> ImageRow:
     """The image called ``name`` (case does not count); NotFoundError when there is none."""
-    query = _select().where(func.lower(Image.name) == tidy(name).lower())
+    query = _select().where(is_named(Image.name, name))
     row = first_row(session.execute(query), ImageRow)
     if row is None:
         raise NotFoundError(sentence("There is no image “{name}”.", name=name))
@@ -166,8 +167,11 @@ def update_image(session: Session, read: ImageRow, spec: ImageSpec) -> tuple[Fie
     Returns what somebody else changed meanwhile in other fields, which stays. StaleError when they
     changed the same fields; RemovedError when the image is gone; FieldError for a bad name.
     """
-    values = asdict(spec) | {"name": checked_name(spec.name)}
-    parse_text("notes", spec.notes)
+    values = asdict(spec)
+    if spec.name != read.name:
+        values["name"] = checked_name(spec.name)
+    if spec.notes != read.notes:
+        values["notes"] = parse_text("notes", spec.notes)
     merge = concurrent_edits.merge(session, "image", read, values, list_images)
     if merge.own:
         session.execute(update(Image).where(Image.id == read.id).values(**merge.own))

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Select, cast, func, insert, or_, select, update
@@ -18,8 +18,9 @@ from sqlalchemy.sql.expression import Label
 from ..enums import BootMode, Drift, FoundIn, MachineStatus, SessionStatus, TargetStatus
 from ..errors import FieldChange, FieldError, NotFoundError, RemovedError, sentence
 from ..models import BootSession, Image, ImageVersion, Lun, Machine, Target, TargetReport
-from ..values import parse_ip, parse_mac, parse_name, parse_text, tidy
+from ..values import parse_ip, parse_line, parse_mac, parse_name, parse_text
 from . import concurrent_edits
+from .names import is_named
 from .rows import first_row, rows
 
 
@@ -72,7 +73,7 @@ def _host(column: object, name: str) -> Label[str]:
     return func.host(column).label(name)
 
 
-@functools.cache
+@cache
 def _select() -> Select[*tuple[Any, ...]]:
     newest = (
         select(
@@ -152,7 +153,7 @@ def list_machines(session: Session, ids: Iterable[int] | None = None) -> list[Ma
 
 def get_machine(session: Session, name: str) -> MachineRow:
     """The machine called ``name`` (case does not count); NotFoundError when there is none."""
-    query = _select().where(func.lower(Machine.name) == tidy(name).lower())
+    query = _select().where(is_named(Machine.name, name))
     row = first_row(session.execute(query), MachineRow)
     if row is None:
         raise NotFoundError(sentence("There is no machine “{name}”.", name=name))
@@ -164,17 +165,27 @@ def get_machines(session: Session, names: Sequence[str]) -> list[MachineRow]:
     return [get_machine(session, name) for name in names]
 
 
-def checked(spec: MachineSpec) -> dict[str, object]:
-    """The column values of ``spec``; FieldError says what is wrong with which field."""
+def checked(spec: MachineSpec, read: MachineRow | None = None) -> dict[str, object]:
+    """The column values of ``spec``; FieldError says what is wrong with which field.
+
+    What is as it was ``read`` may stay, also what would be refused of a new machine.
+    """
     values: dict[str, object] = asdict(spec)
-    values["name"] = parse_name(
-        spec.name, sentence("A machine's name has 1 to 64 printable characters.")
-    )
-    values["mac"] = parse_mac(spec.mac)
-    values["ip"] = parse_ip(spec.ip or "")
-    for field in ("location", "room", "asset_tag", "notes"):
-        parse_text(field, str(values[field]))
+    for field, parse in _PARSERS.items():
+        if read is None or values[field] != getattr(read, field):
+            values[field] = parse(str(values[field] or ""))
     return values
+
+
+_PARSERS: Mapping[str, Callable[[str], str | None]] = {
+    "name": lambda text: parse_name(
+        text, sentence("A machine's name has 1 to 64 printable characters.")
+    ),
+    "mac": parse_mac,
+    "ip": parse_ip,
+    **{field: partial(parse_line, field) for field in ("location", "room", "asset_tag")},
+    "notes": partial(parse_text, "notes"),
+}
 
 
 def _refuse_duplicate(session: Session, values: dict[str, object], own_id: int | None) -> None:
@@ -230,7 +241,7 @@ def update_machine(
     Returns what somebody else changed meanwhile in other fields, which stays. StaleError when they
     changed the same fields; RemovedError when the machine is gone; FieldError for bad values.
     """
-    values = checked(spec)
+    values = checked(spec, read)
     merge = concurrent_edits.merge(session, "machine", read, values, list_machines)
     _refuse_duplicate(session, merge.own, read.id)
     if merge.own:
@@ -263,9 +274,11 @@ def change_machines(
     session: Session, read: Sequence[MachineRow], changes: MachineChanges
 ) -> list[Skipped]:
     """Change the machines that are still as they were ``read``; returns those left alone."""
-    values = {field: value for field, value in asdict(changes).items() if value is not None}
-    for field, value in values.items():
-        parse_text(field, str(value))
+    values = {
+        field: _PARSERS[field](value) if field in _PARSERS else value
+        for field, value in asdict(changes).items()
+        if value is not None
+    }
     # In one order, so that two people who change the same room wait instead of deadlock.
     held = session.execute(
         select(Machine.id, Machine.version)

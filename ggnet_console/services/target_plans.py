@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..enums import Drift, PlanAction, TargetOrigin
 from ..errors import NotFoundError, sentence
+from ..values import composed
 from . import hosts, targets
 from .hosts import HostRow
 from .jobs import JobRow
@@ -156,7 +157,10 @@ def apply_targets(
     """
     names = None if iqns is None else list(iqns)
     return _job(
-        session, func.targets_reconcile(host_id, cast(names, _Texts), cast(list(cut), _Texts))
+        session,
+        func.targets_reconcile(
+            host_id, cast(names, _Texts), cast([composed(name) for name in cut], _Texts)
+        ),
     )
 
 
@@ -175,7 +179,7 @@ def undo_targets(session: Session, host_id: int, cut: Iterable[str] = ()) -> int
     The difference from what is wanted then shows as drift. ``cut`` as in ``apply_targets``.
     Returns the job's id.
     """
-    return _job(session, func.targets_undo(host_id, cast(list(cut), _Texts)))
+    return _job(session, func.targets_undo(host_id, cast([composed(name) for name in cut], _Texts)))
 
 
 def compare_hosts(session: Session, host_ids: Iterable[int]) -> list[int]:

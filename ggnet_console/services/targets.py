@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ..enums import Drift, TargetOrigin, TargetStatus
 from ..errors import NotFoundError, sentence
 from ..models import Host, Image, ImageVersion, Lun, Machine, Target, TargetReport
-from ..values import tidy
+from .names import is_named
 from .rows import one_row, rows_by
 from .target_reports import FieldDrift, LunRate, machine_names, report_of
 
@@ -145,7 +145,7 @@ def get_target(session: Session, name: str) -> TargetRow:
     wanted = session.execute(
         select(Target.id)
         .outerjoin(Machine, Machine.id == Target.machine_id)
-        .where(or_(Target.iqn == name, func.lower(Machine.name) == tidy(name).lower()))
+        .where(or_(Target.iqn == name, is_named(Machine.name, name)))
     ).scalar()
     number = (
         wanted

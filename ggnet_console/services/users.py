@@ -19,6 +19,7 @@ from ..enums import Role
 from ..errors import FieldError, NotFoundError, SignInError, sentence
 from ..models import SignIn, User
 from ..values import parse_name, tidy
+from .names import is_named
 from .rows import first_row, rows, rows_by
 
 MIN_PASSWORD_CHARACTERS = 8
@@ -265,7 +266,7 @@ def list_public_users(session: Session) -> list[PublicUser]:
 
 def get_user(session: Session, name: str) -> PublicUser:
     """The user called ``name``, whatever its case; NotFoundError when there is none."""
-    query = select(*_SHOWN).where(func.lower(User.name) == func.lower(tidy(name)))
+    query = select(*_SHOWN).where(is_named(User.name, name))
     row = first_row(session.execute(query), PublicUser)
     if row is None:
         raise NotFoundError(sentence("There is no user “{name}”.", name=name))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..errors import ConsoleError, NotFoundError, sentence
+from ..values import shown
 
 BLOCK_BYTES = 2**20
 _GRAIN_BYTES = 64 * 2**10
@@ -46,18 +47,6 @@ class Copied:
 
     size_bytes: int
     sha256: str
-
-
-def shown(name: str | Path) -> str:
-    """A file name fit for the screen: control characters and bytes that are no text escaped."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in str(name))
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # surrogateescape: one byte that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def open_regular(path: Path, *, dir_fd: int | None = None) -> int:

@@ -18,8 +18,9 @@ from typing import Any
 
 from ..enums import ImageFormat
 from ..errors import CancelledError, ConsoleError, Sentence, sentence
+from ..values import shown
 from . import examination, findings, process, storage
-from .copying import copy_in, hash_file, hash_speed, open_regular, shown
+from .copying import copy_in, hash_file, hash_speed, open_regular
 from .examination import Examined
 from .file_kinds import PACKED, Packed
 from .findings import Findings
@@ -122,7 +123,9 @@ def make_raw(
         )
         notes = ImportNotes(work)
         progress(Phase.CHECKING, 0, status.st_size)
-        verdict = _unpacked(held, source_fd, qemu, progress, notes)
+        verdict = notes.verdict or _inspected(held, source_fd, qemu, progress, notes)
+        if verdict.safe:  # else nothing of it will be changed
+            notes.keep(verdict)
         examination.note_flaws(verdict, notes)
         examined = examination.examine(source_fd, verdict, qemu, max_virtual_size_bytes)
         size_bytes = examined.size_bytes
@@ -146,13 +149,15 @@ def make_raw(
                 Disk(part_fd, "raw"),
                 lambda fraction: progress(Phase.CONVERTING, int(fraction * size_bytes), size_bytes),
             )
-        proved_fd = sandbox.lend(part_fd)
-        stack.callback(os.close, proved_fd)
+
+        def lent(fd: int) -> int:
+            to_read = sandbox.lend(fd, tick)
+            stack.callback(os.close, to_read)
+            return to_read
+
         if original is not None:
-            container_fd = sandbox.lend(source_fd)
-            stack.callback(os.close, container_fd)
-            original = replace(original, disk=replace(original.disk, fd=container_fd))
-        sha256, contents = _prove(proved_fd, size_bytes, original, qemu, progress, notes)
+            original = replace(original, disk=replace(original.disk, fd=lent(source_fd)))
+        sha256, contents = _prove(lent(part_fd), size_bytes, original, qemu, progress, notes)
         _require_plain(part_fd, subject)
         tick()
         os.ftruncate(part_fd, size_bytes)  # a fixed VHD's footer goes
@@ -271,10 +276,10 @@ def _require_plain(fd: int, subject: str) -> os.stat_result:
     return status
 
 
-def _unpacked(
+def _inspected(
     held: Path, fd: int, qemu: QemuImg, progress: Progress, notes: ImportNotes
 ) -> Verdict:
-    """What the source is; when it is packed, the disk image in it takes its place before."""
+    """What the source is, once it is unpacked as long as it is packed."""
     for _ in range(MOST_LAYERS):
         verdict = examination.inspect(fd, qemu)
         if verdict.format not in PACKED:
@@ -302,8 +307,7 @@ def _keeping_a_reserve(qemu: QemuImg, folder: Path) -> Callable[[], None]:
     """``tick`` that also stops the work before the disk is full: others write there, too."""
 
     def tick() -> None:
-        if qemu.tick is not None:
-            qemu.tick()
+        qemu.tick()
         if storage.free_bytes(folder) < 0:
             raise ConsoleError(DOES_NOT_FIT.with_values(subject=qemu.subject))
 
@@ -336,14 +340,7 @@ def _prove(
             raise CancelledError
 
     def tick() -> None:
-        if qemu.tick is not None:
-            qemu.tick()
-        if time.monotonic() > qemu.deadline:
-            raise ConsoleError(
-                sentence(
-                    "{subject} took longer to read back than was allowed.", subject=qemu.subject
-                )
-            )
+        qemu.go_on()
         comparing = compared is not None and not compared.done()
         progress(Phase.COMPARING if comparing else Phase.HASHING, hashed_bytes, size_bytes)
 
@@ -372,10 +369,10 @@ def _prove(
                     each.result()  # what failed ends the others
         finally:
             stop.set()
-        found = seen.result()
-        for one in (found, compared.result() if compared is not None else found):
-            notes.add(one.warning, one.remarks)
-        return sha256.result(), found.contents
+        for one in (seen, compared):
+            if one is not None:
+                notes.add(one.result().warning, one.result().remarks)
+        return sha256.result(), seen.result().contents
 
 
 def _seal(part: Path, fd: int, destination: Path, mode: int) -> int:

@@ -77,24 +77,23 @@ def inspect(fd: int, work: ImageWork) -> Verdict:
     """The sandboxed inspector's verdict on an open file."""
     try:
         found = work.ask("inspector", Verdict, [fd], [fd], most_s=_INSPECTOR_TIMEOUT_S)
-    except OwnProgramError as error:
+        return replace(found, flaws=tuple(Flaw(flaw) for flaw in found.flaws))
+    except (OwnProgramError, ValueError) as error:
         raise ConsoleError(
             sentence(
                 "{subject} is refused: its format cannot be told. It may be damaged; fetch it "
                 "again.",
                 subject=work.subject,
             ),
-            error.details,
+            error.details if isinstance(error, OwnProgramError) else repr(error),
         ) from error
-    return replace(found, flaws=tuple(found.flaws))
 
 
 def note_flaws(verdict: Verdict, notes: ImportNotes) -> None:
     """Say what is wrong with a file whose disk can be read; before ``examine`` mends it."""
-    flaws = [Flaw(flaw) for flaw in verdict.flaws]
     notes.add(
-        CUT_OFF if Flaw.ODD_LENGTH in flaws else None,
-        (_FLAWS[flaw] for flaw in flaws if flaw in _FLAWS),
+        CUT_OFF if Flaw.ODD_LENGTH in verdict.flaws else None,
+        (_FLAWS[Flaw(flaw)] for flaw in verdict.flaws if flaw in _FLAWS),
     )
 
 
@@ -104,8 +103,24 @@ def examine(fd: int, verdict: Verdict, qemu: QemuImg, max_virtual_size_bytes: in
     What a file holds twice is repaired in it: a VHD's footers, a VHDX by its log.
     """
     image_format = FORMATS.get(verdict.format)
-    if verdict.format in REFUSED or verdict.format in PACKED:
-        _refuse_kind(qemu.subject, verdict.format)
+    if verdict.format in PACKED:
+        raise ConsoleError(
+            sentence(
+                "{subject} is packed in more than {layers} layers; unpack it, and import the disk "
+                "image in it.",
+                subject=qemu.subject,
+                layers=MOST_LAYERS,
+            )
+        )
+    if (kind := REFUSED.get(verdict.format)) is not None:
+        raise ConsoleError(
+            sentence(
+                "{subject} is refused: it is {what}. {advice}",
+                subject=qemu.subject,
+                what=kind.name,
+                advice=kind.advice,
+            )
+        )
     if image_format is None and verdict.format.isalnum():
         _refuse_format(qemu.subject, verdict.format)
     if verdict.damaged:
@@ -126,7 +141,9 @@ def examine(fd: int, verdict: Verdict, qemu: QemuImg, max_virtual_size_bytes: in
         )
     require_size(verdict.virtual_size, max_virtual_size_bytes, qemu.subject)
     if verdict.format == "vhd" and verdict.flaws:
-        vhd.restore_footers(fd, from_first=Flaw.LAST_FOOTER_DAMAGED in verdict.flaws)
+        vhd.restore_footers(
+            fd, verdict.last_footer_at, from_first=Flaw.LAST_FOOTER_DAMAGED in verdict.flaws
+        )
     info = _probe(fd, image_format, qemu)
     if info.driver != image_format.driver:
         if info.driver not in {known.driver for known in FORMATS.values()}:
@@ -215,27 +232,6 @@ def _probe(fd: int, image_format: DiskFormat, qemu: QemuImg) -> Info:
             raise
     qemu.replay_log(Disk(fd, image_format.driver))
     return qemu.info(fd)
-
-
-def _refuse_kind(subject: str, word: str) -> NoReturn:
-    kind = REFUSED.get(word)
-    if kind is None:
-        raise ConsoleError(
-            sentence(
-                "{subject} is packed in more than {layers} layers; unpack it, and import the disk "
-                "image in it.",
-                subject=subject,
-                layers=MOST_LAYERS,
-            )
-        )
-    raise ConsoleError(
-        sentence(
-            "{subject} is refused: it is {what}. {advice}",
-            subject=subject,
-            what=kind.name,
-            advice=kind.advice,
-        )
-    )
 
 
 def _refuse_format(subject: str, found: str) -> NoReturn:

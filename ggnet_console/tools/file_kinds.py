@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import BinaryIO
 
 from ..errors import Sentence, sentence
+from .read_at import read_at
 
 
 class Packed(StrEnum):
@@ -136,13 +137,9 @@ _DMG_TRAILER = b"koly\0\0\0\x04\0\0\x02\0"
 
 def kind_of(file: BinaryIO, size_bytes: int) -> str | None:
     """The word of what an open file is, one of ``Packed`` or ``REFUSED``; None for anything else."""
-    file.seek(0)
-    head = file.read(_HEAD_BYTES)
+    head = read_at(file, 0, _HEAD_BYTES)
     for pattern, word in _PATTERNS:
         if pattern.match(head):
             return word
-    if size_bytes > _DMG_TRAILER_BYTES:
-        file.seek(size_bytes - _DMG_TRAILER_BYTES)
-        if file.read(_DMG_TRAILER_BYTES).startswith(_DMG_TRAILER):
-            return "dmg"
-    return None
+    trailer = read_at(file, size_bytes - _DMG_TRAILER_BYTES, _DMG_TRAILER_BYTES)
+    return "dmg" if trailer.startswith(_DMG_TRAILER) else None

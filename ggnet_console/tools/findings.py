@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is found on a disk before it is sealed: by a second reader, and in its partition tables."""
+"""What a second reader finds of a conversion, and what is found on a disk: its partition tables."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from .second_reader import Reading
 
 _log = logging.getLogger(__name__)
 
+_MOST_SUMMARY = 2000
+"""Characters: a disk has at most 128 partitions."""
 _FAULTS = {
     Fault.CUT_OFF: sentence(
         "What is on it needs a disk of {needed}, and it has {size}: it was cut off, or copied from a "
@@ -114,15 +116,13 @@ def look_at(raw_fd: int, size_bytes: int, work: ImageWork) -> Findings:
     try:
         found = work.ask("disk_contents", Contents, [raw_fd, size_bytes], [raw_fd])
         warning = _FAULTS[Fault(found.fault)] if found.fault else None
+        needed, size = format_size(found.needed_bytes), format_size(size_bytes)
     except (OwnProgramError, ValueError) as error:
         _log.warning("%s: %s", work.subject, error)
         return Findings(
             "",
             remarks=(sentence("What is on the disk could not be told; try it on one PC first."),),
         )
-    if warning is None:
-        return Findings(found.summary)
     return Findings(
-        found.summary,
-        warning.with_values(needed=format_size(found.needed_bytes), size=format_size(size_bytes)),
+        found.summary[:_MOST_SUMMARY], warning and warning.with_values(needed=needed, size=size)
     )

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from ..errors import ConsoleError, sentence
 from . import process
@@ -44,7 +44,38 @@ class ImageWork:
     sandbox: Sandbox
     deadline: float
     max_file_bytes: int
-    tick: Callable[[], None] | None = None
+    tick: Callable[[], None] = lambda: None
+
+    def go_on(self) -> None:
+        """``tick``, and ConsoleError once it is too late: to be called at least every 100 ms."""
+        self.tick()
+        if time.monotonic() > self.deadline:
+            raise ConsoleError(
+                sentence("{subject} took longer than is allowed here.", subject=self.subject)
+            )
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the deadline."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def run(
+        self,
+        argv: Sequence[str],
+        fds: Sequence[int],
+        *,
+        tick: Callable[[], None] | None = None,
+        on_output: Callable[[bytes], None] | None = None,
+    ) -> process.Completed:
+        """Run a program of the sandbox until it ends or ``go_on``, or ``tick`` in its place, raises."""
+        return process.run(
+            argv,
+            # Who is late hears it of go_on, in a sentence about the image.
+            timeout_s=self.left_s + _GRACE_S,
+            tick=tick or self.go_on,
+            on_output=on_output,
+            pass_fds=fds,
+        )
 
     def ask(
         self,
@@ -62,38 +93,47 @@ class ImageWork:
         Only with ``writes`` may its files grow. It is stopped after ``most_s`` seconds. Raises
         OwnProgramError when it fails or answers something else, ConsoleError at the deadline.
         """
-        left_s = max(0.0, self.deadline - time.monotonic())
         limits = Limits(
-            cpu_s=math.ceil(min(left_s, most_s)) + 1,
+            cpu_s=math.ceil(min(self.left_s, most_s)) + 1,
             file_size_bytes=self.max_file_bytes if writes else 0,
             address_space_bytes=2**30,
         )
         ends = time.monotonic() + most_s
 
         def tick() -> None:
-            if self.tick is not None:
-                self.tick()
-            if time.monotonic() > self.deadline:
-                raise ConsoleError(
-                    sentence("{subject} took longer than is allowed here.", subject=self.subject)
-                )
+            self.go_on()
             if time.monotonic() > ends:
                 raise OwnProgramError(f"{program}: {most_s:g} s")  # no text
 
         said = _Said(on_number)
-        done = process.run(
-            self.sandbox.own_program(program, [str(each) for each in arguments], limits),
-            timeout_s=left_s + _GRACE_S,
-            tick=tick,
-            on_output=said.add,
-            pass_fds=fds,
-        )
+        argv = self.sandbox.own_program(program, [str(each) for each in arguments], limits)
+        done = self.run(argv, fds, tick=tick, on_output=said.add)
         if done.returncode != 0:
             raise OwnProgramError(done.details)
         try:
-            return answer(**json.loads(said.last))
-        except (ValueError, TypeError) as error:
+            return _parsed(said.last, answer)
+        except (ValueError, TypeError, RecursionError) as error:
             raise OwnProgramError(f"{done.details}\n{error!r}") from error  # no text
+
+
+def _parsed(line: bytes, kind: type[_Answer]) -> _Answer:
+    """The dataclass ``kind`` that a program printed; whoever took it over may have printed anything."""
+    fields = json.loads(line)
+    hints = get_type_hints(kind)
+    if not isinstance(fields, dict) or not fields.keys() <= hints.keys():
+        raise TypeError(kind.__name__)
+    for name, value in fields.items():
+        if not _is_of(value, hints[name]):
+            raise TypeError(name)
+        if isinstance(value, list):
+            fields[name] = tuple(value)
+    return kind(**fields)
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
+    return isinstance(value, hint)
 
 
 class _Said:

@@ -96,16 +96,20 @@ def _holds_ovf(file: BinaryIO) -> bool:
 def _check(file: BinaryIO, name: str) -> Verdict:
     """Run the safety checks of the one format found."""
     inspector = format_inspector.ALL_FORMATS[name]()
-    # Only a VMDK may have to be read to its end (streamOptimized has a footer); the others are
-    # complete early, and VHDX wants to find its tables in small pieces.
+    # Of a VMDK the end has to be read (streamOptimized has a footer there); the others are complete
+    # early, and VHDX wants to find its tables in small pieces.
     step = _BIG_CHUNK_BYTES if name == "vmdk" else _CHUNK_BYTES
     descriptor_end = vmdk.descriptor_end(file) if name == "vmdk" else 0
+    size_bytes = os.fstat(file.fileno()).st_size
     file.seek(0)
     at = 0
     try:
         while not inspector.complete and (chunk := file.read(step)):
             inspector.eat_chunk(vmdk.in_ascii(chunk, at, descriptor_end))
             at += len(chunk)
+            if name == "vmdk" and descriptor_end <= at < size_bytes - _BIG_CHUNK_BYTES:
+                # What is left to find is a footer at the end of the file.
+                at = file.seek(size_bytes - _BIG_CHUNK_BYTES)
         inspector.finish()
         inspector.safety_check()
     except format_inspector.SafetyCheckFailed as error:
@@ -116,7 +120,6 @@ def _check(file: BinaryIO, name: str) -> Verdict:
     except format_inspector.ImageFormatError as error:
         why = f"it is damaged or cut off ({error})"
         return Verdict(name, 0, safe=False, why=why, damaged=True)
-    size_bytes = os.fstat(file.fileno()).st_size
     flaws = (Flaw.ODD_LENGTH,) if size_bytes % _SECTOR_BYTES and name != "vhd" else ()
     return Verdict(name, inspector.virtual_size, safe=True, flaws=flaws)
 
@@ -203,10 +206,15 @@ def _dynamic_vhd(file: BinaryIO, size_bytes: int) -> Verdict:
         flaws.append(Flaw.FIRST_FOOTER_DAMAGED)
     elif len(sound) == 1:
         flaws.append(Flaw.LAST_FOOTER_DAMAGED)
-    elif found is not None and found[1] + vhd.FOOTER_BYTES < size_bytes:
+    if found is not None and found[1] + vhd.FOOTER_BYTES < size_bytes:
         flaws.append(Flaw.LONGER)
     return Verdict(
-        "vhd", footer.disk_bytes, safe=True, by_geometry=footer.by_geometry, flaws=tuple(flaws)
+        "vhd",
+        footer.disk_bytes,
+        safe=True,
+        by_geometry=footer.by_geometry,
+        flaws=tuple(flaws),
+        last_footer_at=found[1] if found is not None else size_bytes + -size_bytes % _SECTOR_BYTES,
     )
 
 

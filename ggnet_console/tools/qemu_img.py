@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -197,13 +196,10 @@ class QemuImg(ImageWork):
         *,
         on_output: Callable[[bytes], None] | None = None,
     ) -> process.Completed:
-        left_s = max(0.0, self.deadline - time.monotonic())
-        limits = Limits(cpu_s=math.ceil(left_s) + 1, file_size_bytes=self.max_file_bytes)
+        limits = Limits(cpu_s=math.ceil(self.left_s) + 1, file_size_bytes=self.max_file_bytes)
         argv = self.sandbox.wrap(["qemu-img", *arguments], limits)
         try:
-            return process.run(
-                argv, timeout_s=left_s, tick=self.tick, on_output=on_output, pass_fds=fds
-            )
+            return self.run(argv, fds, on_output=on_output)
         except _NotUnderstoodError as error:
             self._not_understood(ProgramCall(argv, files=open_files(fds)), error)
 

@@ -9,7 +9,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,12 @@ class Sandbox:
             os.fchown(fd, self.uid, self.uid)
         os.fchmod(fd, 0o600)
 
-    def lend(self, fd: int) -> int:
+    def lend(self, fd: int, tick: Callable[[], None] = lambda: None) -> int:
         """Open a file anew, so that this sandbox may read it and no longer write it.
 
         What escaped from its group and still runs in the sandbox is killed: it could write into
-        the file after it was proved. ConsoleError when that cannot be ended.
+        the file after it was proved. ConsoleError when that cannot be ended. None of this job's
+        programs may run; ``tick`` is called while something is waited for.
         """
         if self.uid is not None:
             os.fchown(fd, 0, self.uid)
@@ -76,6 +77,7 @@ class Sandbox:
                 for pid in left:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
+                tick()
                 time.sleep(_POLL_S)
         return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
 
@@ -88,7 +90,7 @@ class Sandbox:
         sandbox can leave for another. Which files it holds does not count: a descriptor may be on
         its way through a socket.
         """
-        above = set()
+        above = {os.getpid()}
         own = process = _Process.find(os.getpid())
         while process is not None and process.parent:
             above.add(process.parent)
@@ -97,7 +99,7 @@ class Sandbox:
         for folder in Path("/proc").glob("[0-9]*"):
             pid = int(folder.name)
             top = _Process.find(pid)
-            if top is None or own is None or top.uid != self.uid or top.is_zombie:
+            if top is None or own is None or top.uid != self.uid or top.is_over:
                 continue
             if top.control_groups != own.control_groups:
                 continue
@@ -158,7 +160,8 @@ class _Process:
 
     parent: int
     uid: int
-    is_zombie: bool
+    is_over: bool
+    """All of it: a first thread that has ended shows as a zombie while the others go on."""
     control_groups: str
     """See cgroups(7)."""
 
@@ -175,7 +178,7 @@ class _Process:
         return cls(
             int(fields["PPid"]),
             int(fields["Uid"].split()[0]),
-            fields["State"].split()[0] == "Z",
+            fields["State"].split()[0] == "Z" and int(fields["Threads"]) == 1,
             control_groups,
         )
 

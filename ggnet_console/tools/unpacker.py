@@ -20,7 +20,7 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -68,6 +68,8 @@ class Problem(StrEnum):
     TOO_LARGE = "too large"
     MEMORY = "memory"
     FULL = "full"
+    STORAGE = "storage"
+    """The storage host's disk, not the file."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,8 @@ def main(kind: str, packed: str, unpacked: str, most_bytes: str) -> Unpacked:
                 return Unpacked(Problem.FULL, detail=str(error))
             if error.errno == errno.EFBIG:
                 return Unpacked(Problem.TOO_LARGE, detail=str(error))
-            if error.errno is None:  # of a decompressor
-                return Unpacked(Problem.DAMAGED, detail=str(error))
-            raise
+            problem = Problem.DAMAGED if error.errno is None else Problem.STORAGE
+            return Unpacked(problem, detail=str(error))
 
 
 def _disk_image(kind: Packed, source: BinaryIO, stack: contextlib.ExitStack) -> _Stream:
@@ -139,21 +140,11 @@ def _disk_image(kind: Packed, source: BinaryIO, stack: contextlib.ExitStack) -> 
             return stack.enter_context(archive.open(entry))
         case Packed.OVA:
             tar = stack.enter_context(tarfile.open(fileobj=source, mode="r:"))  # noqa: SIM115
-            members = [member for member in _members(tar) if member.isreg()]
+            members = [member for member in islice(tar, _MOST_MEMBERS) if member.isreg()]
             stream = tar.extractfile(members[_index_of_disk([member.name for member in members])])
             if stream is None:
                 raise AssertionError("of a regular file")
             return stack.enter_context(stream)
-
-
-def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Those of an archive that goes on, member by member, and ends."""
-    before = -1
-    for member in islice(tar, _MOST_MEMBERS):
-        if member.offset <= before:
-            raise tarfile.ReadError("the archive does not go on")  # no text
-        before = member.offset
-        yield member
 
 
 def _index_of_disk(names: Sequence[str]) -> int:

@@ -46,6 +46,10 @@ _PROBLEMS = {
         "the disk image in it."
     ),
     Problem.FULL: DOES_NOT_FIT,
+    Problem.STORAGE: sentence(
+        "{subject} cannot be unpacked, for the disk of the storage host failed ({detail}); look at "
+        "that disk, then import it again."
+    ),
 }
 
 
@@ -92,6 +96,7 @@ def unpack(
                     subject=work.subject,
                     found=done.found,
                     most=format_size(work.max_file_bytes),
+                    detail=done.detail,
                 ),
                 done.detail,
             )

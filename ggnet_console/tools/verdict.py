@@ -37,3 +37,5 @@ class Verdict:
     """A VHD whose disk ends with its geometry, see ``vhd.Footer``."""
     flaws: tuple[str, ...] = ()
     """Of ``Flaw``."""
+    last_footer_at: int = 0
+    """Of a dynamic VHD: where its last footer is, or belongs."""

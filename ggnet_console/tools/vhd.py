@@ -15,6 +15,8 @@ from enum import IntEnum
 from itertools import pairwise
 from typing import BinaryIO
 
+from .read_at import read_at
+
 FOOTER_BYTES = 512
 _OLD_FOOTER_BYTES = 511
 """Of versions before Virtual PC 2004."""
@@ -84,17 +86,17 @@ class Footer:
 
     def tells_the_same(self, other: Footer) -> bool:
         """Whether both describe one disk."""
-        return (self.header_at, self.current_size, self.type) == (
+        return (self.header_at, self.current_size, self.disk_bytes, self.type) == (
             other.header_at,
             other.current_size,
+            other.disk_bytes,
             other.type,
         )
 
 
 def footer_at(file: BinaryIO, offset: int) -> Footer | None:
     """The footer at ``offset``, None when there is none; at the end of a file it may be cut off."""
-    file.seek(offset)
-    found = file.read(FOOTER_BYTES)
+    found = read_at(file, offset, FOOTER_BYTES)
     if not found.startswith(_COOKIE):
         return None
     data = found.ljust(FOOTER_BYTES, b"\0")
@@ -133,27 +135,19 @@ def _checksum(data: bytes, at: int) -> int:
     return ~(sum(data) - sum(data[at : at + 4])) & 0xFFFFFFFF
 
 
-def restore_footers(fd: int, *, from_first: bool) -> None:
+def restore_footers(fd: int, last_at: int, *, from_first: bool) -> None:
     """Write the sound one of an open dynamic VHD's two footers over the other.
 
-    The last one's place is where it was found, or the end of the file.
+    ``last_at`` is where the last one is, or belongs; what the file has behind it goes.
     """
-    with open(fd, "rb", closefd=False) as file:
-        size_bytes = os.fstat(fd).st_size
-        first = footer_at(file, 0)
-        end = blocks_end(file, first) if from_first and first is not None else None
-        found = last_footer(file, size_bytes, end or FOOTER_BYTES)
-        at = found[1] if found is not None else -(-size_bytes // _SECTOR_BYTES) * _SECTOR_BYTES
-        file.seek(0 if from_first else at)
-        footer = file.read(FOOTER_BYTES).ljust(FOOTER_BYTES, b"\0")
-    os.pwrite(fd, footer, at if from_first else 0)
-    os.ftruncate(fd, at + FOOTER_BYTES)
+    footer = os.pread(fd, FOOTER_BYTES, 0 if from_first else last_at).ljust(FOOTER_BYTES, b"\0")
+    os.pwrite(fd, footer, last_at if from_first else 0)
+    os.ftruncate(fd, last_at + FOOTER_BYTES)
 
 
 def blocks_end(file: BinaryIO, footer: Footer) -> int | None:
     """Offset behind the last block of a dynamic disk; None when header or table are damaged."""
-    file.seek(footer.header_at)
-    header = file.read(_DYNAMIC_BYTES)
+    header = read_at(file, footer.header_at, _DYNAMIC_BYTES)
     if len(header) < _DYNAMIC_BYTES:
         return None
     table_at: int
@@ -172,8 +166,7 @@ def blocks_end(file: BinaryIO, footer: Footer) -> int | None:
     needed = -(-footer.disk_bytes // block_bytes)
     if not 0 < needed <= _MOST_ENTRIES:
         return None
-    file.seek(table_at)
-    data = file.read(needed * 4)
+    data = read_at(file, table_at, needed * 4)
     if len(data) < needed * 4:
         return None
     table = array("I", data)

@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from .read_at import read_at
+
 _REGIONS_AT = (192 * 1024, 256 * 1024)
 """Of the region table and its copy."""
 _REGIONS = struct.Struct("<4s4xI4x")
@@ -53,8 +55,7 @@ def metadata(file: BinaryIO) -> Metadata | None:
 
 
 def _metadata_region(file: BinaryIO, table_at: int) -> int | None:
-    file.seek(table_at)
-    table = file.read(_REGIONS.size + _MOST_ENTRIES * _REGION.size)
+    table = read_at(file, table_at, _REGIONS.size + _MOST_ENTRIES * _REGION.size)
     if len(table) < _REGIONS.size:
         return None
     signature, count = _REGIONS.unpack_from(table)
@@ -69,8 +70,7 @@ def _metadata_region(file: BinaryIO, table_at: int) -> int | None:
 
 def _items(file: BinaryIO, region_at: int) -> dict[uuid.UUID, int]:
     """Offsets in the file of the metadata's items."""
-    file.seek(region_at)
-    table = file.read(_METADATA.size + _MOST_ENTRIES * _ITEM.size)
+    table = read_at(file, region_at, _METADATA.size + _MOST_ENTRIES * _ITEM.size)
     if len(table) < _METADATA.size:
         return {}
     signature, count = _METADATA.unpack_from(table)
@@ -86,8 +86,7 @@ def _items(file: BinaryIO, region_at: int) -> dict[uuid.UUID, int]:
 def _read(file: BinaryIO, at: int | None, layout: str) -> int | None:
     if at is None:
         return None
-    file.seek(at)
-    data = file.read(struct.calcsize(layout))
+    data = read_at(file, at, struct.calcsize(layout))
     if len(data) < struct.calcsize(layout):
         return None
     (number,) = struct.unpack(layout, data)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from .read_at import read_at
+
 _AT = 512
 _MOST_BYTES = 2**20
 """Where qemu looks for it, and how much of it."""
@@ -13,8 +15,7 @@ _ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))
 
 def descriptor_end(file: BinaryIO) -> int:
     """Offset behind a VMDK's descriptor, which zeros fill up."""
-    file.seek(_AT)
-    return _AT + len(file.read(_MOST_BYTES).partition(b"\0")[0])
+    return _AT + len(read_at(file, _AT, _MOST_BYTES).partition(b"\0")[0])
 
 
 def in_ascii(data: bytes, at: int, descriptor_end: int) -> bytes:

@@ -223,8 +223,14 @@ class Dashboard(QWidget):
             tile = Tile(caption, state, partial(self._open, "machines", chip))
             self._tiles.append((tile, partial(_matching, machines, matches)))
             grid.addWidget(tile, 0, number)
-        tile = Tile(tr("Images ready"), State.RUNNING, partial(self._open, "images", tr("Ready")))
-        self._tiles.append((tile, partial(_matching, images, _is_ready)))
+        # Also those that are at work or have a warning, which no chip has together.
+        ready = partial(_matching, images, _is_ready)
+        tile = Tile(
+            tr("Images ready"),
+            State.RUNNING,
+            lambda: self._open("images", ids=[row.id for row in ready()]),
+        )
+        self._tiles.append((tile, ready))
         grid.addWidget(tile, 0, 4)
         return grid
 

@@ -12,5 +12,5 @@ def image_choice(image: ImageRow) -> str:
     """Its name and size, and whether there is a warning on it."""
     parts = [image.name, fmt.size(image.virtual_size_bytes)]
     if image.warning:
-        parts.append(tr("see its warning"))
+        parts.append(tr("warning: see Images"))
     return "   ".join(parts)  # no text

@@ -15,7 +15,8 @@ from ..errors import CancelledError, ConsoleError, UnreachableError
 from ..services import images
 from ..services.images import ImageSpec, Upload
 from ..tools import storage
-from ..tools.copying import copy_in, open_regular, shown
+from ..tools.copying import copy_in, open_regular
+from ..values import shown
 from .progress_pace import ProgressPace
 
 _log = logging.getLogger(__name__)

@@ -217,7 +217,7 @@ BEGIN
     FOREACH named IN ARRAY coalesce(names, '{}') LOOP
         PERFORM check_iqn(named);
         SELECT machine_iqn('initiator', m.mac) INTO initiator FROM machines m
-        WHERE lower(m.name) = lower(normalize(named, NFC));
+        WHERE lower(m.name) = lower(named);
         IF initiator IS NULL AND named ~ '^(iqn|eui|naa)\.' THEN
             initiator := lower(named);
         END IF;

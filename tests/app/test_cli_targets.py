@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, clean_environment
+from command_line import COMMAND, CommandLine, clean_environment
 from real_host import RealHost, wait_for
 from test_target_drift import tid
 
@@ -86,6 +87,18 @@ def test_chap_is_shown_once_and_tried(ggnet: CommandLine) -> None:
     assert made["chap_secret"] not in str(shown)
     steps = ggnet.json("target", "test", "PC-01")
     assert [step["ok"] for step in steps] == [True, True, True]
+    with Path("/dev/full").open("w") as full:
+        lost = subprocess.run(
+            [*COMMAND, "target", "chap", "PC-01", "on"],
+            env=ggnet.environment,
+            cwd=ggnet.folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+    assert lost.returncode == 1
+    assert "The secret is lost; run “ggnet target chap PC-01 on” for another one." in lost.stderr
     ggnet.works("target", "chap", "PC-01", "off")
     assert ggnet.works("target", "test", "PC-01").startswith("OK ")
     ggnet.works("session", "stop", "PC-01")

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import struct
 import subprocess
+import termios
 import unicodedata
 from collections.abc import Iterator
 
 import pytest
-from cli_installation import PASSWORD, fresh_installation
+from cli_installation import PASSWORD, as_owner, fresh_installation
 from command_line import COMMAND, CommandLine
 
 pytestmark = pytest.mark.xdist_group("command line texts")
@@ -117,9 +120,117 @@ def test_an_output_that_takes_nothing_is_a_sentence_and_the_deed_is_done(
         assert why in done.stderr
 
 
+@pytest.mark.parametrize("target", ["> /dev/full", ">&-", "| true"])
+def test_what_failed_is_said_whatever_becomes_of_the_output(
+    target: str, ggnet: CommandLine
+) -> None:
+    """Some verbs print what they have found, and then say that it is not as it should be."""
+    disk = ggnet.folder / "disk.raw"
+    disk.write_bytes(bytes(1 << 20))
+    name = f"wrong {target[-4:]}"
+    script = f'"$@" image import "{disk}" --name "{name}" --sha256 {"0" * 64} --json {target}'
+    done = shell(ggnet, script)
+    assert "expected was 0000" in done.stderr
+    assert "has been done" not in done.stderr
+    if target != "| true":
+        assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["login admin --password-stdin", "login admin", "user add bob --role VIEWER --password-stdin"],
+)
+def test_a_closed_standard_input_is_a_sentence(arguments: str, ggnet: CommandLine) -> None:
+    done = shell(ggnet, f'"$@" {arguments} <&-')
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("verb", ["login admin", "user add carl --role VIEWER"])
+def test_a_password_that_is_no_text_is_shown_to_nobody(
+    verb: str, locale: str, ggnet: CommandLine
+) -> None:
+    done = shell(
+        ggnet, f"printf 'geheim\\xe8mpass\\n' | LC_ALL={locale} \"$@\" {verb} --password-stdin"
+    )
+    assert (done.returncode, done.stderr) == (1, "The password is not UTF-8 text.\n")
+    logged = b"".join(file.read_bytes() for file in ggnet.folder.rglob("*.jsonl"))
+    assert b"geheim" not in logged
+
+
+@pytest.mark.parametrize("option", ["--database-url", "--home"])
+def test_an_installation_s_place_that_is_no_text_is_a_sentence(
+    option: str, ggnet: CommandLine
+) -> None:
+    done = ggnet.run(option, os.fsencode(ggnet.folder) + b"/U\xe8", "db", "status")
+    assert done.returncode == 1
+    assert "UTF-8" in done.stderr
+    assert not any(b"\xe8" in os.fsencode(file) for file in ggnet.folder.rglob("*"))
+
+
+@pytest.mark.parametrize("option", ["--home", "--config"])
+def test_an_empty_path_is_not_the_present_folder(option: str, ggnet: CommandLine) -> None:
+    before = sorted(ggnet.folder.iterdir())
+    done = ggnet.run(option, "", "whoami")
+    assert done.returncode == 2
+    assert "it is empty; name a file or folder" in done.stderr
+    assert sorted(ggnet.folder.iterdir()) == before
+
+
+def test_an_empty_checksum_of_a_script_does_not_import_unchecked(ggnet: CommandLine) -> None:
+    done = ggnet.run("image", "import", "/etc/hostname", "--name", "x", "--sha256", "")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The expected SHA-256 is empty")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ["job list --limit 99999999999999999999", "session list --limit 99999999999999999999",
+     "audit list --limit 99999999999999999999", "audit list --since 0001-01-01",
+     "audit prune --keep-days 9999999"],
+)  # fmt: skip
+def test_numbers_and_times_beyond_all_bounds_are_a_sentence(
+    arguments: str, ggnet: CommandLine
+) -> None:
+    done = ggnet.run(*arguments.split())
+    assert done.returncode in (1, 2)
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["PC-ΑΣ", "İx", "ΑΣ Β", "Straße ẞ"])
+def test_a_name_is_found_again_whatever_its_letters(name: str, ggnet: CommandLine) -> None:
+    add(ggnet, name, 200 + len(name) + ord(name[0]) % 7)
+    assert json.loads(ggnet.works("machine", "show", name, "--json"))["name"] == name
+    ggnet.works("machine", "remove", name)
+
+
+def test_a_machine_keeps_an_address_that_would_be_refused_today(ggnet: CommandLine) -> None:
+    add(ggnet, "PC-old", 77)
+    as_owner(ggnet, "UPDATE machines SET ip = '169.254.7.7' WHERE name = 'PC-old'")
+    ggnet.works("machine", "edit", "PC-old", "--room", "B12")
+    again = ggnet.run("machine", "edit", "PC-old", "--ip", "169.254.7.8")
+    assert "give the one at which other computers reach it, or none" in again.stderr
+
+
+def test_what_is_said_is_what_is_stored(ggnet: CommandLine) -> None:
+    add(ggnet, "PC-room", 78, "--room", " E\u0301cole\u00a02 ")
+    assert json.loads(ggnet.works("machine", "show", "PC-room", "--json"))["room"] == "École 2"
+    said = ggnet.works(
+        *("user", "add", "Zo\u0301e\u00a0B", "--role", "VIEWER", "--password-stdin"),
+        stdin=f"{PASSWORD}\n",
+    )
+    assert said == "Added Zóe B (VIEWER).\n"
+    entries = json.loads(ggnet.works("audit", "list", "--contains", "Zo\u0301e", "--json"))
+    assert entries
+
+
 def test_a_closed_standard_error_changes_nothing(ggnet: CommandLine) -> None:
     assert shell(ggnet, '"$@" machine list 2>&-').returncode == 0
     assert shell(ggnet, '"$@" machine show nobody 2>&-').returncode == 1
+    for target in ("2>&-", "2> /dev/full"):
+        assert shell(ggnet, f'"$@" frobnicate {target}').returncode == 2
 
 
 def test_a_reader_who_leaves_ends_it_quietly(ggnet: CommandLine) -> None:
@@ -144,32 +255,63 @@ def test_what_is_no_file_is_called_by_its_name(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
 
 
-def test_a_list_fits_into_the_terminal(ggnet: CommandLine) -> None:
-    add(ggnet, "A machine with a rather long name in the back of the room", 9, "--room", "R" * 90)
+def on_terminal(ggnet: CommandLine, columns: int, *arguments: str) -> list[str]:
+    """What it prints on a terminal of this width, as a shell has it: COLUMNS is not exported."""
     parent, child = pty.openpty()
     try:
-        os.set_blocking(parent, False)
+        fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         done = subprocess.run(
-            [*COMMAND, "machine", "list"],
-            env={**ggnet.environment, "COLUMNS": "100"},
+            [*COMMAND, *arguments],
+            env={name: value for name, value in ggnet.environment.items() if name != "COLUMNS"},
             cwd=ggnet.folder,
             stdout=child,
             stderr=subprocess.PIPE,
             timeout=120,
             check=True,
         )
+        os.set_blocking(parent, False)
         lines = os.read(parent, 1 << 16).decode().splitlines()
     finally:
         os.close(parent)
         os.close(child)
     assert done.stderr == b""
-    assert max(map(len, lines)) <= 100
+    return lines
+
+
+@pytest.mark.parametrize("columns", [80, 100, 132])
+def test_a_list_fits_into_the_terminal(columns: int, ggnet: CommandLine) -> None:
+    name = f"A machine {columns} with a rather long name in the back of the room"
+    add(ggnet, name, columns, "--room", "R" * 90)
+    lines = on_terminal(ggnet, columns, "machine", "list")
+    assert columns - 8 < max(map(len, lines)) <= columns
     assert any("…" in line for line in lines)
+    assert any(f"02:00:00:00:00:{columns:02x}" in line for line in lines), "an address stays whole"
     assert "R" * 90 in ggnet.works("machine", "list")  # nothing is cut for a program
 
 
+def test_wide_letters_take_two_cells(ggnet: CommandLine) -> None:
+    add(ggnet, "漢" * 20, 5, "--room", "Lab")
+    line = next(line for line in on_terminal(ggnet, 100, "machine", "list") if "漢" in line)
+    wide = line.count("漢")
+    assert 0 < wide < 20
+    assert len(line) + wide <= 100
+
+
 def test_help_says_whole_sentences(ggnet: CommandLine) -> None:
-    for noun in ("machine", "image", "session", "target", "job", "host", "user", "audit", "db"):
-        said = ggnet.works(noun, "--help").partition("Commands:")[2]
+    nouns = (
+        "machine",
+        "image",
+        "session",
+        "target",
+        "job",
+        "host",
+        "user",
+        "audit",
+        "db",
+        "setting",
+    )
+    for noun in ((), *((noun,) for noun in nouns)):
+        said = ggnet.works(*noun, "--help").partition("Commands:")[2]
+        assert "  list  " in said or "  status  " in said or "  machine  " in said
         assert "..." not in said
         assert "…" not in said

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 from patience import PATIENCE_S, wait_for
+from procrastinate.manager import JobManager
 from real_database import HOST, RealDatabase
 from steps import BIG, SHA256, add_image, begin_upload
 
@@ -93,10 +95,11 @@ def test_a_job_is_taken_up_with_all_that_is_to_be_done(
     assert job(database, job_id).started_at == row.started_at
 
 
+@pytest.mark.parametrize("by", ["the queue", "who looks for lost ones"])
 def test_an_interruption_that_the_database_learns_of_late_is_no_attempt(
-    database: RealDatabase, job_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    by: str, database: RealDatabase, job_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue has the job begun anew before the database could be told of its interruption."""
+    """It is begun anew before the database could be told of its interruption."""
     lost = UnreachableError("It was restarted.")
     answers = {"work": [lost], "put_back": [lost]}
     put_back = agent_jobs.put_back
@@ -116,6 +119,10 @@ def test_an_interruption_that_the_database_learns_of_late_is_no_attempt(
 
     monkeypatch.setitem(job_runner._KINDS, JobKind.IMAGE_CONVERT, Convert)
     monkeypatch.setattr(agent_jobs, "put_back", put_back_if_it_answers)
+    if by == "who looks for lost ones":
+        # The queue could not be told either: for it the job is being done.
+        monkeypatch.setattr(JobManager, "retry_job", AsyncMock())
+        monkeypatch.setattr(job_runner, "_LOOK_S", 0.1)
     runner = job_runner.JobRunner(
         database.agent.dsn,
         Config(home=tmp_path, host=HOST),

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import psycopg
@@ -17,9 +18,10 @@ import pytest
 from procrastinate.schema import SchemaManager
 from real_database import RealDatabase, Server
 
-from ggnet_console.db import bootstrap, schema
+from ggnet_console.db import bootstrap, definitions, fingerprint, schema
 from ggnet_console.db.cluster import SUPERUSER
 from ggnet_console.paths import MIGRATIONS
+from ggnet_console.values import tidy
 
 RELEASED = Path(__file__).parent / "released"
 TABLES = (
@@ -78,23 +80,56 @@ def test_a_database_of_a_release_with_rows_in_every_table_becomes_like_a_fresh_o
 
 
 def test_names_that_looked_alike_are_told_apart(server: Server) -> None:
-    """Composed and decomposed letters were two machines; now both are composed, one with a number."""
-    composed, apart, alone = "Žabac", "Z\u030cabac", "U\u0308bung"
+    """What was written in two ways were two machines; now each is tidy, and one has a number.
+
+    In a database that was in use, with its triggers: the audit trail stays whole.
+    """
+    longer = "\u0958" * 64  # each becomes two characters
+    names = {
+        "Z\u030cabac": "Žabac (2)",
+        "Žabac": "Žabac",
+        "A\u030a-1": "Å-1 (3)",
+        "Å-1": "Å-1",
+        "Å-1 (2)": "Å-1 (2)",
+        "z\u030cabacx": "žabacx",
+        "U\u0308bung": "Übung",
+        " Room\u00a01\u2003": "Room 1",
+        longer: unicodedata.normalize("NFC", longer)[:64],
+        "\u00a0": "unnamed",
+    }
     with server.bare() as old:
         with psycopg.connect(server.dsn(SUPERUSER, old.name), autocommit=True) as connection:
             bootstrap.prepare_database(connection, old.installation)
         with old.owner.engine.connect() as connection:
             schema.upgrade(connection, "0003")
-        for number, name in enumerate((apart, composed, apart.lower() + "x", alone)):
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            definitions.make(driver, old.installation)
+            fingerprint.store(driver, [])
+            driver.commit()
+        host = old.value(
+            "INSERT INTO hosts (name, agent_role, portal, heartbeat_at) "
+            "VALUES ('h', 'a', '', now()) RETURNING id"
+        )
+        for number, name in enumerate(names):
             old.rows(
                 "INSERT INTO machines (name, mac) VALUES (%s, %s)",
                 name,
-                f"02:00:00:00:00:0{number}",
+                f"02:00:00:00:00:{number:02x}",
             )
+            old.rows(
+                "INSERT INTO images (name, host_id, type, status) VALUES (%s, %s, 'SYSTEM', 'READY')",
+                name,
+                host,
+            )
+            old.rows("INSERT INTO users (name, role, password_hash) VALUES (%s, 'ADMIN', '')", name)
         with old.owner.engine.connect() as connection:
             schema.upgrade(connection)
-        names = [name for (name,) in old.rows("SELECT name FROM machines ORDER BY id")]
-        assert names == [f"{composed} (1)", composed, f"{composed.lower()}x", "Übung"]
+        for table in ("machines", "images", "users"):
+            made = [name for (name,) in old.rows(f"SELECT name FROM {table} ORDER BY id")]
+            assert made == list(names.values()), table
+            assert made == [tidy(name) for name in made]
+        assert old.rows("SELECT * FROM audit_verify(NULL, NULL)") == []
 
 
 def changed_since_release(migrations: Path) -> list[str]:

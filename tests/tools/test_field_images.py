@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_images import change_vhd_footers
@@ -16,8 +19,11 @@ from samples import sample_bytes
 
 from ggnet_console.enums import ImageFormat
 from ggnet_console.errors import ConsoleError
+from ggnet_console.tools import inspector
 from ggnet_console.tools.disk_images import Phase, RawImage
 from ggnet_console.tools.qemu_img import Disk, QemuImg
+from ggnet_console.tools.sandbox import Sandbox
+from ggnet_console.tools.verdict import Verdict
 
 MIB = 1 << 20
 GPT_SHA256 = "13d9e1b2356dd40258a3b69c6aa113df6738735d860d7eeebd71ec8560589b32"
@@ -151,6 +157,80 @@ def test_two_footers_that_do_not_agree_are_refused(bench: Bench) -> None:
         bench.make_raw()
 
 
+@pytest.mark.parametrize("at", [0, -512], ids=["first", "last"])
+def test_two_footers_of_which_one_means_the_geometry_do_not_agree(at: int, bench: Bench) -> None:
+    bench.unpack("virtualbox-dynamic.vhd")
+    size = bench.source.stat().st_size
+    change_vhd_footers(bench.source, 28, b"vpc ", (at % size,))
+    with pytest.raises(ConsoleError, match="its two footers do not agree"):
+        bench.make_raw()
+
+
+def test_an_offset_that_no_file_has_leads_nowhere(bench: Bench) -> None:
+    """The last sector of a raw disk may say anything."""
+    footer = bytearray(sample_bytes("virtualbox-dynamic.vhd")[:512])
+    bench.source.write_bytes(os.urandom(MIB) + footer)
+    size = bench.source.stat().st_size
+    change_vhd_footers(bench.source, 16, struct.pack(">Q", 2**64 - 2), (size - 512,))
+    image = bench.make_raw()
+    assert (image.source_format, image.virtual_size_bytes) == (ImageFormat.RAW, size)
+
+
+def test_of_a_vmdk_for_streaming_only_the_ends_are_read(bench: Bench, qemu: Qemu) -> None:
+    (bench.root / "raw").write_bytes(os.urandom(24 * MIB))
+    qemu("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=streamOptimized",
+         bench.root / "raw", bench.source)  # fmt: skip
+    with bench.source.open("r+b") as file:
+        # As VMware writes it: where the grain directory lies is said at the end.
+        header = file.read(512)
+        file.seek(56)
+        file.write(b"\xff" * 8)
+        file.seek(0, os.SEEK_END)
+        file.write(struct.pack("<QII496x", 1, 0, 3) + header + bytes(512))
+    read = 0
+
+    class Counted(io.FileIO):
+        def readinto(self, buffer: Any, /) -> int | None:
+            nonlocal read
+            count = super().readinto(buffer)
+            read += count or 0
+            return count
+
+    def inspected() -> Verdict:
+        with io.BufferedReader(Counted(bench.source)) as file:
+            return inspector.inspect(file)
+
+    assert inspected() == Verdict("vmdk", 24 * MIB, safe=True)
+    assert 0 < read < 12 * MIB
+    _damage(bench.source, -1024 + 4)  # the footer's version
+    assert inspected().why == "its footer does not agree with its header"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "[" * 50_000,
+        "{}",
+        "[1]",
+        '{"format": "raw", "virtual_size": "x", "safe": true}',
+        '{"format": 5, "virtual_size": 5, "safe": true}',
+        '{"format": "raw", "virtual_size": 5, "safe": true, "flaws": 5}',
+        '{"format": "raw", "virtual_size": 5, "safe": true, "flaws": ["zz"]}',
+        '{"format": "raw", "virtual_size": 5, "safe": true, "more": 1}',
+    ],
+    ids=lambda answer: answer[-40:],
+)
+def test_whatever_a_program_that_was_taken_over_answers_is_a_sentence(
+    answer: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.source.write_bytes(bytes(MIB))
+    answers = bench.root / "answers"
+    answers.write_text(answer)
+    monkeypatch.setattr(Sandbox, "own_program", lambda *_: ["cat", str(answers)])
+    with pytest.raises(ConsoleError, match="its format cannot be told"):
+        bench.make_raw()
+
+
 @pytest.mark.parametrize("lost", [512, 100], ids=["whole", "a part"])
 def test_a_dynamic_vhd_whose_last_footer_is_cut_off_gets_it_back(lost: int, bench: Bench) -> None:
     bench.unpack("virtualbox-dynamic.vhd")
@@ -235,7 +315,39 @@ def test_what_is_to_be_said_is_not_lost_with_the_attempt_that_found_it(
     held = bench.work / "source"
     held.rename(bench.source)
     image = bench.make_raw()
-    assert RESTORED in words(image) or "probably cut off" in words(image)
+    assert ("probably cut off" if sample == "cut off" else RESTORED) in words(image)
+
+
+def _fixed_vhd(bench: Bench, qemu: Qemu, disk: bytes) -> bytes:
+    (bench.root / "raw").write_bytes(disk)
+    made = bench.root / "fixed.vhd"
+    qemu("qemu-img", "convert", "-O", "vpc", "-o", "subformat=fixed,force_size=on",
+         bench.root / "raw", made)  # fmt: skip
+    return made.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["fixed VHD", "fixed VHD in a fixed VHD", "packed", "odd"])
+def test_an_attempt_after_one_that_had_sealed_the_file_makes_the_same_image(
+    kind: str, bench: Bench, qemu: Qemu
+) -> None:
+    """The agent may die between the file's new name and its record in the database."""
+    disk = os.urandom(MIB)
+    match kind:
+        case "fixed VHD":
+            bench.source.write_bytes(_fixed_vhd(bench, qemu, disk))
+        case "fixed VHD in a fixed VHD":
+            inner = _fixed_vhd(bench, qemu, disk)
+            bench.source.write_bytes(_fixed_vhd(bench, qemu, disk + inner))
+        case "packed":
+            bench.source.write_bytes(gzip.compress(_fixed_vhd(bench, qemu, disk)) + b"trailing")
+        case "odd":
+            bench.source.write_bytes(disk + b"odd")
+    first = bench.make_raw()
+    bench.destination.rename(bench.work / "source")
+    (bench.work / "source").chmod(0o600)
+    (bench.work / "source").rename(bench.source)
+    assert bench.make_raw() == first
+    assert first.source_format is (ImageFormat.RAW if kind == "odd" else ImageFormat.VHD)
 
 
 def test_a_vhd_with_two_blocks_at_one_place_is_damaged(bench: Bench) -> None:
@@ -252,12 +364,17 @@ def test_a_vhd_with_two_blocks_at_one_place_is_damaged(bench: Bench) -> None:
         bench.make_raw()
 
 
-def test_table_entries_that_no_block_of_the_disk_needs_may_hold_anything(
-    bench: Bench, qemu: Qemu
-) -> None:
+def test_table_entries_that_no_block_of_the_disk_needs_may_hold_anything(bench: Bench) -> None:
     """Hyper-V makes the table of a disk that was made smaller no shorter."""
     bench.unpack("virtualbox-dynamic.vhd")
     size = bench.source.stat().st_size
+    with bench.source.open("r+b") as file:
+        file.seek(512 + 16)
+        table_at, entries, block_bytes = struct.unpack(">Q4xII", file.read(20))
+        needed = 32 * MIB // block_bytes
+        assert needed < entries
+        file.seek(table_at + 4 * needed)
+        file.write(b"\0\0\0\1" * (entries - needed))
     change_vhd_footers(bench.source, 48, struct.pack(">Q", 32 * MIB), (0, size - 512))
     image = bench.make_raw()
     assert image.virtual_size_bytes == 32 * MIB

@@ -85,17 +85,28 @@ process.run(Sandbox.for_job(5).wrap(argv, Limits(10, 1 << 20)), timeout_s=600, p
 
 
 @pytest.mark.parametrize("program", ["inspector", "unpacker", "second_reader", "disk_contents"])
-def test_our_own_programs_give_up_their_rights_before_they_read(program: str) -> None:
+def test_our_own_programs_begin_by_giving_up_their_rights(program: str) -> None:
+    """All they do is what ``answer`` does once the rights are given up."""
+    name = f"ggnet_console.tools.{program}"
+    code = (
+        "import runpy\n"
+        "from ggnet_console.tools import sandboxed\n"
+        "given = []\n"
+        "sandboxed.answer = given.append\n"
+        f"done = runpy.run_module({name!r}, run_name='__main__')\n"
+        "assert given == [done['main']], given\n"
+    )
+    done = process.run([sys.executable, "-I", "-c", code], timeout_s=30)
+    assert done.returncode == 0, done.messages
+
+
+def test_what_answers_has_given_up_its_rights() -> None:
     sandbox = Sandbox.for_job(5)
     code = (
-        f"import ggnet_console.tools.{program} as program, pathlib, sys\n"
+        "import dataclasses, pathlib\n"
         "from ggnet_console.tools import sandboxed\n"
-        "def work(*arguments):\n"
-        "    status = pathlib.Path('/proc/self/status').read_text()\n"
-        "    return program.Told(status)\n"
-        "import dataclasses\n"
-        "program.Told = dataclasses.make_dataclass('Told', ['status'])\n"
-        "sandboxed.answer(work)\n"
+        "Told = dataclasses.make_dataclass('Told', ['status'])\n"
+        "sandboxed.answer(lambda: Told(pathlib.Path('/proc/self/status').read_text()))\n"
     )
     argv = [sys.executable, "-I", "-c", code, str(sandbox.uid or "-")]
     status = json.loads(process.run(argv, timeout_s=30).stdout)["status"]
@@ -104,6 +115,16 @@ def test_our_own_programs_give_up_their_rights_before_they_read(program: str) ->
     assert "CapEff:\t0000000000000000" in status
 
 
+_THREADS = """
+import ctypes, threading
+def write():
+    while True:
+        os.pwrite(fd, b"late", 0)
+        time.sleep(0.001)
+threading.Thread(target=write).start()
+time.sleep(0.2)
+ctypes.CDLL(None).syscall(60, 0)  # exit(2) of the first thread alone
+"""
 _IN_FLIGHT = """
 import socket
 one, other = socket.socketpair()
@@ -158,7 +179,7 @@ if ROOT and GROUPS is not None:
 
 if ROOT:
 
-    @pytest.mark.parametrize("how", ["fd", "mmap", "in flight"])
+    @pytest.mark.parametrize("how", ["fd", "mmap", "in flight", "threads"])
     def test_who_escaped_from_its_group_does_not_write_into_what_is_proved(
         how: str, tmp_path: Path
     ) -> None:
@@ -176,6 +197,7 @@ if ROOT:
             "view = mmap.mmap(fd, 4096)\n"
             + ("os.close(fd)\n" if how == "mmap" else "")
             + ("view[:4] = b'late'\nview.close()\n" + _IN_FLIGHT if how == "in flight" else "")
+            + (_THREADS if how == "threads" else "")
             + "while True:\n    view[:4] = b'late'\n    time.sleep(0.001)\n"
         )
         argv = sandbox.wrap([sys.executable, "-c", code], LIMITS)
@@ -196,3 +218,25 @@ if ROOT:
         assert os.pread(lent, 4, 0) == b"done"
         os.close(lent)
         os.close(fd)
+
+    def test_who_escaped_to_this_process_itself_is_ended_too(tmp_path: Path) -> None:
+        """As process 1 of a container, or with systemd's Delegate, it is the next reaper itself."""
+        code = f"""
+import ctypes, os, subprocess, time
+from pathlib import Path
+from ggnet_console.tools.sandbox import Limits, Sandbox
+assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+sandbox = Sandbox.for_job(8)
+fd = sandbox.new_file(Path({str(tmp_path / "image.part")!r}))
+escape = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0)\\n"
+escape += f"while True: os.pwrite({{fd}}, b'late', 0); time.sleep(0.001)"
+argv = sandbox.wrap(["{sys.executable}", "-c", escape], Limits(10, 1 << 20))
+subprocess.run(argv, pass_fds=[fd], check=True, stdout=subprocess.DEVNULL)
+while os.pread(fd, 4, 0) != b"late": time.sleep(0.01)
+lent = sandbox.lend(fd)
+os.pwrite(fd, b"done", 0)
+time.sleep(0.3)
+assert os.pread(lent, 4, 0) == b"done"
+"""
+        done = process.run([sys.executable, "-c", code], timeout_s=60)
+        assert done.returncode == 0, done.messages

@@ -13,7 +13,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from ggnet_console.demo.targets import LOCKED
-from ggnet_console.enums import JobKind, JobStatus
+from ggnet_console.enums import ImageStatus, JobKind, JobStatus
 from ggnet_console.errors import ConsoleError, RefusedError, UnreachableError
 from ggnet_console.services import boot_sessions
 from ggnet_console.services.boot_sessions import StartedAgain
@@ -210,6 +210,15 @@ def test_a_tile_opens_by_key_what_it_counts(qtbot, window):
     tile.setFocus()
     qtbot.keyClick(tile, Qt.Key.Key_Return)
     assert window.main_window._page_stack.currentWidget().model.rowCount() == 9
+
+
+def test_the_tile_of_ready_images_selects_those_it_counts(qtbot, window):
+    tile = window.main_window.show_page("dashboard")._tiles[4][0]
+    tile.setFocus()
+    qtbot.keyClick(tile, Qt.Key.Key_Return)
+    selected = window.main_window._page_stack.currentWidget().view.selected()
+    assert str(len(selected)) == tile.number.text() == "3"
+    assert {row.status for row in selected} == {ImageStatus.READY}
 
 
 def test_a_renamed_machine_is_renamed_wherever_it_is_shown(window, qtbot):

@@ -5,8 +5,19 @@ from __future__ import annotations
 
 import pytest
 
-from ggnet_console.errors import FieldError
-from ggnet_console.values import format_size, parse_digest, parse_ip, parse_mac
+from ggnet_console.cli.output import fitted
+from ggnet_console.errors import FieldError, sentence
+from ggnet_console.values import (
+    format_size,
+    parse_digest,
+    parse_ip,
+    parse_line,
+    parse_mac,
+    parse_name,
+    shown,
+)
+
+NAME = sentence("A name has 1 to 64 characters.")
 
 
 @pytest.mark.parametrize(
@@ -129,3 +140,49 @@ def test_a_digest_is_understood_as_people_paste_it(
 def test_what_is_no_digest_is_said_before_anything_is_copied(text: str, kind: str) -> None:
     with pytest.raises(FieldError, match=rf"is not an? {kind}: \d\d hexadecimal digits"):
         parse_digest(text, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["::5", "::127.0.0.1", "64:ff9b::7f00:1", "fec0::1", "100::1", "200::1", "4000::1", "8000::1"],
+)
+def test_what_no_computer_is_given_is_no_address(text: str) -> None:
+    with pytest.raises(FieldError, match="give the one at which other computers reach it"):
+        parse_ip(text)
+
+
+@pytest.mark.parametrize(
+    ("character", "named"),
+    [
+        ("\u200f", "RIGHT-TO-LEFT MARK, which nobody sees"),
+        ("\u3164", "HANGUL FILLER, which nobody sees"),
+        ("\ufe0f", "VARIATION SELECTOR-16, which nobody sees"),
+        ("\u2800", "BRAILLE PATTERN BLANK, which nobody sees"),
+        ("\u034f", "COMBINING GRAPHEME JOINER, which nobody sees"),
+        ("\n", r"U\+000A; leave it out"),
+        ("\ue000", r"U\+E000; leave it out"),
+    ],
+)
+def test_a_name_cannot_contain_what_is_not_seen(character: str, named: str) -> None:
+    with pytest.raises(FieldError, match=f"A name cannot contain {named}"):
+        parse_name(f"PC{character}1", NAME)
+
+
+def test_a_name_is_composed_with_plain_spaces() -> None:
+    assert parse_name(" Z\u030cabac\u00a01\u2003", NAME) == "Žabac 1"
+    assert parse_line("room", " E\u0301cole\u00a02 ") == "École 2"
+
+
+def test_what_is_shown_is_one_line_of_what_can_be_seen() -> None:
+    assert shown("a\u00a0b\n\udce8\u200f") == "a b\\n\\xe8\\u200f"
+
+
+def test_columns_give_way_texts_first_and_addresses_last() -> None:
+    widths, needed = [40, 17, 9, 60], [40, 17, 1, 60]
+    assert fitted(widths, needed, 200) == widths
+    assert fitted(widths, needed, 100) == [34, 17, 9, 34]
+    assert fitted(widths, needed, 66) == [17, 17, 9, 17]
+    assert fitted(widths, needed, 60) == [17, 17, 3, 17]
+    assert fitted(widths, needed, 42) == [8, 17, 3, 8]
+    assert fitted(widths, needed, 20) == [3, 4, 3, 4]
+    assert fitted(widths, needed, 3) == [3, 3, 3, 3]

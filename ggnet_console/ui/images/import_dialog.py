@@ -21,9 +21,16 @@ from ..kit.form_dialog import FormDialog
 from ..kit.translate import tr
 from ..page_context import PageContext
 
-_PATTERNS = "*.vhdx *.vhd *.qcow2 *.vmdk *.raw *.img *.iso *.ova *.zip *.gz *.xz *.zst"  # no text
-_PACKED = (".gz", ".xz", ".zst", ".zstd")
-_FILES = ";;".join((tr("Disk images ({patterns})").format(patterns=_PATTERNS), tr("All files (*)")))
+_DISKS = (".vhdx", ".vhd", ".qcow2", ".vmdk", ".raw", ".img", ".iso", ".ova")
+_PACKED = (".zip", ".gz", ".xz", ".zst", ".zstd")
+_FILES = ";;".join(
+    (
+        tr("Disk images ({patterns})").format(
+            patterns=" ".join(f"*{ending}" for ending in (*_DISKS, *_PACKED))  # no text
+        ),
+        tr("All files (*)"),
+    )
+)
 
 
 def _source(text: str) -> Path:
@@ -112,6 +119,6 @@ def _suggested(source: Path | None) -> str:
     if source is None:
         return ""
     inner = Path(source.stem)
-    is_packed = source.suffix.lower() in _PACKED and f"*{inner.suffix.lower()}" in _PATTERNS.split()
+    is_packed = source.suffix.lower() in _PACKED and inner.suffix.lower() in _DISKS
     name = inner.stem if is_packed else source.stem
     return "".join(c for c in name if c.isprintable())[:64].strip()
